@@ -1,0 +1,36 @@
+"""What every asynchronous test is held to: it leaves no task behind, and no failure goes unseen."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import inspect
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+
+def pytest_configure() -> None:
+    """Have no event loop set: on Python 3.11 pytest-asyncio would make one here that nobody closes."""
+    asyncio.set_event_loop(None)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put every coroutine test under the rule below."""
+    for item in items:
+        if isinstance(item, pytest.Function) and inspect.iscoroutinefunction(item.obj):
+            item.fixturenames.insert(0, "no_orphans")
+
+
+@pytest.fixture
+async def no_orphans() -> AsyncIterator[None]:
+    """Fail a test that leaves a task running, or an exception that nobody retrieved."""
+    unseen: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unseen.append(context))
+    before = asyncio.all_tasks()
+    yield
+    orphans = asyncio.all_tasks() - before - {asyncio.current_task()}
+    assert not orphans, f"tasks left behind: {orphans}"
+    gc.collect(0)
+    assert not unseen, f"nobody looked at: {unseen}"
