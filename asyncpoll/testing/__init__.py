@@ -1,0 +1,9 @@
+"""For tests of your own code: a scripted fetch, a transport without a network, and a clock that jumps."""
+
+from __future__ import annotations
+
+from asyncpoll.testing.memory import MemoryTransport
+from asyncpoll.testing.script import Script
+from asyncpoll.testing.virtual import VirtualLoop, run_virtual
+
+__all__ = ["MemoryTransport", "Script", "VirtualLoop", "run_virtual"]

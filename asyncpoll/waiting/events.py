@@ -1,0 +1,110 @@
+"""What an observer is told while waits go on: frozen values, made only when somebody listens.
+
+Every event names the wait by `key`: the key of the job, or None when a bare coroutine function is awaited.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from attrs import frozen
+
+from asyncpoll.errors import Throttled as ThrottledError
+from asyncpoll.waiting.decision import Decision
+from asyncpoll.waiting.snapshot import Snapshot
+from asyncpoll.waiting.state import State
+
+_log = logging.getLogger(__name__)
+
+
+@frozen
+class Polled:
+    """A poll saw the job. `waited` is in seconds from the start of the wait."""
+
+    key: str | None
+    snapshot: Snapshot[Any]
+    polls: int
+    waited: float
+
+
+@frozen
+class StateChanged:
+    """The job is in another state than at the poll before; `before` is None at the first one."""
+
+    key: str | None
+    before: State | None
+    after: State
+
+
+@frozen
+class UnknownWord:
+    """The API said a status word that its vocabulary does not list."""
+
+    key: str | None
+    word: str
+
+
+@frozen
+class Missed:
+    """A poll failed and saw nothing; the wait goes on."""
+
+    key: str | None
+    error: Exception
+    polls: int
+    waited: float
+
+
+@frozen
+class Throttled:
+    """The server asked for fewer requests; `retry_after` is in seconds, where it said how long."""
+
+    key: str | None
+    retry_after: float | None
+
+
+@frozen
+class Ended:
+    """The wait is over: with a terminal snapshot, or with the error that ended it."""
+
+    key: str | None
+    snapshot: Snapshot[Any] | None
+    error: BaseException | None
+    polls: int
+    waited: float
+
+
+Event = Polled | StateChanged | UnknownWord | Missed | Throttled | Ended
+Observer = Callable[[Event], object]
+
+
+def after_poll(
+    decision: Decision, before: Snapshot[Any] | None, snapshot: Snapshot[Any], now: float
+) -> Iterator[Event]:
+    """Yield the events of a poll that saw *snapshot*, after one that saw *before*."""
+    yield Polled(decision.key, snapshot, decision.polls, now - decision.began)
+    if before is None or before.state is not snapshot.state:
+        yield StateChanged(decision.key, None if before is None else before.state, snapshot.state)
+    if snapshot.state is State.UNKNOWN:
+        yield UnknownWord(decision.key, snapshot.status)
+
+
+def after_miss(decision: Decision, error: Exception, now: float) -> Iterator[Event]:
+    """Yield the events of a poll that failed with *error*."""
+    yield Missed(decision.key, error, decision.polls, now - decision.began)
+    if isinstance(error, ThrottledError):
+        yield Throttled(decision.key, error.retry_after)
+
+
+def at_end(decision: Decision, error: BaseException | None, now: float) -> Iterator[Event]:
+    """Yield the event of a wait that is over, with *error* unless its last snapshot was terminal."""
+    yield Ended(decision.key, decision.last, error, decision.polls, now - decision.began)
+
+
+def tell(observe: Observer, event: Event) -> None:
+    """Give *event* to the observer. What it raises is logged: looking on must not break what is looked at."""
+    try:
+        observe(event)
+    except Exception:  # noqa: BLE001  whatever it is, it is the observer's own
+        _log.exception("the observer %r failed", observe)

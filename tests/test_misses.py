@@ -1,0 +1,127 @@
+"""Polls that failed and saw nothing."""
+
+from __future__ import annotations
+
+import errno
+
+import pytest
+
+from asyncpoll.errors import BadReply, JobFailed, Rejected, Throttled, TransportError, UnknownStatus, WaitTimeout
+from asyncpoll.waiting.misses import LOCAL_PATIENCE, MISS_LIMITS, MissRow, is_miss, kind_of
+from asyncpoll.waiting.snapshot import Snapshot
+from asyncpoll.waiting.state import State
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TransportError("the server is in trouble", status=503),
+        Throttled("slower", retry_after=7.0),
+        BadReply("not JSON"),
+        BadReply("too large", passing=False),
+        OSError(errno.ECONNRESET, "reset"),
+        ConnectionRefusedError(),
+        TimeoutError(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_passing_faults_are_misses(error: Exception) -> None:
+    """Transport errors that pass, replies that make no sense, OS errors and timeouts merely saw nothing."""
+    assert is_miss(error, elapsed=0.0, not_found_grace=0.0)
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        Rejected("no such key", status=401),
+        TransportError("for good", passing=False),
+        UnknownStatus("odd", vocabulary="v"),
+        JobFailed(Snapshot(State.FAILED)),
+        WaitTimeout(None, waited=1.0, polls=1),
+        ValueError("a bug in the fetch"),
+        KeyboardInterrupt(),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_everything_else_ends_the_wait(error: BaseException) -> None:
+    """Refusals, errors about the job, an inner wait's own timeout and bugs are no misses."""
+    assert not is_miss(error, elapsed=0.0, not_found_grace=1000.0)
+
+
+@pytest.mark.parametrize(("elapsed", "missed"), [(0.0, True), (29.9, True), (30.0, False), (31.0, False)])
+def test_a_404_is_a_miss_within_its_grace(elapsed: float, missed: bool) -> None:  # noqa: FBT001  a column
+    """A job that is not visible yet is a miss, but only for so many seconds from the start."""
+    assert is_miss(Rejected("no such job", status=404), elapsed=elapsed, not_found_grace=30.0) is missed
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (TransportError("x"), "transport"),
+        (Throttled("x"), "throttled"),
+        (BadReply("x", kind="identity"), "identity"),
+        (TimeoutError(), "timeout"),
+        (ConnectionResetError(), "connect"),
+        (ValueError(), "connect"),
+        *((OSError(number, "x"), "local") for number in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS)),
+        *((OSError(number, "x"), "local") for number in (errno.EADDRNOTAVAIL, errno.ENOSPC)),
+    ],
+)
+def test_every_miss_has_a_class(error: Exception, kind: str) -> None:
+    """Our own errors name their class themselves; OS errors are timeouts, local shortages or connection faults."""
+    assert kind_of(error) == kind
+
+
+def test_the_limits_are_these() -> None:
+    """Classes that rarely pass end a wait after a few in a row; the table holds no other."""
+    assert dict(MISS_LIMITS) == {
+        "dns": 3,
+        "protocol": 3,
+        "encoding": 3,
+        "malformed": 5,
+        "limit": 2,
+        "identity": 2,
+        "unknown_code": 5,
+    }
+
+
+@pytest.mark.parametrize(("kind", "limit"), MISS_LIMITS.items())
+def test_a_row_ends_at_the_limit_of_its_class(kind: str, limit: int) -> None:
+    """The last miss that the class allows is the one that ends the wait."""
+    error = BadReply("x", kind=kind)
+    row = MissRow(error)
+    assert [row.add(error, 0.0) for _ in range(limit)] == [False] * (limit - 1) + [True]
+
+
+def test_classes_are_counted_apart() -> None:
+    """Misses of several classes in one row count together in total, but each against its own limit."""
+    row = MissRow(OSError())
+    kinds = ("identity", "limit", "dns", "dns", "identity")
+    assert [row.add(TransportError("x", kind=kind), 0.0) for kind in kinds] == [False] * 4 + [True]
+    assert (row.total, row.by_kind) == (5, {"identity": 2, "limit": 1, "dns": 2})
+
+
+def test_faults_of_network_and_server_have_no_limit() -> None:
+    """Refused connections, timeouts, server trouble and throttling may go on until the deadline."""
+    errors = (ConnectionRefusedError(), TimeoutError(), TransportError("x", kind="server"), Throttled("x"))
+    row = MissRow(errors[0])
+    assert not any(row.add(error, 1e6) for error in errors * 1000)
+    assert row.by_kind is None
+
+
+def test_a_local_shortage_ends_the_wait_after_a_minute() -> None:
+    """A shortage on this machine is not held against the server; it ends the wait after 60 s without progress."""
+    shortage = OSError(errno.EMFILE, "too many open files")
+    row = MissRow(shortage)
+    times = (100.0, 130.0, 100.0 + LOCAL_PATIENCE - 0.1, 100.0 + LOCAL_PATIENCE)
+    assert [row.add(shortage, now) for now in times] == [False, False, False, True]
+    assert row.local_since == 100.0
+
+
+def test_a_row_keeps_its_newest_miss() -> None:
+    """The newest miss is the one that a timeout names as its cause."""
+    first, newest = OSError(), Throttled("x")
+    row = MissRow(first)
+    row.add(first, 0.0)
+    row.add(newest, 1.0)
+    assert row.last is newest
