@@ -1,0 +1,230 @@
+"""What a reply means when it is no answer about the job.
+
+Everything here is a table. `STATUSES` and `RANGES` name the kind of trouble that an HTTP status stands for;
+`KINDS` says which error a kind raises, whether asking again may help, and what the cure is. An API with error
+codes of its own adds one more table, a `Codes`, which goes before the HTTP status.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from attrs import field, frozen
+
+from asyncpoll.errors import BadReply, Rejected, Throttled, TransportError
+from asyncpoll.http.redact import printable
+
+if TYPE_CHECKING:
+    from attrs import Attribute
+
+    from asyncpoll.http.message import Reply
+
+MESSAGE_LIMIT = 200  # characters of a server's own text that an error repeats
+CODE_LIMIT = 40
+_BEGINNING = 1000  # bytes of a body; more than is shown, so that what must be masked is seen as a whole
+
+
+@frozen
+class Kind:
+    """One kind of trouble.
+
+    Attributes:
+        error: The class of error that it raises.
+        passing: Whether asking again later may help.
+        meaning: What happened and, where the caller can do something about it, the cure.
+    """
+
+    error: type[TransportError]
+    passing: bool
+    meaning: str
+
+
+KINDS: Mapping[str, Kind] = MappingProxyType(
+    {
+        "throttled": Kind(Throttled, True, "the server asks for fewer requests"),
+        "overloaded": Kind(TransportError, True, "the service is overloaded"),
+        "server": Kind(TransportError, True, "the server is in trouble"),
+        "internal": Kind(TransportError, True, "the API reports an error of its own"),
+        "conflict": Kind(TransportError, True, "the job is busy with another request"),
+        "unknown_code": Kind(TransportError, True, "the API answers with an error code that is not listed"),
+        "malformed": Kind(BadReply, True, "the body does not hold an answer"),
+        "protocol": Kind(BadReply, True, "this is no HTTP status to answer a plain request with"),
+        "credential": Kind(Rejected, False, "the credential is refused; check the key and its expiry"),
+        "forbidden": Kind(Rejected, False, "the credential may not do this; check whose the job is"),
+        "unpaid": Kind(Rejected, False, "the account has no balance; top it up"),
+        "quota": Kind(Rejected, False, "the account's quota is used up; wait for its reset or raise it"),
+        "plan": Kind(Rejected, False, "the account's plan does not cover this; change the plan"),
+        "bad_request": Kind(Rejected, False, "the server does not accept the request; check its arguments"),
+        "content_policy": Kind(Rejected, False, "the content is refused by policy; change it"),
+        "not_found": Kind(Rejected, False, "the server knows no such job; check the id and whose it is"),
+        "gone": Kind(Rejected, False, "the server no longer keeps the job; submit it again"),
+        "link-expired": Kind(Rejected, False, "the link has expired; ask for the result, or run the job, again"),
+        "already_ended": Kind(Rejected, False, "the job has already ended"),
+        "unsupported": Kind(Rejected, False, "the server does not serve this; check the base address"),
+        "redirect": Kind(Rejected, False, "redirects are not followed; check the base address"),
+        "login": Kind(Rejected, False, "the network wants a login before it lets requests through"),
+        "rejected": Kind(Rejected, False, "the server refuses the request"),
+    }
+)
+
+STATUSES: Mapping[int, str] = MappingProxyType(
+    {
+        204: "malformed",  # no body, hence no word about the job
+        205: "malformed",
+        206: "protocol",  # never asked for a part
+        400: "bad_request",
+        401: "credential",
+        402: "unpaid",
+        403: "forbidden",
+        404: "not_found",
+        405: "unsupported",
+        406: "unsupported",
+        408: "server",
+        409: "conflict",
+        410: "gone",
+        411: "unsupported",
+        414: "unsupported",
+        415: "unsupported",
+        421: "server",
+        422: "bad_request",
+        423: "server",
+        425: "server",
+        426: "unsupported",
+        428: "unsupported",
+        429: "throttled",
+        431: "unsupported",
+        501: "unsupported",
+        505: "unsupported",
+        511: "login",
+    }
+)
+
+RANGES: Mapping[int, str] = MappingProxyType({2: "unknown_code", 3: "redirect", 4: "rejected", 5: "server"})
+
+
+def status_kind(reply: Reply) -> str:
+    """Return the kind of trouble that *reply* is by its HTTP status alone, a key of `KINDS`."""
+    if reply.status in STATUSES:
+        return STATUSES[reply.status]
+    if reply.status // 100 == 2 and reply.json is None:  # noqa: PLR2004  the range of success
+        return "malformed"
+    return RANGES.get(reply.status // 100, "protocol")
+
+
+def fault(kind: str, message: str, *, reply: Reply, code: str | None = None) -> TransportError:
+    """Build the error for *kind*, a key of `KINDS`; the caller raises it.
+
+    Args:
+        kind: What went wrong.
+        message: The server's own words, maybe empty; made printable and cut to 200 characters.
+        reply: The reply, for its status, its origin, and how long it asks to stay away for.
+        code: The API's own error code; made printable and cut to 40 characters.
+    """
+    trouble = KINDS[kind]
+    code = None if code is None else printable(code, CODE_LIMIT)
+    number = f"HTTP {reply.status}" if code is None else f"HTTP {reply.status}, code {code}"
+    words = f": {printable(message, MESSAGE_LIMIT)}" if message else ""
+    return trouble.error(
+        f"{trouble.meaning} ({number}){words}",
+        kind=kind,
+        passing=trouble.passing,
+        status=reply.status,
+        code=code,
+        retry_after=reply.retry_after,
+        origin=reply.origin,
+    )
+
+
+def complaint(reply: Reply) -> tuple[str | None, str]:
+    """Return the error code and the message in a reply's body, as far as there are any.
+
+    Read are the customary shapes `{"error": {"code": ..., "message": ...}}`, `{"error": "..."}` and
+    `{"code": ..., "message": ...}`. Of a body that is not JSON the message is how it begins.
+    """
+    if not isinstance(reply.json, dict):
+        beginning = reply.body[:_BEGINNING].decode("utf-8", "replace")
+        return None, ": ".join(filter(None, (reply.problem, beginning)))
+    error = reply.json.get("error") or reply.json
+    if not isinstance(error, dict):
+        return None, str(error)
+    return _code(error.get("code")), str(error.get("message") or "")
+
+
+def _code(value: Any) -> str | None:
+    is_code = isinstance(value, str | int) and not isinstance(value, bool) and value != ""
+    return str(value) if is_code else None
+
+
+def _known(_: object, attribute: Attribute[Any], table: Mapping[str, str] | tuple[Phrase, ...]) -> None:
+    kinds = table.values() if isinstance(table, Mapping) else [phrase.kind for phrase in table]
+    if unknown := sorted(set(kinds) - KINDS.keys()):
+        raise ValueError(f"{attribute.name}: unknown kinds {unknown}; choose from {sorted(KINDS)}")
+
+
+def _pattern(text: str) -> re.Pattern[str]:
+    return re.compile(text, re.IGNORECASE)
+
+
+@frozen
+class Phrase:
+    """A code that means several things, told apart by the server's words.
+
+    Attributes:
+        code: The code.
+        pattern: A regular expression, looked for anywhere in the message, in any letter case.
+        kind: What both together stand for, a key of `KINDS`.
+    """
+
+    code: str
+    pattern: re.Pattern[str] = field(converter=_pattern)
+    kind: str
+
+
+@frozen
+class Codes:
+    """What the error codes of one API mean.
+
+    Attributes:
+        by_code: From a code to a key of `KINDS`.
+        by_message: For codes that mean several things; the first phrase that fits goes before `by_code`.
+    """
+
+    by_code: Mapping[str, str] = field(factory=dict, validator=_known)
+    by_message: tuple[Phrase, ...] = field(default=(), validator=_known)
+
+    def kind(self, code: str | None, message: str = "") -> str | None:
+        """Return the key of `KINDS` that *code* and *message* stand for, or None for an unlisted code."""
+        for phrase in self.by_message:
+            if phrase.code == code and phrase.pattern.search(message):
+                return phrase.kind
+        return None if code is None else self.by_code.get(code)
+
+    def fault(self, reply: Reply) -> TransportError:
+        """Build the error for a reply that complains: by its code if that is listed, else by its status."""
+        code, message = complaint(reply)
+        return fault(self.kind(code, message) or status_kind(reply), message, reply=reply, code=code)
+
+
+NO_CODES = Codes()
+
+
+def classify_status(reply: Reply, codes: Codes = NO_CODES) -> None:
+    """Return when *reply* is a success with JSON in it, otherwise raise what it means.
+
+    An endpoint that wraps errors into successful replies looks for them first, then calls this.
+
+    Args:
+        reply: The reply, of any status.
+        codes: The API's own error codes.
+
+    Raises:
+        Throttled: The server asks for fewer requests.
+        Rejected: The server refuses the request, or redirects it.
+        BadReply: There is no JSON in a success, or the status makes no sense.
+        TransportError: The server is in trouble; asking again later may help.
+    """
+    if reply.json is None or reply.status // 100 != 2 or reply.status in STATUSES:  # noqa: PLR2004  success
+        raise codes.fault(reply)
