@@ -1,0 +1,362 @@
+"""Where the columns meet."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from datetime import date
+from typing import Any
+
+import pytest
+from attrs import field, frozen
+from await_points import MOMENTS, Moment, cancelled_everywhere
+
+from asyncpoll.endpoint import Endpoint, Group, Job
+from asyncpoll.errors import BadReply, JobFailed, Rejected, Throttled, TransportError, WaitTimeout
+from asyncpoll.http.message import Reply, Request
+from asyncpoll.schedule import Fixed
+from asyncpoll.testing import MemoryTransport, run_virtual
+from asyncpoll.waiting.snapshot import Snapshot
+from asyncpoll.waiting.state import State, Vocabulary
+
+WORDS = Vocabulary("v.jobs", {"queued": State.PENDING, "done": State.SUCCESS, "failed": State.FAILED})
+STATUS, STOP = Request("GET", "/jobs/1", repeatable=True), Request("DELETE", "/jobs/1")
+
+
+@frozen
+class Part:
+    """A reference of two ids, one of them numeric."""
+
+    whole: str
+    number: int = field(default=1)
+
+
+def read(reply: Reply) -> Snapshot[int]:
+    """Return what a reply of the made-up API says."""
+    return Snapshot(WORDS.read(reply.json["status"]), reply.json["status"], value=reply.json.get("value"))
+
+
+def endpoint(**more: Any) -> Endpoint[Any, int]:
+    """Return an endpoint of the made-up API."""
+    options: dict[str, Any] = {"ask": lambda ref: Request("GET", f"/jobs/{ref}", repeatable=True), "read": read}
+    return Endpoint("v.jobs", **options | more)
+
+
+def answering(*answers: dict[str, Any] | Reply | Exception) -> MemoryTransport:
+    """Return a transport that gives one answer after the other, and the last one for ever."""
+    rest = list(answers)
+
+    def answer(_request: Request) -> Reply:
+        now = rest.pop(0) if len(rest) > 1 else rest[0]
+        if isinstance(now, Exception):
+            raise now
+        return now if isinstance(now, Reply) else Reply(200, now, origin="https://api.example.org")
+
+    return MemoryTransport(answer)
+
+
+def anybody() -> MemoryTransport:
+    """Return a transport that must not be used."""
+
+    def refuse(_request: Request) -> Reply:
+        raise AssertionError("nobody was to be asked")
+
+    return MemoryTransport(refuse)
+
+
+# the key
+
+
+@pytest.mark.parametrize(
+    ("ref", "key"),
+    [
+        ("1", 'v.jobs:"1"'),
+        (1, "v.jobs:1"),
+        ("任务 1", 'v.jobs:"任务 1"'),
+        ({"b": 1, "a": [2]}, 'v.jobs:{"a":[2],"b":1}'),
+        (Part("x", 2), 'v.jobs:{"number":2,"whole":"x"}'),
+    ],
+)
+def test_a_key_is_stable_text(ref: Any, key: str) -> None:
+    """The key is the endpoint's name and the reference as JSON: the same in every process."""
+    assert endpoint().job(anybody(), ref).key == key
+
+
+def test_keys_are_unique_per_endpoint_and_reference() -> None:
+    """References that differ, be it in type alone, have keys that differ, and so have endpoints."""
+    refs = ["1", 1, 1.5, None, ["1"], {"1": 1}, Part("1"), Part("1", 2), 'v":"', ""]
+    ends = (endpoint(), Endpoint[Any, int]("w.jobs", ask=lambda _: STATUS, read=read))
+    keys = {end.job(anybody(), ref).key for end in ends for ref in refs}
+    assert len(keys) == 2 * len(refs)
+
+
+def test_a_reference_needs_a_plain_form() -> None:
+    """A reference that JSON cannot hold has no key, unless the endpoint says how to write it."""
+    with pytest.raises(TypeError, match="date is not JSON serializable"):
+        _ = endpoint().job(anybody(), date(2026, 1, 2)).key
+    assert endpoint(plain=str).job(anybody(), date(2026, 1, 2)).key == 'v.jobs:"2026-01-02"'
+
+
+def test_a_reference_without_a_key_is_not_polled() -> None:
+    """A wait needs the key, so it fails before anything is requested."""
+    transport = anybody()
+    with pytest.raises(TypeError, match="not JSON serializable"):
+        run_virtual(endpoint().job(transport, {1, 2}).wait(timeout=60))
+    assert transport.requests == 0
+
+
+# asking once
+
+
+def test_fetch_is_send_classify_read() -> None:
+    """The request of `ask` is sent, the reply is classified, then read, in this order."""
+    steps: list[str] = []
+    transport = answering({"status": "done", "value": 42})
+
+    def classify(reply: Reply) -> None:
+        steps.append(f"classify {reply.status}")
+
+    def read_it(reply: Reply) -> Snapshot[int]:
+        steps.append("read")
+        return read(reply)
+
+    job = endpoint(classify=classify, read=read_it).job(transport, "1")
+    assert run_virtual(job.fetch()) == Snapshot(State.SUCCESS, "done", value=42)
+    assert list(transport.sent) == [STATUS]
+    assert steps == ["classify 200", "read"]
+
+
+def test_a_reply_that_is_no_answer_is_not_read() -> None:
+    """What the classifier raises leaves `fetch`; by default it goes by the HTTP status."""
+    job = endpoint(read=lambda _: pytest.fail("read")).job(answering(Reply(429, headers={"Retry-After": "7"})), "1")
+    with pytest.raises(Throttled) as caught:
+        run_virtual(job.fetch())
+    assert (caught.value.status, caught.value.retry_after) == (429, 7.0)
+
+
+def test_a_job_is_a_fetch_itself() -> None:
+    """A job can be called, as any `async def () -> Snapshot`."""
+    job = endpoint().job(answering({"status": "queued"}), "1")
+    assert run_virtual(job()).state is State.PENDING
+
+
+def test_a_job_holds_no_state() -> None:
+    """Waiting again asks again."""
+    transport = answering({"status": "done"})
+    job = endpoint().job(transport, "1")
+    for _ in range(2):
+        run_virtual(job.wait(timeout=60))
+    assert transport.requests == 2
+
+
+def test_a_submit_that_already_answered_asks_nobody() -> None:
+    """A job whose submit gave the terminal answer returns it at its first poll."""
+    done: Snapshot[int] = Snapshot(State.SUCCESS, value=42)
+    job = Job(endpoint(), anybody(), "1", submitted=done)
+    assert run_virtual(job.fetch()) is done
+    assert run_virtual(job.result(timeout=60)) == 42
+
+
+# whose answer it is
+
+
+def same_job(ref: str, reply: Reply) -> bool:
+    """Return whether the reply speaks of the job asked about."""
+    return bool(reply.json["id"] == ref)
+
+
+def test_an_answer_about_the_job_is_read() -> None:
+    """An answer that echoes the right id costs one request."""
+    transport = answering({"id": "1", "status": "done"})
+    assert run_virtual(endpoint(same_job=same_job).job(transport, "1").fetch()).state is State.SUCCESS
+    assert transport.requests == 1
+
+
+def test_an_answer_about_another_job_is_asked_for_again() -> None:
+    """A wrong id is asked about once more, on a connection that nothing was ever read from."""
+    transport = answering({"id": "2", "status": "done"}, {"id": "1", "status": "queued"})
+    assert run_virtual(endpoint(same_job=same_job).job(transport, "1").fetch()).state is State.PENDING
+    assert [request.fresh for request in transport.sent] == [False, True]
+    assert len({(request.method, request.path) for request in transport.sent}) == 1
+
+
+def test_an_answer_about_another_job_is_never_read() -> None:
+    """When the fresh connection brings the wrong id too, the poll is a bad reply, and nothing is read."""
+    transport = answering({"id": "2", "status": "done"})
+    job = endpoint(same_job=same_job, read=lambda _: pytest.fail("read")).job(transport, "1")
+    with pytest.raises(BadReply, match=r"v\.jobs: the answer is about another job") as caught:
+        run_virtual(job.fetch())
+    error = caught.value
+    assert (error.kind, error.status, error.origin) == ("identity", 200, "https://api.example.org")
+    assert transport.requests == 2
+
+
+def test_the_second_answer_is_classified_too() -> None:
+    """Trouble on the fresh connection is raised as what it is."""
+    transport = answering({"id": "2", "status": "done"}, Reply(503))
+    with pytest.raises(TransportError) as caught:
+        run_virtual(endpoint(same_job=same_job).job(transport, "1").fetch())
+    assert caught.value.status == 503
+
+
+def test_answers_about_another_job_end_a_wait() -> None:
+    """Two polls in a row that are answered about another job end the wait."""
+    transport = answering({"id": "2", "status": "done"})
+    with pytest.raises(BadReply):
+        run_virtual(endpoint(same_job=same_job).job(transport, "1").wait(timeout=60))
+    assert transport.requests == 4
+
+
+# waiting
+
+
+def test_a_job_can_be_waited_for() -> None:
+    """`wait` takes the options of `wait_until_terminal` and returns the terminal snapshot, whatever it is."""
+    transport = answering({"status": "queued"}, ConnectionResetError(), {"status": "failed"})
+    seen = run_virtual(endpoint().job(transport, "1").wait(timeout=60, schedule=Fixed(1.0)))
+    assert seen.state is State.FAILED
+    assert transport.requests == 3
+
+
+def test_a_result_is_unwrapped() -> None:
+    """`result` returns the value, or raises for a job that ended badly."""
+    job = endpoint().job(answering({"status": "done", "value": 42}), "1")
+    assert run_virtual(job.result(timeout=60)) == 42
+    with pytest.raises(JobFailed):
+        run_virtual(endpoint().job(answering({"status": "failed"}), "1").result(timeout=60))
+
+
+def test_a_timeout_names_the_job() -> None:
+    """A wait for a job that runs out of time has the job's key."""
+    job = endpoint().job(answering({"status": "queued"}), "1")
+    with pytest.raises(WaitTimeout) as caught:
+        run_virtual(job.wait(timeout=5))
+    assert caught.value.key == 'v.jobs:"1"'
+
+
+def test_a_job_can_be_watched() -> None:
+    """`watch` yields what every poll sees, or its changes only."""
+    transport = answering({"status": "queued"}, {"status": "queued"}, {"status": "done"})
+
+    async def main() -> list[State]:
+        return [snapshot.state async for snapshot in endpoint().job(transport, "1").watch(changes_only=True)]
+
+    assert run_virtual(main()) == [State.PENDING, State.SUCCESS]
+
+
+# cancelling the remote job
+
+
+def test_a_job_is_cancelled_where_the_api_can() -> None:
+    """The request of the endpoint's `cancel` is sent, and the answer classified."""
+    transport = answering({})
+    job = endpoint(cancel=lambda _: STOP).job(transport, "1")
+    assert job.can_cancel
+    run_virtual(job.cancel())
+    assert list(transport.sent) == [STOP]
+
+
+def test_cancelling_a_job_that_has_ended_is_fine() -> None:
+    """An API that says so in its own way is not an error."""
+
+    def classify(_reply: Reply) -> None:
+        raise Rejected("it has ended", kind="already_ended")
+
+    run_virtual(endpoint(cancel=lambda _: STOP, classify=classify).job(answering({}), "1").cancel())
+
+
+def test_a_cancel_that_is_refused_is_raised() -> None:
+    """Any other refusal is the caller's to know."""
+    with pytest.raises(Rejected) as caught:
+        run_virtual(endpoint(cancel=lambda _: STOP).job(answering(Reply(403)), "1").cancel())
+    assert caught.value.status == 403
+
+
+def test_an_api_that_cannot_cancel_says_so() -> None:
+    """Without a call to cancel nobody is asked, and waiting with a remote cancel is refused."""
+    transport = anybody()
+    job = endpoint().job(transport, "1")
+    assert not job.can_cancel
+    with pytest.raises(NotImplementedError, match=r"v\.jobs has no call to cancel a job"):
+        run_virtual(job.cancel())
+    with pytest.raises(ValueError, match="needs a job whose API can cancel"):
+        run_virtual(job.wait(timeout=60, on_abandon="cancel"))
+    assert transport.requests == 0
+
+
+def test_giving_up_can_cancel_the_job() -> None:
+    """With `on_abandon` the deadline sends the cancel, once, after the last poll."""
+    transport = answering({"status": "queued"})
+    job = endpoint(cancel=lambda _: STOP).job(transport, "1")
+    with pytest.raises(WaitTimeout):
+        run_virtual(job.wait(timeout=3, schedule=Fixed(1.0), on_abandon="cancel"))
+    assert [request.method for request in transport.sent] == ["GET"] * 4 + ["DELETE"]
+
+
+# a token for another process
+
+
+@pytest.mark.parametrize(("ref", "plain"), [("任务", "任务"), (Part("x", 2), {"whole": "x", "number": 2})])
+def test_a_job_has_a_token(ref: Any, plain: Any) -> None:
+    """The token holds a version, the endpoint's name and the reference, readable as it is."""
+    token = endpoint().job(anybody(), ref).to_json()
+    assert json.loads(token) == {"version": 1, "endpoint": "v.jobs", "ref": plain}
+    assert "\\u" not in token
+
+
+def test_the_repr_of_a_job_leaves_out_its_transport() -> None:
+    """What a transport knows stays out of logs."""
+    assert "MemoryTransport" not in repr(endpoint().job(anybody(), "1"))
+
+
+def test_jobs_are_told_apart_by_identity() -> None:
+    """Two jobs of one reference are two objects that can be put into a set; what they share is the key."""
+    one, other = (endpoint().job(anybody(), ["unhashable"]) for _ in range(2))
+    assert len({one, other}) == 2
+    assert one.key == other.key
+
+
+# groups
+
+
+def test_a_group_asks_about_one_job_at_least() -> None:
+    """A group form has a size of 1 or more."""
+    whole = Group[str, int](key=lambda _: "all", ask=lambda _: STATUS, read=lambda _reply, _refs: {}, size=1)
+    assert endpoint(group=whole).group is whole
+    with pytest.raises(ValueError, match="size"):
+        Group[str, int](key=lambda _: "all", ask=lambda _: STATUS, read=lambda _reply, _refs: {}, size=0)
+
+
+# cancelling the wait
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+@pytest.mark.parametrize("on_abandon", ["leave", "cancel"])
+def test_a_cancel_at_any_await_point_ends_the_wait(moment: Moment, on_abandon: Any) -> None:
+    """Cancelled at each await point in turn, waiting for a job always ends cancelled, and leaves no task behind."""
+
+    def make() -> Any:
+        answers: list[Any] = [{"id": "1", "status": "queued"}, {"id": "2", "status": "done"}, OSError()]
+        transport = answering(*answers, {"id": "1", "status": "done", "value": 42})
+        transport._latency = 0.25
+        return (
+            endpoint(same_job=same_job, cancel=lambda _: STOP)
+            .job(transport, "1")
+            .result(timeout=60, on_abandon=on_abandon)
+        )
+
+    *cancelled, finished = cancelled_everywhere(make, moment=moment)
+    assert len(cancelled) >= 6
+    assert all(run.cancelled for run in cancelled)
+    assert finished.result == 42
+
+
+def test_many_waits_share_one_endpoint() -> None:
+    """Endpoints are values without state: any number of jobs use one at once."""
+    transport = MemoryTransport(lambda request: Reply(200, {"status": "done", "value": int(request.path[6:])}))
+    shared = endpoint()
+
+    async def main() -> list[int]:
+        return await asyncio.gather(*(shared.job(transport, str(n)).result(timeout=60) for n in range(50)))
+
+    assert run_virtual(main()) == list(range(50))

@@ -1,0 +1,276 @@
+"""Every public name as a type checker sees it: read by mypy and pyright, never run.
+
+Each `type: ignore` marks what must not pass; checkers complain when one of them is not needed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from pathlib import Path
+from typing import Any, assert_type
+
+from attrs import frozen
+
+import asyncpoll
+from asyncpoll import (
+    BadReply,
+    ClientClosed,
+    Endpoint,
+    Exponential,
+    Fetch,
+    Fixed,
+    Group,
+    Job,
+    JobCancelled,
+    JobError,
+    JobFailed,
+    JobTimedOut,
+    PollError,
+    Progress,
+    Rejected,
+    Schedule,
+    Snapshot,
+    State,
+    Throttled,
+    Timeout,
+    TransportError,
+    UnknownStatus,
+    Vocabulary,
+    WaitTimeout,
+    wait_until_terminal,
+    watch,
+)
+from asyncpoll.http import AiohttpTransport, Reply, Request, Transport, Upload
+from asyncpoll.providers import BigModel, Molizhishu
+from asyncpoll.providers.bigmodel import AgentResult
+from asyncpoll.providers.molizhishu import Subtask
+from asyncpoll.simulator import Simulator
+from asyncpoll.testing import MemoryTransport, Script, VirtualLoop, run_virtual
+
+assert_type(asyncpoll.__version__, str)
+
+
+# states, words, snapshots
+
+assert_type(State.TIMEOUT.is_terminal, bool)
+words = Vocabulary("vendor.jobs", {"done": State.SUCCESS, "queued": State.PENDING}, strict=True)
+assert_type(words.read("done"), State)
+Vocabulary("vendor.jobs", {"done": "success"})  # type: ignore[dict-item]  # states, not text
+
+done = Snapshot(State.SUCCESS, status="done", value=42, progress=1.0, raw={"status": "done"})
+assert_type(done, Snapshot[int])
+assert_type(done.unwrap(), int)
+assert_type(done.value, int | None)
+assert_type((done.state, done.status), tuple[State, str])
+assert_type((done.reason, done.code), tuple[str | None, str | None])
+assert_type((done.progress, done.retry_after), tuple[float | None, float | None])
+whole: Snapshot[object] = done  # what holds an int holds an object
+done.state = State.FAILED  # type: ignore[misc]  # frozen
+
+
+# schedules and limits
+
+
+class Weekly:
+    """A schedule of one's own needs no base class."""
+
+    def delay(self, progress: Progress, /) -> float:
+        """Wait for a week, whatever happened."""
+        assert_type((progress.polls, progress.elapsed, progress.misses), tuple[int, float, int])
+        assert_type((progress.state, progress.hint, progress.done), tuple[str | None, float | None, float | None])
+        return 7 * 86_400.0
+
+
+schedules: list[Schedule] = [
+    Fixed(2.0),
+    Fixed(2.0, jitter=lambda interval: interval),
+    Exponential(),
+    Exponential(1.0, 30.0, 2.0, jitter=None),
+    Weekly(),
+]
+assert_type(Exponential().delay(Progress(1, 0.0)), float)
+Fixed("2")  # type: ignore[arg-type]  # seconds are numbers
+Exponential(1.0, 30.0, 2.0, None)  # type: ignore[call-arg]  # jitter is named
+
+limits = Timeout(total=60.0, pending=30.0, processing=20.0)
+assert_type(limits.pending, float | None)
+
+
+# waiting
+
+
+async def fetch() -> Snapshot[int]:
+    """Look at a job."""
+    return done
+
+
+def see() -> Snapshot[int]:
+    """Look at a job, but not asynchronously."""
+    return done
+
+
+fetches: list[Fetch[int]] = [fetch, Script([done])]
+
+
+async def waiting() -> None:
+    """Wait in every way."""
+    assert_type(await wait_until_terminal(fetch, timeout=60), Snapshot[int])
+    seen = await wait_until_terminal(
+        fetch,
+        timeout=limits,
+        schedule=Weekly(),
+        first_delay=1.0,
+        max_polls=10,
+        max_misses=3,
+        not_found_grace=30.0,
+        stable_for=2,
+        hints="exactly",
+        on_abandon="cancel",
+        observe=print,
+    )
+    assert_type(seen.unwrap(), int)
+    await wait_until_terminal(fetch, timeout=None)
+    await wait_until_terminal(fetch)  # type: ignore[call-arg]  # the limit is said, or None is said
+    await wait_until_terminal(see, timeout=60)  # type: ignore[arg-type]  # not asynchronous
+    await wait_until_terminal(fetch(), timeout=60)  # type: ignore[arg-type]  # called already
+    await wait_until_terminal(fetch, timeout=60, hints="often")  # type: ignore[arg-type]  # no such word
+    await wait_until_terminal(fetch, timeout=60, schedule=5.0)  # type: ignore[arg-type]  # not a schedule
+
+
+async def watching() -> None:
+    """Watch in every way."""
+    snapshots = watch(fetch, changes_only=True, schedule=Fixed(1.0), stable_for=2)
+    assert_type(snapshots, AsyncGenerator[Snapshot[int], None])
+    async with aclosing(snapshots):
+        async for snapshot in snapshots:
+            assert_type(snapshot.value, int | None)
+    watch(fetch, timeout=60)  # type: ignore[call-arg]  # watching has no limit of its own
+
+
+# requests, replies, transports
+
+request = Request("POST", "/jobs", query={"page": "1"}, json={"a": 1}, headers={"accept": "*/*"}, repeatable=True)
+form = Request("POST", "/files", form={"kind": "lite", "file": Upload("a.pdf", Path("a.pdf"), "application/pdf")})
+reply = Reply(200, json={"status": "done"}, headers={"retry-after": "7"})
+assert_type((reply.status, reply.body, reply.retry_after), tuple[int, bytes, float | None])
+assert_type((reply.origin, reply.problem), tuple[str | None, str | None])
+request.path = "/other"  # type: ignore[misc]  # frozen
+
+
+class Loopback:
+    """A transport of one's own needs no base class."""
+
+    async def send(self, request: Request, /) -> Reply:
+        """Answer with what was sent."""
+        return Reply(200, json=request.json)
+
+
+memory = MemoryTransport(lambda request: Reply(200, json=request.query), latency=0.5)
+assert_type(memory.requests, int)
+transports: list[Transport] = [AiohttpTransport("https://api.example.org"), memory, Loopback()]
+
+
+# endpoints and jobs
+
+
+@frozen
+class Ref:
+    """What names a job."""
+
+    number: int
+
+
+def ask(ref: Ref) -> Request:
+    """Ask about a job."""
+    return Request("GET", f"/jobs/{ref.number}", repeatable=True)
+
+
+def read(reply: Reply) -> Snapshot[str]:
+    """Read an answer."""
+    return Snapshot(words.read(reply.json["status"]), value=reply.json.get("text"))
+
+
+def ask_together(refs: Sequence[Ref]) -> Request:
+    """Ask about several jobs."""
+    return Request("GET", "/jobs", query={"numbers": ",".join(str(ref.number) for ref in refs)})
+
+
+def read_together(reply: Reply, refs: Sequence[Ref]) -> Mapping[Ref, Snapshot[str]]:
+    """Read an answer about several jobs."""
+    return {ref: read(reply) for ref in refs}
+
+
+group = Group(key=lambda _: "all", ask=ask_together, read=read_together, size=50)
+endpoint = Endpoint("vendor.jobs", ask=ask, read=read, group=group, cancel=ask, predicts=lambda ref: ref.number)
+assert_type(endpoint, Endpoint[Ref, str])
+job = endpoint.job(memory, Ref(1))
+assert_type(job, Job[str])
+assert_type((job.key, job.can_cancel, job.to_json()), tuple[str, bool, str])
+endpoint.job(memory, "1")  # type: ignore[arg-type]  # not its kind of reference
+Endpoint("vendor.jobs", ask, read)  # type: ignore[call-arg]  # functions are named
+
+
+async def using_a_job() -> None:
+    """Wait for a job in every way."""
+    assert_type(await job.fetch(), Snapshot[str])
+    assert_type(await job.wait(timeout=60, max_polls=3), Snapshot[str])
+    assert_type(await job.result(timeout=limits), str)
+    assert_type(await wait_until_terminal(job, timeout=None), Snapshot[str])
+    async for snapshot in job.watch(changes_only=True, hints="ignore"):
+        assert_type(snapshot, Snapshot[str])
+    await job.cancel()
+    await job.result()  # type: ignore[call-arg]  # the limit is said
+    await job.wait(timeout=60, retries=3)  # type: ignore[call-arg]  # no such option
+
+
+# errors
+
+
+def what_went_wrong(error: PollError) -> None:
+    """Tell the errors apart; each has its facts."""
+    if isinstance(error, WaitTimeout):
+        assert_type((error.waited, error.polls, error.limit), tuple[float, int, str])
+        assert_type((error.last, error.key, error.unknown), tuple[Snapshot[Any] | None, str | None, tuple[str, ...]])
+    elif isinstance(error, JobFailed | JobTimedOut | JobCancelled):
+        assert_type(error.snapshot, Snapshot[Any])
+    elif isinstance(error, Throttled | Rejected | BadReply):
+        assert_type((error.kind, error.passing), tuple[str, bool])
+        assert_type((error.status, error.retry_after), tuple[int | None, float | None])
+        assert_type((error.code, error.origin), tuple[str | None, str | None])
+    elif isinstance(error, UnknownStatus):
+        assert_type((error.word, error.vocabulary), tuple[str, str])
+
+
+plain_timeout: TimeoutError = WaitTimeout(None, waited=1.0, polls=1)
+about_the_job: JobError = JobFailed(done)
+in_transport: list[TransportError] = [Throttled("x", retry_after=7.0), Rejected("x", code="1"), BadReply("x")]
+of_ours: list[PollError] = [about_the_job, ClientClosed("x"), UnknownStatus("x", vocabulary="v"), *in_transport]
+
+
+# for tests
+
+script: Script[int] = Script([done, State.PENDING, TimeoutError()], latency=0.5)
+assert_type((script.polls, script.polled_at), tuple[int, list[float]])
+assert_type(run_virtual(wait_until_terminal(fetch, timeout=60)), Snapshot[int])
+assert_type(VirtualLoop(standstill=1.0).time(), float)
+Script(["done"])  # type: ignore[arg-type]  # snapshots, states and exceptions
+
+
+# providers and the simulator
+
+
+async def whole_flows() -> None:
+    """Start and await a job of each provider, against the simulator."""
+    async with Simulator(seed=7) as simulator, BigModel("key", base_url=simulator.url + "/api") as bigmodel:
+        agent = await bigmodel.agents.start(agent_id="translator", messages=[])
+        assert_type(agent, Job[AgentResult])
+        assert_type(await agent.result(timeout=60), AgentResult)
+        assert_type(bigmodel.agents.job(async_id="1", agent_id="translator", custom=1), Job[AgentResult])
+        parsed = await bigmodel.file_parser.job(task_id="1", format="text").result(timeout=60)
+        assert_type(await bigmodel.file_parser.download(parsed, Path("result.zip"), max_bytes=1 << 20), Path)
+        bigmodel.file_parser.job(task_id="1", format="pdf")  # type: ignore[arg-type]  # no such format
+    async with Molizhishu.from_env() as molizhishu:
+        subtask = molizhishu.subtasks.job(task_id="1", sub_task_id="2")
+        assert_type(await subtask.result(timeout=60), Subtask)
+        molizhishu.subtasks.job("1", "2")  # type: ignore[call-arg]  # ids are named
