@@ -1,0 +1,62 @@
+"""Every endpoint that the providers have: what it is called, whose it is, and what names a job there."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from types import MappingProxyType
+
+from attrs import frozen
+
+
+@frozen
+class Listing:
+    """One endpoint.
+
+    Attributes:
+        client: The class in `asyncpoll.providers` whose `job(name, **ref)` gives its jobs.
+        description: What its jobs are, in one line.
+        required: The fields that a reference must have.
+        optional: Those that it may have.
+        open: Whether it may have any others, too.
+    """
+
+    client: str
+    description: str
+    required: tuple[str, ...]
+    optional: tuple[str, ...] = ()
+    open: bool = False
+
+    def check(self, fields: Collection[str]) -> None:
+        """Check the fields of a reference.
+
+        Raises:
+            ValueError: One is missing or unknown.
+        """
+        if missing := [name for name in self.required if name not in fields]:
+            raise ValueError(f"a reference needs {', '.join(self.required)}; it lacks {', '.join(missing)}")
+        unknown = sorted(set(fields) - {*self.required, *self.optional})
+        if unknown and not self.open:
+            known = ", ".join((*self.required, *self.optional))
+            raise ValueError(f"a reference has no {unknown[0][:40]!r}; its fields are {known}")
+
+
+ENDPOINTS: Mapping[str, Listing] = MappingProxyType(
+    {
+        "bigmodel.agents": Listing(
+            "BigModel",
+            "asynchronous runs of agents, such as translation or video effects",
+            ("async_id", "agent_id"),
+            open=True,
+        ),
+        "bigmodel.file_parser": Listing(
+            "BigModel", "files to be parsed into text or Markdown", ("task_id",), ("format",)
+        ),
+        "molizhishu.subtasks": Listing(
+            "Molizhishu", "single questions to single AI platforms, with their answers", ("task_id", "sub_task_id")
+        ),
+        "molizhishu.tasks": Listing(
+            "Molizhishu", "batches of questions, with the count of their subtasks", ("task_id",)
+        ),
+    }
+)
+"""From the name of an endpoint to its listing. Only this table is imported with the package, no client."""

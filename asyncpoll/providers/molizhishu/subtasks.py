@@ -1,0 +1,155 @@
+"""Subtasks: one question to one AI platform each.
+
+Sources: the Molizhishu API manual, get-subtask-result and query-task-status.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import attrgetter
+
+from attrs import evolve, field, frozen
+
+from asyncpoll.codec import at, echoes, structure, text_at
+from asyncpoll.endpoint import Endpoint, Group, Job
+from asyncpoll.errors import BadReply
+from asyncpoll.http.message import Reply, Request, Transport
+from asyncpoll.http.path import is_segment, segment
+from asyncpoll.providers.molizhishu import tasks
+from asyncpoll.providers.molizhishu.envelope import classify
+from asyncpoll.providers.molizhishu.subtask_result import Subtask, as_documented
+from asyncpoll.providers.molizhishu.task_status import TaskStatus
+from asyncpoll.waiting.snapshot import Snapshot
+from asyncpoll.waiting.state import State, Vocabulary
+
+
+@frozen
+class SubtaskRef:
+    """A subtask.
+
+    Attributes:
+        task_id: The id of the task that it belongs to.
+        sub_task_id: Its own id.
+    """
+
+    task_id: str = field(validator=is_segment)
+    sub_task_id: str = field(validator=is_segment)
+
+
+STATUSES = Vocabulary(
+    "molizhishu.subtasks",
+    {
+        "pending": State.PENDING,
+        "assigned": State.PROCESSING,
+        "processing": State.PROCESSING,
+        "completed": State.SUCCESS,
+        "success": State.SUCCESS,  # only on the page about stopping
+        "failed": State.FAILED,
+        "error": State.FAILED,
+        "timeout": State.TIMEOUT,  # only in the older manual
+        "stopped": State.CANCELLED,
+    },
+)
+
+
+def ask(ref: SubtaskRef) -> Request:
+    """Ask about one subtask."""
+    path = f"/task/result/{segment('task_id', ref.task_id)}/{segment('sub_task_id', ref.sub_task_id)}"
+    return Request("GET", path, repeatable=True)
+
+
+def read(reply: Reply) -> Snapshot[Subtask]:
+    """Read what an answer says about a subtask; the reason of a failure is in its `errorMessage`."""
+    data = at(reply.json, "data")
+    word = text_at(reply.json, "data", "status")
+    state = STATUSES.read(word)
+    snapshot: Snapshot[Subtask] = Snapshot(state, word, retry_after=reply.retry_after, raw=reply.json)
+    if state is State.SUCCESS:
+        return evolve(snapshot, value=structure(as_documented(data), Subtask, where="$.data"))
+    if state.is_terminal:
+        return evolve(snapshot, reason=str(data.get("errorMessage") or "") or None)
+    return snapshot
+
+
+def _same_job(ref: SubtaskRef, reply: Reply) -> bool:
+    return echoes(reply.json, ref.sub_task_id, "data", "subTaskId")
+
+
+_TOLD_IN_FULL = frozenset({State.PENDING, State.PROCESSING, State.CANCELLED, State.UNKNOWN})
+
+
+def _ask_together(refs: Sequence[SubtaskRef]) -> Request:
+    return tasks.ask(tasks.TaskRef(refs[0].task_id))
+
+
+def _read_together(reply: Reply, refs: Sequence[SubtaskRef]) -> Mapping[SubtaskRef, Snapshot[Subtask]]:
+    """Read the states of a task's subtasks. Those that have a result or a reason to tell are left to be asked alone."""
+    status = tasks.task_status(reply.json)
+    words = {one.sub_task_id: one.status for one in status.sub_task_list}
+    if status.task_id not in ("", refs[0].task_id) or len(words) < len(status.sub_task_list):
+        raise BadReply(
+            "the answer is about another task, or about a subtask twice", kind="identity", origin=reply.origin
+        )
+    states = {ref: STATUSES.read(words[ref.sub_task_id]) for ref in refs if words.get(ref.sub_task_id)}
+    return {
+        ref: Snapshot(state, words[ref.sub_task_id], retry_after=reply.retry_after)
+        for ref, state in states.items()
+        if state in _TOLD_IN_FULL
+    }
+
+
+ENDPOINT: Endpoint[SubtaskRef, Subtask] = Endpoint(
+    "molizhishu.subtasks",
+    ask=ask,
+    read=read,
+    classify=classify,
+    group=Group(attrgetter("task_id"), _ask_together, _read_together, size=2500),  # 50 prompts on 50 platforms
+    same_job=_same_job,
+)
+
+
+@frozen
+class Subtasks:
+    """The door to `molizhishu.subtasks`."""
+
+    transport: Transport = field(repr=False)
+
+    def job(self, *, task_id: str, sub_task_id: str) -> Job[Subtask]:
+        """Return a subtask.
+
+        Args:
+            task_id: The id of the task that it belongs to.
+            sub_task_id: Its own id.
+
+        Raises:
+            ValueError: An id is unusable as a part of a path.
+        """
+        return ENDPOINT.job(self.transport, SubtaskRef(task_id, sub_task_id))
+
+    def of(self, task: TaskStatus | Snapshot[TaskStatus]) -> tuple[Job[Subtask], ...]:
+        """Return the subtasks of a task.
+
+        Args:
+            task: The result of a task, or a snapshot of it in any state.
+
+        Raises:
+            BadReply: The snapshot has no list of subtasks that makes sense.
+        """
+        status = tasks.task_status(task.raw) if isinstance(task, Snapshot) else task
+        return self._jobs(status.task_id, status)
+
+    async def list(self, *, task_id: str) -> tuple[Job[Subtask], ...]:
+        """Ask once for the subtasks of a task, and return them.
+
+        Args:
+            task_id: The id of the task, which may be in any state.
+
+        Raises:
+            TransportError: The server could not be asked, or does not know the task.
+            ValueError: The id is unusable as a part of a path.
+        """
+        snapshot = await tasks.ENDPOINT.job(self.transport, tasks.TaskRef(task_id)).fetch()
+        return self._jobs(task_id, tasks.task_status(snapshot.raw))
+
+    def _jobs(self, task_id: str, status: TaskStatus) -> tuple[Job[Subtask], ...]:
+        return tuple(self.job(task_id=task_id, sub_task_id=one.sub_task_id) for one in status.sub_task_list)

@@ -1,0 +1,30 @@
+"""The id in the answer to a submit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from asyncpoll.codec import at, structure
+from asyncpoll.errors import BadReply
+from asyncpoll.http.message import Reply
+from asyncpoll.http.path import segment
+
+
+def started_id(reply: Reply, *path: str, check: Callable[[str, str], object] = segment) -> str:
+    """Return the id at *path* of an answer, text or an integer.
+
+    Args:
+        reply: The answer.
+        path: Where the id is.
+        check: `segment` for an id that goes into paths, `identifier` for one that goes into bodies.
+
+    Raises:
+        BadReply: There is none, or none that could be asked about. What was submitted may be running all the same.
+    """
+    where = ".".join(("$", *path))
+    value = structure(at(reply.json, *path), str, where=where)
+    try:
+        check(where, value)
+    except ValueError as problem:
+        raise BadReply(f"the answer has no usable id: {problem}", status=reply.status, origin=reply.origin) from None
+    return value
