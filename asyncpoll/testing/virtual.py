@@ -60,6 +60,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         future.add_done_callback(self._back_from_thread)
         return future
 
+    async def shutdown_default_executor(self, _timeout: float | None = None) -> None:
+        """Wait for the threads to end without a limit: in virtual time any limit would have passed at once."""
+        await super().shutdown_default_executor()
+
     def _back_from_thread(self, _future: asyncio.Future[Any]) -> None:
         self._selector_that_jumps.threads -= 1
 
