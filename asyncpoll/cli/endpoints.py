@@ -1,0 +1,78 @@
+"""`asyncpoll endpoints`: what can be waited for, and what that takes."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Iterator
+from importlib import import_module
+
+from attrs import asdict, frozen
+
+from asyncpoll.cli.access import client_of
+from asyncpoll.cli.exits import Exit
+from asyncpoll.cli.grid import Grid
+from asyncpoll.cli.output import say, say_json
+from asyncpoll.providers import ENDPOINTS
+from asyncpoll.waiting.state import State, Vocabulary
+
+
+@frozen
+class _Entry:
+    """One endpoint as it is listed; of the environment only whether a variable is set, never what to."""
+
+    endpoint: str
+    description: str
+    required: tuple[str, ...]
+    optional: tuple[str, ...]
+    open: bool
+    words: dict[State, list[str]]
+    environment: dict[str, bool]
+
+
+def run(args: argparse.Namespace) -> int:
+    """List the endpoints."""
+    entries = [_entry(name) for name in ENDPOINTS]
+    if args.json:
+        say_json({entry.endpoint: asdict(entry) for entry in entries})
+    else:
+        for line in _page(entries):
+            say(line)
+    return Exit.SUCCESS
+
+
+def _entry(name: str) -> _Entry:
+    listing, client = ENDPOINTS[name], client_of(name)
+    environment = {variable: variable in os.environ for variable in (client.key_variable, client.url_variable)}
+    words = _words(import_module(f"asyncpoll.providers.{name}").STATUSES)
+    return _Entry(name, listing.description, listing.required, listing.optional, listing.open, words, environment)
+
+
+def _words(vocabulary: Vocabulary) -> dict[State, list[str]]:
+    by_state = {state: [word for word, means in vocabulary.words.items() if means is state] for state in State}
+    return {state: words for state, words in by_state.items() if words}
+
+
+def _page(entries: list[_Entry]) -> Iterator[str]:
+    yield from Grid(("endpoint", "a job is named by", "or also"), "<<<", tuple(map(_naming, entries))).lines()
+    yield ""
+    yield from Grid(("endpoint", "state", "status words"), "<<<", tuple(_meanings(entries))).lines()
+    yield ""
+    yield from Grid(("variable", "now"), "<<", tuple(_variables(entries))).lines()
+
+
+def _naming(entry: _Entry) -> tuple[str, ...]:
+    also = (*(f"{name}=..." for name in entry.optional), *(["any other"] if entry.open else []))
+    return entry.endpoint, " ".join(f"{name}=..." for name in entry.required), " ".join(also)
+
+
+def _meanings(entries: list[_Entry]) -> Iterator[tuple[str, ...]]:
+    for entry in entries:
+        for state, words in entry.words.items():
+            yield entry.endpoint, state.value, ", ".join(words)
+
+
+def _variables(entries: list[_Entry]) -> Iterator[tuple[str, ...]]:
+    everything = {name: is_set for entry in entries for name, is_set in entry.environment.items()}
+    for name, is_set in everything.items():
+        yield name, "set" if is_set else "not set"

@@ -1,0 +1,32 @@
+"""Whatever may be expected to go wrong in a verb becomes one line and an exit status, never a traceback."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from asyncpoll.cli.exits import Exit
+from asyncpoll.cli.output import note
+from asyncpoll.errors import PollError
+
+
+def guarded(verb: Callable[[], int]) -> int:
+    """Run a verb and return its exit status.
+
+    Raises:
+        BrokenPipeError: Standard output was closed.
+    """
+    try:
+        return verb()
+    except BrokenPipeError:
+        raise
+    except PollError as error:
+        return _because(error, Exit.TRANSPORT)
+    except (ValueError, OSError) as error:
+        return _because(error, Exit.USAGE)
+    except KeyboardInterrupt:
+        return _because("interrupted", Exit.INTERRUPTED)
+
+
+def _because(reason: object, status: Exit) -> Exit:
+    note(f"asyncpoll: {reason}")
+    return status

@@ -1,0 +1,37 @@
+"""The result line: what is known about a job when its wait is over."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from asyncpoll.endpoint import Job
+from asyncpoll.waiting.events import Ended
+from asyncpoll.waiting.snapshot import Snapshot
+from asyncpoll.waiting.state import State
+
+_MILLISECONDS = 3  # decimals of a second
+_NOTHING_SEEN = Snapshot[Any](State.UNKNOWN)
+
+
+def explained(error: BaseException) -> str:
+    """Return an error in words, and why the last poll failed if it did."""
+    return f"{error}" if error.__cause__ is None else f"{error}; the last poll failed: {error.__cause__}"
+
+
+def result_of(job: Job[Any], end: Ended) -> dict[str, Any]:
+    """Return the fields of the result line; `waited` is in seconds.
+
+    Of a wait that an error ended, `state` is what was last seen and `reason` is the error.
+    """
+    seen = end.snapshot or _NOTHING_SEEN
+    return {
+        "endpoint": job.endpoint.name,
+        "ref": job.endpoint.plain(job.ref),
+        "state": seen.state,
+        "status": seen.status,
+        "value": seen.value,
+        "reason": seen.reason if end.error is None else explained(end.error),
+        "code": seen.code,
+        "polls": end.polls,
+        "waited": round(end.waited, _MILLISECONDS),
+    }

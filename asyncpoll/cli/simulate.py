@@ -1,0 +1,60 @@
+"""`asyncpoll simulate`: the simulated APIs in a process of their own, to try things out against."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import ipaddress
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from types import MappingProxyType
+
+from asyncpoll.cli.exits import Exit
+from asyncpoll.cli.output import note, say
+from asyncpoll.providers import BigModel, Molizhishu
+from asyncpoll.simulator import Constant, LogNormal, Simulator, Uniform
+from asyncpoll.simulator.lives import Duration
+
+_DURATIONS: Mapping[str, tuple[Duration, Duration]] = MappingProxyType(
+    {  # in the queue, and at work
+        "instant": (Constant(0), Constant(0)),
+        "short": (Uniform(0.5, 2), LogNormal(4, 0.6)),
+        "real": (LogNormal(10, 1), LogNormal(90, 0.8)),
+    }
+)
+
+_CLIENTS = ((BigModel, "/api"), (Molizhishu, "/api/business/monitor"))
+
+
+def run(args: argparse.Namespace) -> int:
+    """Serve until Ctrl-C or SIGTERM."""
+    if not (args.expose or _is_loopback(args.host)):
+        raise ValueError(f"other machines could reach {args.host}; if they may, add --expose")
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_serve(args))
+    return Exit.SUCCESS
+
+
+async def _serve(args: argparse.Namespace) -> None:
+    stop = asyncio.Event()
+    with suppress(NotImplementedError):  # Windows has no such signal to speak of
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
+    pending, processing = _DURATIONS[args.durations]
+    world = Simulator(args.seed, host=args.host, port=args.port, pending=pending, processing=processing)
+    async with world:
+        _announce(world.url)
+        await stop.wait()
+
+
+def _announce(url: str) -> None:
+    for client, path in _CLIENTS:
+        say(f"export {client.url_variable}={url}{path} {client.key_variable}=any")
+    note("the simulator is running; Ctrl-C ends it")
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

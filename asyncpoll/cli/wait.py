@@ -1,0 +1,82 @@
+"""`asyncpoll wait`: one job, one line of JSON, one exit status."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+from typing import Any
+
+from attrs import define
+
+from asyncpoll.cli.access import open_client
+from asyncpoll.cli.exits import EXIT_OF_STATE, Exit
+from asyncpoll.cli.output import note, say_json
+from asyncpoll.cli.result import explained, result_of
+from asyncpoll.errors import WaitTimeout
+from asyncpoll.schedule import Exponential, Fixed
+from asyncpoll.waiting.events import Ended, Event, Missed, Polled
+from asyncpoll.waiting.snapshot import Snapshot
+from asyncpoll.waiting.state import State
+
+_NOT_YET = Ended(None, None, None, polls=0, waited=0.0)
+
+
+def run(args: argparse.Namespace) -> int:
+    """Wait for the job that the arguments name."""
+    return asyncio.run(_wait(args))
+
+
+async def _wait(args: argparse.Namespace) -> Exit:
+    schedule = Exponential() if args.interval is None else Fixed(args.interval)
+    journal = _Journal(quiet=args.quiet)
+    async with open_client(args.endpoint, key_file=args.key_file, base_url=args.base_url) as client:
+        job = client.job(args.endpoint, **_reference(args.ref))
+        try:
+            seen = await job.wait(timeout=args.timeout, schedule=schedule, observe=journal)
+            status = EXIT_OF_STATE[seen.state]
+        except WaitTimeout as error:
+            note(f"asyncpoll: {explained(error)}")
+            status = Exit.DEADLINE
+    say_json(result_of(job, journal.end))
+    return status
+
+
+def _reference(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    reference = dict(pairs)
+    if len(reference) < len(pairs):
+        raise ValueError("one KEY is given twice; give each of them once")
+    return reference
+
+
+@define
+class _Journal:
+    """Notes every change of state and every miss, unless it is to be quiet, and keeps the end of the wait."""
+
+    quiet: bool
+    end: Ended = _NOT_YET
+    state: State | None = None
+
+    def __call__(self, event: Event) -> None:
+        match event:
+            case Polled(snapshot=snapshot) if snapshot.state is not self.state:
+                self.state = snapshot.state
+                self._note(event.waited, _described(snapshot))
+            case Missed(error=error):
+                self._note(event.waited, f"no answer: {error}")
+            case Ended():
+                self.end = event
+            case _:
+                pass
+
+    def _note(self, waited: float, text: str) -> None:
+        if not self.quiet:
+            note(f"{waited:8.1f} s  {text}")
+
+
+def _described(snapshot: Snapshot[Any]) -> str:
+    """Return the state in words: the API's own word where it differs, how far the job is, why it failed."""
+    word = f" ({snapshot.status})" if snapshot.status.casefold() not in {"", snapshot.state.value} else ""
+    share = "" if snapshot.progress is None else f", {snapshot.progress:.0%}"
+    code = f" [{snapshot.code}]" if snapshot.code else ""
+    reason = f": {snapshot.reason}" if snapshot.reason else ""
+    return f"{snapshot.state}{word}{share}{code}{reason}"

@@ -1,0 +1,60 @@
+"""What the tests of the command line share: a simulator in a thread, the command line as a process, some jobs."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
+from typing import Any
+
+from asyncpoll.endpoint import Job
+from asyncpoll.http.message import Reply
+from asyncpoll.providers import BigModel, Molizhishu
+from asyncpoll.simulator import Simulator
+from asyncpoll.testing import MemoryTransport
+
+KEY = "canary-7f3e9c51"
+PATIENCE = 30.0  # seconds until a test that hangs fails
+SILENCE = MemoryTransport(lambda request: Reply(500))
+
+
+@contextmanager
+def simulator(**options: Any) -> Generator[Simulator, None, None]:
+    """Run a simulator beside the event loop that the command line opens for itself."""
+    world = Simulator(**options)
+    loop = asyncio.new_event_loop()
+    running, over = threading.Event(), asyncio.Event()
+
+    async def serve() -> None:
+        async with world:
+            running.set()
+            await over.wait()
+
+    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
+    thread.start()
+    assert running.wait(PATIENCE)
+    try:
+        yield world
+    finally:
+        loop.call_soon_threadsafe(over.set)
+        thread.join(PATIENCE)
+        loop.close()
+
+
+def process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
+    """Start `python -m asyncpoll` with these arguments, its output piped to the test."""
+    command = [sys.executable, "-m", "asyncpoll", *arguments]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+def subtask(number: int = 1) -> Job[Any]:
+    """Return a job that nobody asks about."""
+    return Molizhishu("any", transport=SILENCE).subtasks.job(task_id="t", sub_task_id=str(number))
+
+
+def agent() -> Job[Any]:
+    """Return a job of another endpoint."""
+    return BigModel("any", transport=SILENCE).agents.job(async_id="a", agent_id="b")
