@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from asyncpoll.errors import BadReply, Rejected, Throttled, TransportError, WaitTimeout
-from asyncpoll.schedule import Fixed, Progress
+from asyncpoll.schedule import Exponential, Fixed, Progress
 from asyncpoll.waiting.decision import LONGEST_HINT, SHORTEST_HINT, Decision, Policy
 from asyncpoll.waiting.misses import MISS_LIMITS
 from asyncpoll.waiting.snapshot import Snapshot
@@ -35,11 +35,17 @@ class Recorder:
         return self.answer
 
 
+class Keyed:
+    """Something that is waited for, with a key."""
+
+    key = "v:1"
+
+
 def decision(total: float | None = None, **policy: Any) -> Decision:
     """Return the decision of a wait that began at 100 s and polls every 2 s unless told otherwise."""
     policy.setdefault("timeout", Timeout(total))
     policy.setdefault("schedule", Fixed(2.0))
-    return Decision(Policy(**policy), BEGAN, key="v:1")
+    return Decision(Policy(**policy), BEGAN, subject=Keyed())
 
 
 def running(retry_after: float) -> Snapshot[Any]:
@@ -492,3 +498,30 @@ def test_unknown_words_are_named_once_each_and_five_at_most() -> None:
 def test_a_bare_wait_has_no_key() -> None:
     """A decision about a bare coroutine function has no key to name."""
     assert Decision(Policy(), 0.0).key is None
+
+
+def test_a_wait_that_parks_goes_on_unpolled() -> None:
+    """Told to stay away until after its deadline, a wait that parks gets no further poll and no error."""
+    wait = decision(10.0, parks=True)
+    wait.missed(Throttled("slow down", retry_after=60.0), 101.0)
+    assert wait.next_poll(101.0) == math.inf
+    assert wait.timed_out(110.0).limit == "total"
+
+
+def test_a_schedule_may_begin_anew_when_a_job_is_processed() -> None:
+    """With `replans`, the polls made while the job was pending do not count for the schedule."""
+    due = {}
+    for replans in (False, True):
+        wait = decision(schedule=Exponential(1.0, 60.0, jitter=None), replans=replans)
+        for second in (100.0, 101.0, 103.0):
+            wait.saw(Snapshot(State.PENDING), second)
+        wait.saw(Snapshot(State.PROCESSING), 107.0)
+        due[replans] = wait.next_poll(107.0)
+    assert due == {False: 115.0, True: 108.0}
+
+
+def test_a_delay_settled_on_by_others_goes_before_the_schedule() -> None:
+    """A delay that is given is taken, but for a hint that asks for more."""
+    wait = decision()
+    wait.saw(running(retry_after=7.0), 100.0)
+    assert (wait.next_poll(100.0, 3.0), wait.next_poll(100.0, 9.0)) == (107.0, 109.0)

@@ -51,6 +51,9 @@ class Policy:
         not_found_grace: Seconds from the start in which a 404 is a miss: the job may not be visible yet.
         stable_for: How many identical terminal answers in a row it takes to believe one.
         hints: Whether a server's hint makes the next poll no earlier, sets it, or is ignored.
+        replans: Whether the schedule begins anew when a job that was pending is seen processing.
+        parks: Whether a wait that is told to stay away until after its deadline goes on until then, unpolled. Where
+            many wait, one that gives up at once gains nothing; where one waits, its caller learns sooner.
     """
 
     schedule: Schedule = field(default=Exponential(), validator=_can_delay)
@@ -60,12 +63,15 @@ class Policy:
     not_found_grace: float = field(default=0.0, validator=_NOT_NEGATIVE)
     stable_for: int = field(default=1, validator=validators.ge(1))
     hints: Hints = field(default="at_least", validator=validators.in_(("at_least", "exactly", "ignore")))
+    replans: bool = False
+    parks: bool = False
 
 
 class Decision:
     """The course of one wait under a policy: tell it what a poll saw, then ask for the time of the next.
 
     Attributes:
+        subject: What is waited for: a job, or a bare coroutine function.
         began: When the wait began.
         deadline: When the wait must end if nothing changes; `math.inf` when it need not.
         polls: Polls made so far, failed ones included.
@@ -73,16 +79,18 @@ class Decision:
     """
 
     __slots__ = (
-        "_agreeing", "_clocks", "_key", "_misses", "_policy", "_unknown", "began", "deadline", "last", "polls"
+        "_agreeing", "_clocks", "_misses", "_policy", "_replanned_after", "_unknown",
+        "began", "deadline", "last", "polls", "subject",
     )  # fmt: skip
 
-    def __init__(self, policy: Policy, now: float, *, key: str | None = None) -> None:
+    def __init__(self, policy: Policy, now: float, *, subject: object = None) -> None:
         self._policy = policy
-        self._key = key
         self._clocks = PhaseClocks(now) if policy.timeout.has_phases else None
         self._misses: MissRow | None = None
         self._unknown: tuple[str, ...] = ()
         self._agreeing = 0
+        self._replanned_after = 0
+        self.subject = subject
         self.began = now
         self.deadline = self._limit()[0]
         self.polls = 0
@@ -91,7 +99,8 @@ class Decision:
     @property
     def key(self) -> str | None:
         """The key of the job, or None when a bare coroutine function is awaited."""
-        return self._key
+        key: str | None = getattr(self.subject, "key", None)
+        return key
 
     def first_poll(self, delay: float) -> float:
         """Return when to poll first: after *delay*, but not past the deadline."""
@@ -109,6 +118,8 @@ class Decision:
         self._misses = None
         before, self.last = self.last, snapshot
         state = snapshot.state
+        if state is State.PROCESSING and before is not None and before.state is State.PENDING:
+            self._replanned_after = self.polls - 1 if self._policy.replans else 0
         if state.is_terminal:
             self._agreeing = self._agreeing + 1 if before is not None and _answer(before) == _answer(snapshot) else 1
             return self._agreeing >= self._policy.stable_for
@@ -136,33 +147,49 @@ class Decision:
         if too_many:
             raise error
 
-    def next_poll(self, now: float) -> float:
-        """Return when to poll next, given that the last answer came at *now*.
+    def next_poll(self, now: float, delay: float | None = None) -> float:
+        """Return when to poll next, given that the last answer came at *now*; `math.inf` for never.
+
+        Args:
+            now: When the last answer came.
+            delay: Seconds to the next poll that others who wait for the same job have settled on, in place of what
+                the schedule says.
 
         Raises:
             WaitTimeout: A limit has been passed, or the server told us to stay away until after the deadline.
         """
         policy = self._policy
         if policy.max_polls is not None and self.polls >= policy.max_polls:
-            raise self._timed_out(now, "polls")
+            raise self.timed_out(now, "polls")
         hint = self._believable_hint()
         tail = self._tail()
         last_call = self.deadline - tail
         if hint and self._misses is not None:  # told to stay away; a hint about a job that merely runs gives way
             if now + hint >= self.deadline:
-                raise self._timed_out(now, "throttled")
+                if policy.parks:
+                    return math.inf
+                raise self.timed_out(now, "throttled")
             last_call = max(last_call, now + hint)
-        due = now + self._delay(now, hint)
+        due = now + (self._delay(now, hint) if delay is None else max(delay, hint))
         if due <= last_call:
             return due
         if last_call - now > tail / 5:  # else the poll just made was the last one, or as good as that
             return last_call
-        raise self._timed_out(now, self._limit()[2])
+        raise self.timed_out(now)
 
     def cut(self, now: float) -> WaitTimeout:
         """Take in that the deadline has passed with a poll in flight; return the error that ends the wait."""
         self.polls += 1
-        return self._timed_out(now, self._limit()[2])
+        return self.timed_out(now)
+
+    def timed_out(self, now: float, limit: str | None = None) -> WaitTimeout:
+        """Return the error of a wait that ends at *now* because of *limit*, by default the clock that ran out."""
+        waited, limit = now - self.began, limit or self._limit()[2]
+        error = WaitTimeout(
+            self.last, waited=waited, polls=self.polls, limit=limit, key=self.key, unknown=self._unknown
+        )
+        error.__cause__ = None if self._misses is None else self._misses.last
+        return error
 
     def _believable_hint(self) -> float:
         source = self.last if self._misses is None else self._misses.last
@@ -176,7 +203,7 @@ class Decision:
         if hint and policy.hints == "exactly":
             return max(hint, SHORTEST_HINT)
         progress = Progress(
-            self.polls,
+            self.polls - self._replanned_after,
             now - self.began,
             0 if self._misses is None else self._misses.total,
             None if last is None else last.state,
@@ -203,14 +230,6 @@ class Decision:
     def _note_unknown(self, word: str) -> None:
         if word not in self._unknown and len(self._unknown) < _MOST_UNKNOWN:
             self._unknown = (*self._unknown, word)
-
-    def _timed_out(self, now: float, limit: str) -> WaitTimeout:
-        waited = now - self.began
-        error = WaitTimeout(
-            self.last, waited=waited, polls=self.polls, limit=limit, key=self.key, unknown=self._unknown
-        )
-        error.__cause__ = None if self._misses is None else self._misses.last
-        return error
 
 
 def _answer(snapshot: Snapshot[Any]) -> tuple[State, str, Any]:

@@ -72,6 +72,6 @@ def as_timeout(timeout: float | Timeout | None) -> Timeout:
         return UNLIMITED
     if isinstance(timeout, Timeout):
         return timeout
-    if isinstance(timeout, bool) or not 0 < timeout < math.inf:
+    if isinstance(timeout, bool) or not isinstance(timeout, int | float) or not 0 < timeout < math.inf:  # pyright: ignore[reportUnnecessaryIsInstance]  unchecked callers
         raise ValueError(f"timeout must be a number of seconds above 0, or None for no limit, not {timeout!r}")
     return Timeout(timeout)

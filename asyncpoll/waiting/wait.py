@@ -135,6 +135,7 @@ def _polls(
 ) -> AsyncGenerator[Snapshot[T], None]:
     if not callable(fetch):
         raise TypeError(f"fetch must be an async function or a Job, not {type(fetch).__name__}; pass it uncalled")
+    getattr(fetch, "key", None)  # a job that cannot be named must not be polled first and fail at its end
     if not 0 <= first_delay < math.inf:
         raise ValueError(f"first_delay must be a number of seconds, 0 or more, not {first_delay!r}")
     wait = _Wait(
@@ -157,7 +158,7 @@ class _Wait(Generic[T]):
     async def polls(self) -> AsyncGenerator[Snapshot[T], None]:
         """Poll, decide, sleep: the loop."""
         now = asyncio.get_running_loop().time
-        decision = Decision(self.policy, now(), key=getattr(self.fetch, "key", None))
+        decision = Decision(self.policy, now(), subject=self.fetch)
         over = False
         try:
             due = decision.first_poll(self.first_delay)
