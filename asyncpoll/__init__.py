@@ -28,6 +28,9 @@ if TYPE_CHECKING:
         WaitTimeout,
     )
     from asyncpoll.schedule import Exponential, Fixed, Progress, Schedule
+    from asyncpoll.waiting.bulk import as_completed, wait_all
+    from asyncpoll.waiting.hub import Hub
+    from asyncpoll.waiting.run import Outcome
     from asyncpoll.waiting.snapshot import Snapshot
     from asyncpoll.waiting.state import State, Vocabulary
     from asyncpoll.waiting.timeout import Timeout
@@ -50,6 +53,9 @@ _HOMES = {
         "WaitTimeout",
     ),
     "schedule": ("Exponential", "Fixed", "Progress", "Schedule"),
+    "waiting.bulk": ("as_completed", "wait_all"),
+    "waiting.hub": ("Hub",),
+    "waiting.run": ("Outcome",),
     "waiting.snapshot": ("Snapshot",),
     "waiting.state": ("State", "Vocabulary"),
     "waiting.timeout": ("Timeout",),
@@ -65,11 +71,13 @@ __all__ = [  # a test holds it in step with the two lists above
     "Fetch",
     "Fixed",
     "Group",
+    "Hub",
     "Job",
     "JobCancelled",
     "JobError",
     "JobFailed",
     "JobTimedOut",
+    "Outcome",
     "PollError",
     "Progress",
     "Rejected",
@@ -83,6 +91,8 @@ __all__ = [  # a test holds it in step with the two lists above
     "Vocabulary",
     "WaitTimeout",
     "__version__",
+    "as_completed",
+    "wait_all",
     "wait_until_terminal",
     "watch",
 ]

@@ -97,6 +97,27 @@ class Job(Generic[T]):
         plain = self.endpoint.plain(self.ref)
         return f"{self.endpoint.name}:{json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(',', ':'))}"
 
+    def __eq__(self, other: object) -> bool:
+        """Whether both ask the same server about the same job."""
+        if not isinstance(other, Job):
+            return NotImplemented
+        same_place = self.endpoint is other.endpoint and self.transport is other.transport
+        return same_place and bool(self.ref == other.ref)
+
+    def __hash__(self) -> int:
+        try:
+            return hash((self.endpoint.name, self.ref))
+        except TypeError:  # the reference holds a list or a dictionary
+            return hash(self.key)
+
+    @property
+    def group_key(self) -> Hashable:
+        """What jobs share that can be asked about together; None for a job that is asked about on its own."""
+        group = self.endpoint.group
+        if group is None or self.submitted is not None:
+            return None
+        return id(self.endpoint), id(self.transport), group.key(self.ref)
+
     @property
     def can_cancel(self) -> bool:
         """Whether its API has a call to cancel it."""
@@ -120,6 +141,21 @@ class Job(Generic[T]):
         return endpoint.read(reply)
 
     __call__ = fetch
+
+    async def fetch_together(self, jobs: Sequence[Job[T]]) -> dict[Job[T], Snapshot[T]]:
+        """Ask once about *jobs*, which all have the `group_key` of this one; what the answer leaves out is left out.
+
+        Raises:
+            TransportError: As `fetch`.
+        """
+        group = self.endpoint.group
+        if group is None:
+            raise NotImplementedError(f"{self.endpoint.name} has no call about many jobs")
+        refs = [job.ref for job in jobs]
+        reply = await self.transport.send(group.ask(refs))
+        self.endpoint.classify(reply)
+        answers = group.read(reply, refs)
+        return {job: answers[job.ref] for job in jobs if job.ref in answers}
 
     async def _ask_afresh(self, request: Request) -> Reply:
         # A pooled connection may hold an answer that belongs to somebody else; a new one cannot.

@@ -360,3 +360,20 @@ def test_many_waits_share_one_endpoint() -> None:
         return await asyncio.gather(*(shared.job(transport, str(n)).result(timeout=60) for n in range(50)))
 
     assert run_virtual(main()) == list(range(50))
+
+
+def test_jobs_are_equal_when_they_ask_the_same_about_the_same() -> None:
+    """Equality and hash go by endpoint, transport and reference, whatever the reference is made of."""
+    place, other = anybody(), anybody()
+    jobs = endpoint()
+    assert jobs.job(place, "a") == jobs.job(place, "a")
+    assert hash(jobs.job(place, ["a"])) == hash(jobs.job(place, ["a"]))
+    assert jobs.job(place, "a") != jobs.job(other, "a")
+    assert jobs.job(place, "a") != "a"
+
+
+async def test_jobs_without_a_group_form_are_not_asked_about_together() -> None:
+    """The error names the endpoint."""
+    job = endpoint().job(anybody(), "a")
+    with pytest.raises(NotImplementedError, match=r"v\.jobs"):
+        await job.fetch_together([job])

@@ -19,7 +19,8 @@ import asyncpoll
 FRONTS = ["asyncpoll", "asyncpoll.http", "asyncpoll.providers", "asyncpoll.simulator", "asyncpoll.testing"]
 DOORS = {
     "asyncpoll": """
-        State Vocabulary Snapshot wait_until_terminal watch Timeout Schedule Progress Fixed Exponential Endpoint Job
+        State Vocabulary Snapshot wait_until_terminal watch as_completed wait_all Hub Outcome Timeout
+        Schedule Progress Fixed Exponential Endpoint Job
         PollError WaitTimeout JobError JobFailed JobTimedOut JobCancelled TransportError Throttled Rejected BadReply
         UnknownStatus ClientClosed
     """,

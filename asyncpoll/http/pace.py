@@ -38,6 +38,11 @@ class Paced:
     _until: float = field(default=-math.inf, init=False)
     _origin: str | None = field(default=None, init=False)
 
+    @property
+    def requests(self) -> int:
+        """How many requests the inner transport has sent; 0 when it does not count them."""
+        return getattr(self.inner, "requests", 0)
+
     async def send(self, request: Request, /) -> Reply:
         """Exchange *request* for a reply, unless the server asked to be left alone.
 

@@ -90,6 +90,11 @@ class Retrying:
     budget: RetryBudget = field(factory=RetryBudget, kw_only=True)
     jitter: Jitter = field(default=full_jitter, kw_only=True)
 
+    @property
+    def requests(self) -> int:
+        """How many requests the inner transport has sent; 0 when it does not count them."""
+        return getattr(self.inner, "requests", 0)
+
     async def send(self, request: Request, /) -> Reply:
         """Exchange *request* for a reply, with at most two attempts.
 

@@ -23,8 +23,8 @@ Fetch = Callable[[], Awaitable[Snapshot[T]]]
 """Any `async def () -> Snapshot[T]`; a `Job` is one too."""
 
 
-class WaitOptions(TypedDict, total=False):
-    """The options that every way to wait takes; `wait_until_terminal` explains them."""
+class PollOptions(TypedDict, total=False):
+    """The options that every wait takes, alone or in a hub; `wait_until_terminal` explains them."""
 
     schedule: Schedule
     first_delay: float
@@ -33,6 +33,11 @@ class WaitOptions(TypedDict, total=False):
     not_found_grace: float
     stable_for: int
     hints: Hints
+
+
+class WaitOptions(PollOptions, total=False):
+    """The options that a wait of its own takes, too."""
+
     on_abandon: OnAbandon
     observe: events.Observer | None
 

@@ -5,7 +5,7 @@ Each `type: ignore` marks what must not pass; checkers complain when one of them
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, assert_type
@@ -21,11 +21,13 @@ from asyncpoll import (
     Fetch,
     Fixed,
     Group,
+    Hub,
     Job,
     JobCancelled,
     JobError,
     JobFailed,
     JobTimedOut,
+    Outcome,
     PollError,
     Progress,
     Rejected,
@@ -38,6 +40,8 @@ from asyncpoll import (
     UnknownStatus,
     Vocabulary,
     WaitTimeout,
+    as_completed,
+    wait_all,
     wait_until_terminal,
     watch,
 )
@@ -146,6 +150,54 @@ async def watching() -> None:
         async for snapshot in snapshots:
             assert_type(snapshot.value, int | None)
     watch(fetch, timeout=60)  # type: ignore[call-arg]  # watching has no limit of its own
+
+
+# many waits
+
+
+async def arriving() -> AsyncIterator[Fetch[int]]:
+    """Give jobs one by one."""
+    yield fetch
+
+
+def what_came(outcome: Outcome[int]) -> None:
+    """Read an outcome."""
+    assert_type((outcome.snapshot, outcome.error), tuple[Snapshot[int] | None, Exception | None])
+    assert_type((outcome.polls, outcome.waited, outcome.succeeded), tuple[int, float, bool])
+    assert_type(outcome.unwrap(), int)
+    outcome.polls = 0  # type: ignore[misc]  # frozen
+
+
+async def waiting_in_a_hub() -> None:
+    """Wait for one job and for many, in a hub that others use, too."""
+    async with Hub(concurrency=50, rate=20.0, lane_rate=5.0, schedule=Weekly(), observe=print) as hub:
+        assert_type(await hub.wait(fetch, timeout=60), Snapshot[int])
+        assert_type(await hub.result(fetch, timeout=limits), int)
+        async with hub.as_completed(arriving(), timeout=60, until="first_success", max_pending=9) as outcomes:
+            async for outcome in outcomes:
+                what_came(outcome)
+        for outcome in await hub.wait_all(fetches, timeout=None):
+            what_came(outcome)
+        assert_type(hub.nudge("vendor.jobs:1"), bool)
+        assert_type((hub.counters.polls, hub.counters.pending, hub.counters.ended), tuple[int, int, int])
+        await hub.wait(fetch)  # type: ignore[call-arg]  # the limit is said, or None is said
+        await hub.wait(see, timeout=60)  # type: ignore[arg-type]  # not asynchronous
+        await hub.wait(fetch, timeout=60, observe=print)  # type: ignore[call-arg]  # the hub has the observer
+        hub.as_completed(fetch, timeout=60)  # type: ignore[arg-type]  # one job is not many
+        hub.as_completed(fetches, timeout=60, until="first")  # type: ignore[arg-type]  # the first what?
+        hub.as_completed(fetches, timeout=60, rate=20.0)  # type: ignore[call-arg]  # the hub has the rate
+    Hub(50)  # type: ignore[call-arg]  # limits are named
+
+
+async def waiting_for_many() -> None:
+    """Wait for many jobs in a hub of their own."""
+    async with as_completed(fetches, timeout=60, concurrency=50, schedule=Fixed(1.0)) as outcomes:
+        async for outcome in outcomes:
+            what_came(outcome)
+    for outcome in await wait_all(iter(fetches), timeout=limits, rate=20.0):
+        what_came(outcome)
+    await wait_all(fetches)  # type: ignore[call-arg]  # the limit is said
+    await wait_all(fetches, timeout=60, rate="slow")  # type: ignore[arg-type]  # polls a second
 
 
 # requests, replies, transports
@@ -269,6 +321,7 @@ async def whole_flows() -> None:
         assert_type(bigmodel.agents.job(async_id="1", agent_id="translator", custom=1), Job[AgentResult])
         parsed = await bigmodel.file_parser.job(task_id="1", format="text").result(timeout=60)
         assert_type(await bigmodel.file_parser.download(parsed, Path("result.zip"), max_bytes=1 << 20), Path)
+        assert_type(bigmodel.requests, int)
         bigmodel.file_parser.job(task_id="1", format="pdf")  # type: ignore[arg-type]  # no such format
     async with Molizhishu.from_env() as molizhishu:
         subtask = molizhishu.subtasks.job(task_id="1", sub_task_id="2")

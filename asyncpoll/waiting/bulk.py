@@ -1,0 +1,71 @@
+"""One run over many jobs, with a hub of its own."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from asyncpoll.schedule import Exponential, Schedule
+from asyncpoll.waiting import events
+from asyncpoll.waiting.hub import Hub
+from asyncpoll.waiting.run import Jobs, Outcome, Run
+from asyncpoll.waiting.timeout import Timeout
+
+
+@asynccontextmanager
+async def as_completed(
+    jobs: Jobs,
+    *,
+    timeout: float | Timeout | None,
+    concurrency: int = 100,
+    rate: float | None = None,
+    schedule: Schedule = Exponential(),
+    observe: events.Observer | None = None,
+    **options: Any,
+) -> AsyncGenerator[Run[Any], None]:
+    """Open a hub for one run, and give its outcomes in the order in which they come.
+
+        async with as_completed(jobs, timeout=600) as outcomes:
+            async for outcome in outcomes:
+                ...
+
+    Args:
+        jobs: A list, an iterable or an async iterable of jobs or async functions.
+        timeout: For each wait, from when its job is taken in.
+        concurrency: The most polls in flight.
+        rate: The most polls a second.
+        schedule: When to ask next.
+        observe: Called with every event of `asyncpoll.waiting.events`.
+        **options: Those of `Hub.as_completed`.
+    """
+    async with (
+        Hub(concurrency=concurrency, rate=rate, schedule=schedule, observe=observe) as hub,
+        hub.as_completed(jobs, timeout=timeout, **options) as outcomes,
+    ):
+        yield outcomes
+
+
+async def wait_all(
+    jobs: Jobs,
+    *,
+    timeout: float | Timeout | None,
+    concurrency: int = 100,
+    rate: float | None = None,
+    schedule: Schedule = Exponential(),
+    observe: events.Observer | None = None,
+    **options: Any,
+) -> list[Outcome[Any]]:
+    """Wait for all of *jobs* in a hub of their own, and return their outcomes in the order in which they were given.
+
+    Args:
+        jobs: A list, an iterable or an async iterable of jobs or async functions.
+        timeout: For each wait, from when its job is taken in.
+        concurrency: The most polls in flight.
+        rate: The most polls a second.
+        schedule: When to ask next.
+        observe: Called with every event of `asyncpoll.waiting.events`.
+        **options: Those of `Hub.wait_all`.
+    """
+    async with Hub(concurrency=concurrency, rate=rate, schedule=schedule, observe=observe) as hub:
+        return await hub.wait_all(jobs, timeout=timeout, **options)

@@ -1,0 +1,257 @@
+"""Any number of waits, one scheduler: no task and no timer for a wait that is not being polled."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+import os
+import random
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+from asyncpoll.errors import ClientClosed, WaitTimeout
+from asyncpoll.schedule import Exponential, Progress, Schedule
+from asyncpoll.waiting import events
+from asyncpoll.waiting.abandon import OnAbandon, cancel_remotely, remote_cancel_of
+from asyncpoll.waiting.counters import Counters
+from asyncpoll.waiting.decision import Policy
+from asyncpoll.waiting.engine import Engine
+from asyncpoll.waiting.lane import Lane
+from asyncpoll.waiting.run import Intake, Jobs, Outcome, Run, Until, every
+from asyncpoll.waiting.snapshot import Snapshot
+from asyncpoll.waiting.timeout import Timeout, as_timeout
+from asyncpoll.waiting.topics import Wait
+from asyncpoll.waiting.wait import Fetch, PollOptions
+
+T = TypeVar("T")
+
+_LATE = 1000  # polls, and seconds: by then a schedule has reached its longest interval
+
+
+def _many(name: str, limit: int) -> int:
+    if limit < 1:
+        raise ValueError(f"{name} must be at least 1, not {limit!r}")
+    return limit
+
+
+def _fast(name: str, limit: float | None) -> float:
+    if limit is None:
+        return math.inf
+    if not 0 < limit < math.inf:
+        raise ValueError(f"{name} must be a number of polls a second above 0, or None for any number, not {limit!r}")
+    return limit
+
+
+class _End:
+    """The end of a wait that one caller waits for."""
+
+    def __init__(self) -> None:
+        self.come: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def ended(self, wait: Wait, error: Exception | None, waited: float) -> None:  # noqa: ARG002  the caller has the wait
+        if self.come.done():  # the caller has been cancelled at this very moment
+            return
+        if error is None:
+            self.come.set_result(None)
+        else:
+            self.come.set_exception(error)
+
+    def condemned(self, error: Exception) -> None:
+        if not self.come.done():
+            self.come.set_exception(error)
+
+
+class Hub:
+    """Waits for any number of jobs with one scheduler.
+
+    A wait that is not being polled costs neither a task nor a timer. One job awaited by many is polled once; jobs that
+    an API can be asked about together are. Polls towards one client (one origin and credential) share a lane:
+    throttling slows it down, a `Retry-After` parks it, an outage is probed, and the other lanes go on.
+
+    Args:
+        concurrency: The most polls in flight.
+        rate: The most polls a second, started one at a time, or None for any number.
+        lane_concurrency: The most polls in flight towards one client; by default *concurrency*.
+        lane_rate: The most polls a second towards one client; by default no limit of its own.
+        schedule: When to ask next, where a wait does not say otherwise.
+        observe: Called with every event of `asyncpoll.waiting.events`.
+        chance: Gives numbers from 0 up to 1; spreads what would otherwise happen at the same time.
+
+    Raises:
+        ValueError: A limit is not above 0.
+    """
+
+    def __init__(
+        self,
+        *,
+        concurrency: int = 100,
+        rate: float | None = None,
+        lane_concurrency: int | None = None,
+        lane_rate: float | None = None,
+        schedule: Schedule = Exponential(),
+        observe: events.Observer | None = None,
+        chance: Callable[[], float] | None = None,
+    ) -> None:
+        self._concurrency = _many("concurrency", concurrency)
+        self._rate = _fast("rate", rate)
+        self._lane_concurrency = _many(
+            "lane_concurrency", concurrency if lane_concurrency is None else lane_concurrency
+        )
+        self._lane_rate = _fast("lane_rate", lane_rate)
+        self._schedule = schedule
+        self._observe = observe
+        self._chance = chance or random.Random().random
+        self._engine: Engine | None = None
+        self._home: tuple[asyncio.AbstractEventLoop, int] | None = None
+
+    async def __aenter__(self) -> Self:
+        if self._home is not None:
+            raise ClientClosed("a hub is opened once; make another one")
+        self._home = (asyncio.get_running_loop(), os.getpid())
+        self._engine = Engine(
+            concurrency=self._concurrency,
+            rate=self._rate,
+            new_lane=self._new_lane,
+            soon=self._schedule.delay(Progress(1, 0.0)),
+            observe=self._observe,
+        )
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        engine, self._engine = self._open(), None
+        await engine.aclose()
+
+    @property
+    def counters(self) -> Counters:
+        """What has happened so far, as plain integers.
+
+        Raises:
+            ClientClosed: The hub is not open.
+        """
+        return self._open().counters
+
+    async def wait(
+        self,
+        job: Fetch[T],
+        *,
+        timeout: float | Timeout | None,
+        on_abandon: OnAbandon = "leave",
+        **options: Unpack[PollOptions],
+    ) -> Snapshot[T]:
+        """Wait until the job is terminal, and return the terminal snapshot; see `wait_until_terminal`.
+
+        A job that is awaited already is not polled twice: the waits share its polls, each with its own deadline.
+
+        Args:
+            job: A `Job`, or any `async def () -> Snapshot`.
+            timeout: Seconds, three clocks as a `Timeout`, or None for no limit at all.
+            on_abandon: Whether a local cancel or deadline also cancels the remote job.
+            **options: Those of `wait_until_terminal`; the schedule is the hub's unless one is given.
+
+        Raises:
+            WaitTimeout: A limit passed.
+            ClientClosed: The hub is not open, or belongs to another event loop or process.
+            TransportError: As `wait_until_terminal`.
+        """
+        engine, remote_cancel = self._open(), remote_cancel_of(job, on_abandon)
+        first = options.pop("first_delay", 0.0)
+        end = _End()
+        wait = engine.enter(job, self._policy(timeout, options), end, first=first)
+        try:
+            await end.come
+        except (asyncio.CancelledError, WaitTimeout):
+            engine.leave(wait)
+            if remote_cancel is not None:
+                await cancel_remotely(remote_cancel)
+            raise
+        return wait.last  # type: ignore[return-value]  # it ended without an error, so with a terminal snapshot
+
+    async def result(self, job: Fetch[T], *, timeout: float | Timeout | None, **options: Any) -> T:
+        """Wait until the job is terminal, and return its result.
+
+        Raises:
+            JobError: The job did not succeed. Otherwise as `wait`.
+        """
+        return (await self.wait(job, timeout=timeout, **options)).unwrap()
+
+    def as_completed(
+        self,
+        jobs: Jobs,
+        *,
+        timeout: float | Timeout | None,
+        until: Until = "all",
+        max_pending: int | None = None,
+        on_abandon: OnAbandon = "leave",
+        **options: Unpack[PollOptions],
+    ) -> Run[Any]:
+        """Return an async context manager that gives the outcomes of *jobs* in the order in which they come.
+
+        The first jobs are polled at once, as many as may be in flight; the first polls of the others are spread over
+        one interval, so that jobs which come together do not stay together.
+
+        Args:
+            jobs: A list, an iterable or an async iterable of jobs or async functions.
+            timeout: For each wait, from when its job is taken in.
+            until: Iterate to the end, or to the first success or failure.
+            max_pending: The most jobs taken in whose outcomes have not been given out, or None for any number.
+            on_abandon: Whether leaving early or a deadline also cancels the remote jobs.
+            **options: Those of `wait_until_terminal`, for each wait.
+
+        Raises:
+            ValueError: An argument is out of range, or a list holds the same job object twice.
+            ClientClosed: The hub is not open, or belongs to another event loop or process.
+        """
+        policy = self._policy(timeout, options)
+        intake = Intake(
+            self._open(),
+            policy,
+            on_abandon,
+            first_delay=options.get("first_delay", 0.0),
+            at_once=self._concurrency,
+            spread=policy.schedule.delay(Progress(1, 0.0)),
+            chance=self._chance,
+        )
+        return Run(intake, jobs, until=until, max_pending=max_pending)
+
+    async def wait_all(self, jobs: Jobs, *, timeout: float | Timeout | None, **options: Any) -> list[Outcome[Any]]:
+        """Wait for all of *jobs*, and return their outcomes in the order in which they were given.
+
+        With `until="first_success"` or `"first_failure"` it returns at the first such outcome. What is then stopped
+        has an outcome with neither a snapshot nor an error.
+
+        Args:
+            jobs: A list, an iterable or an async iterable of jobs or async functions.
+            timeout: For each wait.
+            **options: Those of `as_completed`.
+        """
+        given = [job async for job in every(jobs)]
+        async with self.as_completed(given, timeout=timeout, **options) as outcomes:
+            ended = {id(outcome.job): outcome async for outcome in outcomes}
+        return [ended.get(id(job)) or Outcome(job, None) for job in given]
+
+    def nudge(self, key: str) -> bool:
+        """Poll the job with this key now, because a webhook or a hunch says that it may be done.
+
+        Returns:
+            Whether the job is awaited here.
+        """
+        return self._open().nudge(key)
+
+    def _open(self) -> Engine:
+        if self._engine is None:
+            raise ClientClosed("the hub is not open; use it inside its block: async with Hub() as hub")
+        if self._home != (asyncio.get_running_loop(), os.getpid()):
+            raise ClientClosed("the hub belongs to another event loop or process; open one in each")
+        return self._engine
+
+    def _policy(self, timeout: float | Timeout | None, options: Any) -> Policy:
+        chosen = {name: value for name, value in options.items() if name != "first_delay"}
+        chosen.setdefault("schedule", self._schedule)
+        return Policy(timeout=as_timeout(timeout), replans=True, parks=True, **chosen)
+
+    def _new_lane(self) -> Lane[Any]:
+        interval = self._schedule.delay(Progress(_LATE, _LATE))
+        return Lane(concurrency=self._lane_concurrency, rate=self._lane_rate, interval=interval)
