@@ -18,20 +18,22 @@ from asyncpoll.cli.demo.tally import Tally
 from asyncpoll.cli.demo.view import View, follow, progress_line
 from asyncpoll.errors import WaitTimeout
 from asyncpoll.testing import run_virtual
-from asyncpoll.waiting.events import Ended, Missed, Polled, StateChanged, UnknownWord
+from asyncpoll.waiting.events import Event, Missed, Polled, StateChanged, UnknownWord
+from asyncpoll.waiting.run import Outcome
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.state import State
 
 Output = pytest.CaptureFixture[str]
 
 
-def told(*events: Any) -> Tally:
-    """Return a tally of three jobs that has been told these events."""
+def told(*events: Event, end: Outcome[Any]) -> Tally:
+    """Return a tally of three jobs that has been told these events, and then how a wait ended."""
 
     async def tell() -> Tally:
         tally = Tally.of([subtask(1), subtask(2), agent()])
         for event in events:
             tally(event)
+        tally.end(end)
         return tally
 
     return run_virtual(tell())
@@ -47,21 +49,21 @@ def test_tally() -> None:
         Missed(two, OSError(), 1, 0.0),
         Polled(agent().key, archived, 1, 0.0),
         UnknownWord(agent().key, "archived"),
-        Ended(one, seen, WaitTimeout(seen, waited=1.0, polls=1), 1, 1.0),
+        end=Outcome(subtask(1), seen, WaitTimeout(seen, waited=1.0, polls=1)),
     )
     assert tally.polls == {"molizhishu.subtasks": 2, "bigmodel.agents": 1}
     assert tally.missed == {"molizhishu.subtasks": 1}
     assert tally.words == {"archived"}
     assert tally.endpoints() == ["bigmodel.agents", "molizhishu.subtasks"]
     assert tally.states_at("molizhishu.subtasks") == Counter({State.PROCESSING: 1, State.PENDING: 1})
-    assert tally.ends[one].state is State.UNKNOWN  # an error ended it
-    assert tally.ends[one].at == 0.0
+    [end] = tally.ends
+    assert (end.state, end.at) == (State.UNKNOWN, 0.0)  # an error ended it
 
 
 def some_progress() -> Tally:
     """Return a tally in which one of three jobs has ended well."""
     good = Snapshot[Any](State.SUCCESS)
-    return told(Polled(subtask().key, good, 1, 0.0), Ended(subtask().key, good, None, 1, 1.0))
+    return told(Polled(subtask().key, good, 1, 0.0), end=Outcome(subtask(), good))
 
 
 def test_plain_line() -> None:

@@ -17,7 +17,7 @@ from asyncpoll.cli.parser import build_parser
 from asyncpoll.errors import TransportError
 from asyncpoll.providers import ENDPOINTS
 from asyncpoll.simulator import Simulator, Truth
-from asyncpoll.waiting.events import Ended
+from asyncpoll.waiting.run import Outcome
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.state import State
 
@@ -35,8 +35,8 @@ class Answer:
 
 def found(state: State, outcome: str, *, value: Any = None, error: Exception | None = None) -> Finding:
     """Return what was found out about a job, known 1.5 s after its end."""
-    told = Ended(subtask().key, Snapshot(state, value=value), error, polls=4, waited=3.0)
-    return Finding(subtask(), End(told, 11.5), Truth(outcome, 2.0, 10.0))
+    told = Outcome(subtask(), Snapshot(state, value=value), error, polls=4, waited=3.0)
+    return Finding(End(told, 11.5), Truth(outcome, 2.0, 10.0))
 
 
 GOOD = found(State.SUCCESS, "completed", value=Answer("1"))
@@ -109,7 +109,7 @@ def test_mismatch(finding: Finding, mismatch: str | None) -> None:
 
 def test_nothing_seen() -> None:
     """A wait that ended without a snapshot is a mismatch, too."""
-    nothing = evolve(GOOD, end=End(Ended("k", None, None, polls=1, waited=1.0), 11.0))
+    nothing = evolve(GOOD, end=End(Outcome(subtask(), None), 11.0))
     assert nothing.end.state is State.UNKNOWN
     assert str(nothing.mismatch()).endswith("success in truth, but seen as unknown")
 
@@ -131,6 +131,11 @@ def test_report() -> None:
     assert "molizhishu.subtasks     1        1       0        0          0" in lines
     assert "molizhishu.subtasks      4      4.0       0   1.50       1.50    3.00" in lines
     assert lines[-2:] == ["Requests: 4 counted by the clients, 4 by the simulator.", f"All 1 {TRUE} (3.5 s)."]
+
+
+def test_a_lost_job_is_a_problem() -> None:
+    """A job that never came out of the hub spoils the verdict."""
+    assert report().problems() == [f"{subtask().key}: its wait has no outcome"]
 
 
 def test_lost_requests_are_a_problem() -> None:

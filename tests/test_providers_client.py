@@ -6,17 +6,19 @@ import json
 import subprocess
 import sys
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 from attrs import fields
 
 from asyncpoll import providers
 from asyncpoll.errors import ClientClosed
-from asyncpoll.http import Reply
+from asyncpoll.http import Reply, Request
 from asyncpoll.http.pace import Paced
 from asyncpoll.http.retry import Retrying
 from asyncpoll.providers import ENDPOINTS, BigModel, Molizhishu
 from asyncpoll.providers.client import Client
+from asyncpoll.simulator import ErrorStatus, Fault, Simulator
 from asyncpoll.testing import MemoryTransport
 
 CLIENTS: list[type[Client]] = [BigModel, Molizhishu]
@@ -80,6 +82,32 @@ async def test_a_transport_that_was_given_stays_open(cls: type[Client]) -> None:
     async with cls(KEY, base_url=cls.default_url, transport=transport) as client:
         assert client.transport is transport
     assert not transport.closed
+
+
+@pytest.mark.parametrize("cls", CLIENTS)
+async def test_a_client_counts_what_its_own_transport_really_sends(cls: type[Client]) -> None:
+    """A request that was repeated counts twice."""
+    name, ref = next((name, ref) for name, ref in REFS.items() if name.startswith(cls.provider))
+    async with Simulator(faults=[Fault(ErrorStatus(503), nth=1)]) as sim:
+        async with cls(KEY, base_url=sim.url + urlsplit(cls.default_url).path) as client:
+            assert client.requests == 0
+            await client.job(name, **ref).fetch()
+            assert client.requests == 2
+        assert (client.requests, sim.requests) == (2, 2)
+
+
+class _Uncounted:
+    async def send(self, request: Request, /) -> Reply:
+        return Reply(200, {"echo": request.path})
+
+
+@pytest.mark.parametrize("cls", CLIENTS)
+async def test_over_a_given_transport_the_count_is_the_transports(cls: type[Client]) -> None:
+    """The client says what the transport says, and 0 when that does not count."""
+    request = Request("GET", "/")
+    for transport, count in ((MemoryTransport(lambda _request: Reply(200)), 1), (_Uncounted(), 0)):
+        await transport.send(request)
+        assert cls(KEY, base_url=cls.default_url, transport=transport).requests == count
 
 
 @pytest.mark.parametrize("cls", CLIENTS)

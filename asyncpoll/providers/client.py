@@ -75,6 +75,12 @@ class Client:
         if self._own is not None:
             await self._own.aclose()
 
+    @property
+    def requests(self) -> int:
+        """How many requests were really sent, repeated ones too; 0 over a given transport that does not count."""
+        count: int = getattr(self._own or self.transport, "requests", 0)
+        return count
+
     def job(self, endpoint: str, /, **ref: Any) -> Job[Any]:
         """Return a job by the name of its endpoint; `asyncpoll.providers.ENDPOINTS` lists names and fields.
 

@@ -15,20 +15,14 @@ from asyncpoll.cli.demo.scene import TROUBLES, Scene
 from asyncpoll.cli.demo.tally import Tally
 from asyncpoll.cli.demo.truth import findings
 from asyncpoll.cli.demo.view import View, follow, plain_view
-from asyncpoll.cli.run_all import run_all
 from asyncpoll.endpoint import Job
-from asyncpoll.http import AiohttpTransport
-from asyncpoll.http.auth import Bearer
-from asyncpoll.http.pace import Paced
-from asyncpoll.http.redact import Secret
-from asyncpoll.http.retry import Retrying
 from asyncpoll.providers import BigModel, Molizhishu
 from asyncpoll.schedule import Exponential
 from asyncpoll.simulator import Simulator, Truth
+from asyncpoll.waiting.bulk import as_completed
 
 _KEY = "any"
 _PATIENCE = 60.0  # seconds for each job; only a defect makes one take that long
-
 
 Oracle = Callable[[Simulator, str, tuple[str, ...]], Truth]
 """From the simulator, the name of an endpoint and the id of a job to the truth about it."""
@@ -45,19 +39,17 @@ async def play(scene: Scene, *, plain: bool, oracle: Oracle = Simulator.truth) -
     clock = asyncio.get_running_loop().time
     async with (
         scene.simulator() as world,
-        _wire(f"{world.url}/api") as one,
-        _wire(f"{world.url}/api/business/monitor") as other,
+        BigModel(_KEY, base_url=f"{world.url}/api") as bigmodel,
+        Molizhishu(_KEY, base_url=f"{world.url}/api/business/monitor") as molizhishu,
     ):
         began = clock()
-        bigmodel = BigModel(_KEY, transport=Retrying(Paced(one)))
-        molizhishu = Molizhishu(_KEY, transport=Retrying(Paced(other)))
         jobs = [job async for job in scene.cast(world, bigmodel, molizhishu)]
         world.faults.extend(TROUBLES)
         tally = Tally.of(jobs)
         with view_of(tally, plain=plain) as view:
             await follow(view, asyncio.create_task(_wait(jobs, tally, scene.pace)))
         found = tuple(findings(tally, partial(oracle, world)))
-        return Report(tally, found, one.requests + other.requests, world.requests, clock() - began)
+        return Report(tally, found, bigmodel.requests + molizhishu.requests, world.requests, clock() - began)
 
 
 def view_of(tally: Tally, *, plain: bool) -> AbstractContextManager[View]:
@@ -69,15 +61,16 @@ def view_of(tally: Tally, *, plain: bool) -> AbstractContextManager[View]:
     return live_view(tally)
 
 
-def _wire(url: str) -> AiohttpTransport:
-    return AiohttpTransport(url, auth=Bearer(Secret(_KEY)))
-
-
 async def _wait(jobs: Sequence[Job[Any]], tally: Tally, pace: float) -> None:
     """Wait for all jobs, and stop one of them on the way."""
-    async with asyncio.TaskGroup() as group:
+    schedule = Exponential(0.2 * pace, 2.0 * pace)
+    async with (
+        asyncio.TaskGroup() as group,
+        as_completed(jobs, timeout=_PATIENCE, schedule=schedule, observe=tally) as outcomes,
+    ):
         group.create_task(_stop(next(job for job in jobs if job.can_cancel), 1.2 * pace))
-        await run_all(jobs, timeout=_PATIENCE, schedule=Exponential(0.2 * pace, 2.0 * pace), observe=tally)
+        async for outcome in outcomes:
+            tally.end(outcome)
 
 
 async def _stop(job: Job[Any], delay: float) -> None:

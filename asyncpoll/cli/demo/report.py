@@ -37,6 +37,8 @@ class Report:
     def problems(self) -> list[str]:
         """Return what is not as it should be, one line each."""
         problems = [mismatch for finding in self.findings if (mismatch := finding.mismatch())]
+        ended = {finding.job.key for finding in self.findings}
+        problems += [f"{key}: its wait has no outcome" for key in self.tally.jobs if key not in ended]
         if self.sent != self.received:
             problems.append(f"the clients counted {self.sent} requests, the simulator {self.received}")
         return problems
@@ -48,6 +50,7 @@ class Report:
         yield from self._pace().lines()
         yield ""
         words = ", ".join(sorted(self.tally.words)) or "none"
+        yield "A poll about many jobs at once is counted for each of them."
         yield "Delay and waited are mean seconds; delay is from the end of a job until we knew."
         yield f"Status words that no vocabulary lists: {words}."
         yield f"Requests: {self.sent} counted by the clients, {self.received} by the simulator."
@@ -67,7 +70,7 @@ class Report:
     def _pace_of(self, endpoint: str) -> tuple[str, ...]:
         found, polls = self._about(endpoint), self.tally.polls[endpoint]
         delays = [finding.delay for finding in found]
-        seconds = fmean(delays), p95(delays), fmean(finding.end.told.waited for finding in found)
+        seconds = fmean(delays), p95(delays), fmean(finding.end.outcome.waited for finding in found)
         counts = str(polls), f"{polls / len(found):.1f}", str(self.tally.missed[endpoint])
         return endpoint, *counts, *(f"{each:.2f}" for each in seconds)
 

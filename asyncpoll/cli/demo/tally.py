@@ -1,4 +1,4 @@
-"""What is known about all the waits so far: plain counters, kept by an observer and looked at by whoever draws."""
+"""What is known about all the waits so far: plain counters, told by the hub and looked at by whoever draws."""
 
 from __future__ import annotations
 
@@ -10,21 +10,23 @@ from typing import Any, Self
 from attrs import define, field, frozen
 
 from asyncpoll.endpoint import Job
-from asyncpoll.waiting.events import Ended, Event, Missed, Polled, UnknownWord
+from asyncpoll.waiting.events import Event, Missed, Polled, UnknownWord
+from asyncpoll.waiting.run import Outcome
 from asyncpoll.waiting.state import State
 
 
 @frozen
 class End:
-    """A wait that is over: what was told, and when on the event loop's clock."""
+    """A wait that is over: its outcome, and when it was told on the event loop's clock."""
 
-    told: Ended
+    outcome: Outcome[Any]
     at: float
 
     @property
     def state(self) -> State:
         """The terminal state, or `UNKNOWN` when an error ended the wait."""
-        return State.UNKNOWN if self.told.error or self.told.snapshot is None else self.told.snapshot.state
+        snapshot = self.outcome.snapshot
+        return State.UNKNOWN if self.outcome.error or snapshot is None else snapshot.state
 
 
 @define
@@ -34,10 +36,10 @@ class Tally:
     Attributes:
         jobs: The jobs by key.
         states: What each was last seen as; `PENDING` before its first poll.
-        polls: Polls made, failed ones included.
-        missed: Polls that failed and saw nothing.
+        polls: Polls that concerned a job, failed ones included; one about many jobs counts for each of them.
+        missed: Those of them that failed and saw nothing.
         words: Status words seen that no vocabulary lists.
-        ends: The waits that are over.
+        ends: The waits that are over, in the order in which they ended.
     """
 
     jobs: dict[str, Job[Any]]
@@ -45,7 +47,7 @@ class Tally:
     polls: Counter[str] = field(factory=Counter)
     missed: Counter[str] = field(factory=Counter)
     words: set[str] = field(factory=set)
-    ends: dict[str, End] = field(factory=dict)
+    ends: list[End] = field(factory=list)
 
     @classmethod
     def of(cls, jobs: Iterable[Job[Any]]) -> Self:
@@ -54,7 +56,7 @@ class Tally:
         return cls(by_key, dict.fromkeys(by_key, State.PENDING))
 
     def __call__(self, event: Event) -> None:
-        """Take in an event."""
+        """Take in an event: a tally is an observer."""
         key = event.key or ""
         endpoint = self.jobs[key].endpoint.name
         match event:
@@ -66,10 +68,12 @@ class Tally:
                 self.missed[endpoint] += 1
             case UnknownWord(word=word):
                 self.words.add(word)
-            case Ended():
-                self.ends[key] = End(event, asyncio.get_running_loop().time())
             case _:
                 pass
+
+    def end(self, outcome: Outcome[Any]) -> None:
+        """Take in how a wait ended."""
+        self.ends.append(End(outcome, asyncio.get_running_loop().time()))
 
     def endpoints(self) -> list[str]:
         """Return the names of the endpoints, in order."""

@@ -46,14 +46,18 @@ class Finding:
     """One job: what was found out about it, and what is true.
 
     Attributes:
-        job: The job.
-        end: How its wait ended.
+        end: How the wait for it ended.
         truth: How the job ended.
     """
 
-    job: Job[Any]
     end: End
     truth: Truth
+
+    @property
+    def job(self) -> Job[Any]:
+        """The job."""
+        job: Job[Any] = self.end.outcome.job
+        return job
 
     @property
     def delay(self) -> float:
@@ -62,9 +66,9 @@ class Finding:
 
     def mismatch(self) -> str | None:
         """Return what is wrong with the finding, or None when it is the truth."""
-        expected, told = MEANS[self.truth.outcome], self.end.told
-        if told.error is not None:
-            return f"{self.job.key}: {expected} in truth, but the wait ended with: {told.error}"
+        expected, error = MEANS[self.truth.outcome], self.end.outcome.error
+        if error is not None:
+            return f"{self.job.key}: {expected} in truth, but the wait ended with: {error}"
         if self.end.state is not expected:
             return f"{self.job.key}: {expected} in truth, but seen as {self.end.state}"
         if expected is State.SUCCESS and not self._has_its_result():
@@ -72,7 +76,7 @@ class Finding:
         return None
 
     def _has_its_result(self) -> bool:
-        seen, own_id = self.end.told.snapshot, ident(self.job)[-1]
+        seen, own_id = self.end.outcome.snapshot, ident(self.job)[-1]
         return seen is not None and getattr(seen.value, IDS[self.job.endpoint.name][-1], None) == own_id
 
 
@@ -83,6 +87,6 @@ def ident(job: Job[Any]) -> tuple[str, ...]:
 
 def findings(tally: Tally, truth_of: TruthOf) -> Iterator[Finding]:
     """Yield a finding for every wait that is over, in the order in which they ended."""
-    for key, end in tally.ends.items():
-        job = tally.jobs[key]
-        yield Finding(job, end, truth_of(job.endpoint.name, ident(job)))
+    for end in tally.ends:
+        job = end.outcome.job
+        yield Finding(end, truth_of(job.endpoint.name, ident(job)))

@@ -37,7 +37,7 @@ def plain_view(tally: Tally) -> Generator[View, None, None]:
 
 def progress_line(tally: Tally) -> str:
     """Return one line about the jobs of all endpoints."""
-    states = Counter(end.state for end in tally.ends.values())
+    states = Counter(end.state for end in tally.ends)
     endings = ", ".join(f"{states[state]} {state}" for state in ENDINGS if states[state]) or "none"
     return f"{len(tally.ends)} of {len(tally.jobs)} ended: {endings}; {tally.polls.total()} polls"
 
