@@ -1,66 +1,71 @@
-"""CPU per poll, ours beside a hand-written aiohttp loop, over the same server in another process.
+"""CPU per poll, ours beside a hand-written aiohttp loop and beside peers, over the same server in another process.
 
-    python benchmarks/cpu_per_poll.py [--rounds 7] [--jobs 2000] [--in-flight 100]
+    python benchmarks/cpu_per_poll.py [--rounds 7] [--jobs 2000] [--in-flight 100] [--environment DIR]
 
-Every round runs each contestant once, in a process of its own, in turn. Printed are the medians over the rounds of each
-contestant's CPU time (user and system, of its own process) and of its ratio to the hand-written loop of the same round.
-Absolute times are those of the machine; the ratios are what counts.
+With `--environment` the peers take part; they are installed into a virtual environment of their own in DIR, made on
+demand. One that cannot be installed is named and left out. Every job takes five polls. Printed are the medians of the
+CPU time (user and system, all threads) of each contestant's process, without imports and first uses, and of its ratio
+to the hand-written loop of the same round.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
-import resource
-import statistics
-import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Sequence
 from pathlib import Path
 
+import peers
+import server
+import turns
+from drive import KEY, Work, in_flight, path_of
+
 POLLS_PER_JOB = 5
-BASELINE = "hand-written"
+FIGURE = "CPU per poll in us"
+BASELINE = "hand-written aiohttp"
 
 
-async def in_flight(count: int, jobs: int, one: Callable[[str], Awaitable[object]]) -> None:
-    """Run *one* for every job, *count* at a time."""
-    names = iter([f"task-{number}" for number in range(jobs)])
-
-    async def work() -> None:
-        for name in names:
-            await one(name)
-
-    await asyncio.gather(*(work() for _ in range(count)))
-
-
-async def hand_written(base: str, jobs: int, count: int) -> None:
+async def hand_written(base: str, names: Sequence[str], count: int) -> None:
     """Get, decode, compare, loop."""
     import aiohttp  # noqa: PLC0415  each contestant imports only its own
 
     connector = aiohttp.TCPConnector(limit=count)
-    async with aiohttp.ClientSession(headers={"Authorization": "Bearer key.secret"}, connector=connector) as session:
+    async with aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}, connector=connector) as session:
 
         async def one(name: str) -> object:
             while True:
-                async with session.get(f"{base}/paas/v4/files/parser/result/{name}/text") as response:
+                async with session.get(base + path_of(name)) as response:
                     payload = await response.json()
                 if payload["status"] == "succeeded":
                     return payload
 
-        await in_flight(count, jobs, one)
+        await in_flight(count, names, one)
 
 
-async def single_waits(base: str, jobs: int, count: int) -> None:
-    """Wait for each job of the file parser with everything switched on."""
+async def single_waits(base: str, names: Sequence[str], count: int) -> None:
+    """Wait for each job of the file parser in a task of its own, with everything switched on."""
     from asyncpoll.providers import BigModel  # noqa: PLC0415
 
-    async with BigModel("key.secret", base_url=base) as client:
+    async with BigModel(KEY, base_url=base) as client:
 
         async def one(name: str) -> object:
-            job = client.file_parser.job(task_id=name, format="text")
-            return await job.result(timeout=600, schedule=AtOnce())
+            return await client.file_parser.job(task_id=name).result(timeout=600, schedule=AtOnce())
 
-        await in_flight(count, jobs, one)
+        await in_flight(count, names, one)
+
+
+async def hub(base: str, names: Sequence[str], count: int) -> None:
+    """Wait for all jobs of the file parser in one hub, with everything switched on."""
+    from asyncpoll import Hub  # noqa: PLC0415
+    from asyncpoll.providers import BigModel  # noqa: PLC0415
+
+    async with BigModel(KEY, base_url=base) as client, Hub(concurrency=count) as waiting:
+        jobs = [client.file_parser.job(task_id=name) for name in names]
+        async with waiting.as_completed(jobs, timeout=600, schedule=AtOnce()) as outcomes:
+            async for outcome in outcomes:
+                outcome.unwrap()
 
 
 class AtOnce:
@@ -71,57 +76,44 @@ class AtOnce:
         return 0.0
 
 
-CONTESTANTS: dict[str, Callable[[str, int, int], Awaitable[None]]] = {
-    BASELINE: hand_written,
-    "asyncpoll, one task per wait": single_waits,
-}
+OURS: dict[str, Work] = {BASELINE: hand_written, "asyncpoll, one task per wait": single_waits, "asyncpoll Hub": hub}
 
 
-def measure(name: str, port: str, jobs: int, count: int) -> None:
-    """Run one contestant in this process and print its CPU seconds per poll, imports and first uses left out."""
-    base = f"http://127.0.0.1:{port}"
-    asyncio.run(_awaited(CONTESTANTS[name](f"{base}/warm-up", count, count)))
-    before = resource.getrusage(resource.RUSAGE_SELF)
-    asyncio.run(_awaited(CONTESTANTS[name](base, jobs, count)))
-    after = resource.getrusage(resource.RUSAGE_SELF)
-    cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
-    print(cpu / (jobs * POLLS_PER_JOB))
+def cpu_per_poll(work: Work) -> turns.Contestant:
+    """Return what measures the CPU time of *work* per poll."""
+
+    def measure(options: argparse.Namespace) -> turns.Figures:
+        with server.serving(POLLS_PER_JOB) as base:
+            _run(work, base, [f"warm-up-{number}" for number in range(options.in_flight)], options.in_flight)
+            before = time.process_time()
+            _run(work, base, [f"task-{number}" for number in range(options.jobs)], options.in_flight)
+            cpu = time.process_time() - before
+        return {FIGURE: cpu / (options.jobs * POLLS_PER_JOB) * 1e6}
+
+    return measure
 
 
-async def _awaited(work: Awaitable[None]) -> None:
-    await work
+def _run(work: Work, base: str, names: Sequence[str], count: int) -> None:
+    async def awaited() -> None:
+        await work(base, names, count)
 
-
-def run_once(name: str, jobs: int, count: int) -> float:
-    """Start a server and a contestant, and return the contestant's CPU seconds per poll."""
-    server_command = [sys.executable, str(Path(__file__).with_name("server.py")), str(POLLS_PER_JOB)]
-    with subprocess.Popen(server_command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
-        port = server.stdout.readline().strip() if server.stdout else ""
-        command = [sys.executable, __file__, "--contestant", name, "--port", port]
-        command += ["--jobs", str(jobs), "--in-flight", str(count)]
-        return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+    asyncio.run(awaited())
 
 
 def main() -> None:
     """Let the contestants take turns, and print their medians."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
+    parser = turns.parser(__doc__)
+    parser.set_defaults(rounds=7)
     parser.add_argument("--jobs", type=int, default=2000)
     parser.add_argument("--in-flight", type=int, default=100)
-    parser.add_argument("--contestant", help=argparse.SUPPRESS)
-    parser.add_argument("--port", help=argparse.SUPPRESS)
+    parser.add_argument("--environment", type=Path, help="where the peers are installed; without it they stay away")
     options = parser.parse_args()
-    if options.contestant:
-        measure(options.contestant, options.port, options.jobs, options.in_flight)
-        return
-    rounds = [
-        {name: run_once(name, options.jobs, options.in_flight) for name in CONTESTANTS} for _ in range(options.rounds)
-    ]
-    print(f"{'CPU per poll, median of ' + str(options.rounds):40} {'us':>8} {'ratio':>8}")
-    for name in CONTESTANTS:
-        median = statistics.median(times[name] for times in rounds)
-        ratio = statistics.median(times[name] / times[BASELINE] for times in rounds)
-        print(f"{name:40} {median * 1e6:8.1f} {ratio:8.2f}")
+    pythons = dict.fromkeys(OURS, sys.executable)
+    if options.environment and not options.contestant:
+        pythons |= peers.installed(options.environment)
+    contestants = {name: cpu_per_poll(work) for name, work in (OURS | peers.PEERS).items()}
+    rounds = turns.take(options, contestants, pythons)
+    turns.show(rounds, FIGURE, baseline=BASELINE)
 
 
 if __name__ == "__main__":

@@ -10,8 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
 import sys
 from collections import Counter
+from collections.abc import Generator
+from contextlib import contextmanager
 from typing import cast
 
 TEXT = "the text of a document, as a file parser gives it back; " * 12
@@ -64,9 +67,17 @@ def _content_length(head: bytes) -> int:
     return int(rest.split(b"\r\n", 1)[0]) if found else 0
 
 
-async def main() -> None:
+@contextmanager
+def serving(polls_per_task: int) -> Generator[str, None, None]:
+    """Start the server in another process, give its base address, and end it."""
+    command = [sys.executable, __file__, str(polls_per_task)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        port = server.stdout.readline().strip() if server.stdout else ""
+        yield f"http://127.0.0.1:{port}"
+
+
+async def main(polls_per_task: int) -> None:
     """Serve until standard input closes."""
-    polls_per_task = int(sys.argv[1])
     loop = asyncio.get_running_loop()
     polls: Counter[bytes] = Counter()
     server = await loop.create_server(lambda: Connection(polls, polls_per_task), "127.0.0.1", 0, backlog=4096)
@@ -74,4 +85,5 @@ async def main() -> None:
     await loop.run_in_executor(None, sys.stdin.read)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main(int(sys.argv[1])))
