@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections.abc import Sequence
 from datetime import date
 from typing import Any
 
@@ -309,11 +310,26 @@ def test_the_repr_of_a_job_leaves_out_its_transport() -> None:
     assert "MemoryTransport" not in repr(endpoint().job(anybody(), "1"))
 
 
-def test_jobs_are_told_apart_by_identity() -> None:
-    """Two jobs of one reference are two objects that can be put into a set; what they share is the key."""
-    one, other = (endpoint().job(anybody(), ["unhashable"]) for _ in range(2))
-    assert len({one, other}) == 2
-    assert one.key == other.key
+# which jobs are the same
+
+
+@pytest.mark.parametrize("ref", ["1", Part("x", 2), ["unhashable"], {"a": [1]}])
+def test_jobs_are_equal_when_they_ask_the_same(ref: Any) -> None:
+    """Two jobs of one reference, endpoint and transport are one in a set or as a key, hashable reference or not."""
+    end, transport = endpoint(), anybody()
+    one, other = end.job(transport, ref), end.job(transport, ref)
+    assert one == other
+    assert len({one, other}) == 1
+    assert {one: 1}[Job(end, transport, ref, submitted=Snapshot(State.SUCCESS))] == 1
+
+
+def test_jobs_differ_by_reference_endpoint_and_transport() -> None:
+    """Another id, another API or another client makes another job; so does what is no job at all."""
+    end, transport = endpoint(), anybody()
+    job = end.job(transport, "1")
+    others: list[object] = [end.job(transport, "2"), endpoint().job(transport, "1"), end.job(anybody(), "1"), "1"]
+    assert all(job != other for other in others)
+    assert len({job, *others}) == 5
 
 
 # groups
@@ -325,6 +341,55 @@ def test_a_group_asks_about_one_job_at_least() -> None:
     assert endpoint(group=whole).group is whole
     with pytest.raises(ValueError, match="size"):
         Group[str, int](key=lambda _: "all", ask=lambda _: STATUS, read=lambda _reply, _refs: {}, size=0)
+
+
+def together(**more: Any) -> Endpoint[Any, int]:
+    """Return an endpoint that can be asked about many jobs at once, by the first letter of their ids."""
+
+    def ask(refs: Sequence[str]) -> Request:
+        return Request("GET", f"/jobs/{','.join(refs)}", repeatable=True)
+
+    def read_all(reply: Reply, refs: Sequence[str]) -> dict[str, Snapshot[int]]:
+        return {ref: Snapshot(WORDS.read(reply.json[ref])) for ref in refs if ref in reply.json}
+
+    return endpoint(group=Group[str, int](key=lambda ref: ref[0], ask=ask, read=read_all, size=10), **more)
+
+
+def test_jobs_of_one_group_can_be_asked_about_together() -> None:
+    """They share the endpoint, the transport and what the endpoint's group says; others have another key, or none."""
+    end, transport = together(), anybody()
+    key = end.job(transport, "a1").group_key
+    assert key is not None
+    assert end.job(transport, "a2").group_key == key
+    others = [end.job(transport, "b1"), end.job(anybody(), "a1"), together().job(transport, "a1")]
+    assert key not in [other.group_key for other in others]
+    assert endpoint().job(transport, "a1").group_key is None
+    assert Job(end, transport, "a1", submitted=Snapshot(State.SUCCESS)).group_key is None
+
+
+def test_one_call_tells_of_many_jobs() -> None:
+    """One request is sent for all; the answer is by job, and what it leaves out is left out."""
+    transport = answering({"a1": "queued", "a2": "done", "stranger": "done"})
+    end = together()
+    jobs = [end.job(transport, ref) for ref in ("a1", "a2", "a3")]
+    seen = run_virtual(jobs[0].fetch_together(jobs))
+    assert {job.ref: snapshot.state for job, snapshot in seen.items()} == {"a1": State.PENDING, "a2": State.SUCCESS}
+    assert [request.path for request in transport.sent] == ["/jobs/a1,a2,a3"]
+
+
+def test_a_call_about_many_jobs_may_fail() -> None:
+    """Its reply is classified as any other, and never read when it is no answer."""
+    end = together()
+    job = end.job(answering(Reply(429)), "a1")
+    with pytest.raises(Throttled):
+        run_virtual(job.fetch_together([job]))
+
+
+def test_an_api_without_such_a_call_says_so() -> None:
+    """Jobs of an endpoint without a group cannot be asked about together; nobody is asked."""
+    job = endpoint().job(anybody(), "1")
+    with pytest.raises(NotImplementedError, match=r"v\.jobs has no call about many jobs"):
+        run_virtual(job.fetch_together([job]))
 
 
 # cancelling the wait
@@ -360,20 +425,3 @@ def test_many_waits_share_one_endpoint() -> None:
         return await asyncio.gather(*(shared.job(transport, str(n)).result(timeout=60) for n in range(50)))
 
     assert run_virtual(main()) == list(range(50))
-
-
-def test_jobs_are_equal_when_they_ask_the_same_about_the_same() -> None:
-    """Equality and hash go by endpoint, transport and reference, whatever the reference is made of."""
-    place, other = anybody(), anybody()
-    jobs = endpoint()
-    assert jobs.job(place, "a") == jobs.job(place, "a")
-    assert hash(jobs.job(place, ["a"])) == hash(jobs.job(place, ["a"]))
-    assert jobs.job(place, "a") != jobs.job(other, "a")
-    assert jobs.job(place, "a") != "a"
-
-
-async def test_jobs_without_a_group_form_are_not_asked_about_together() -> None:
-    """The error names the endpoint."""
-    job = endpoint().job(anybody(), "a")
-    with pytest.raises(NotImplementedError, match=r"v\.jobs"):
-        await job.fetch_together([job])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Literal
 
@@ -52,3 +53,43 @@ async def _try(cancel: Callable[[], Awaitable[object]]) -> None:
         await cancel()
     except Exception as error:  # noqa: BLE001  whatever it is, the reason why the wait ended goes before it
         _log.warning("the remote cancel failed: %s", error)
+
+
+class RemoteCancels:
+    """The remote cancels of many jobs, so many at a time.
+
+    Args:
+        most: The most at a time.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._waiting: deque[Callable[[], Awaitable[object]]] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def add(self, cancel: Callable[[], Awaitable[object]]) -> None:
+        """Have *cancel* tried once, soon."""
+        self._waiting.append(cancel)
+        if len(self._tasks) < self._most:
+            task = asyncio.create_task(self._work())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+    async def settle(self) -> None:
+        """Wait until all have been tried, but no longer than one may take; the rest is given up."""
+        tasks = set(self._tasks)
+        if not tasks:
+            return
+        try:
+            await asyncio.wait(tasks, timeout=CANCEL_PATIENCE + UNWINDING)
+        finally:
+            if self._waiting:
+                _log.warning("%d jobs were not cancelled remotely: there was no time left", len(self._waiting))
+            self._waiting.clear()
+            for task in tasks:
+                task.cancel()
+        await asyncio.wait(tasks)
+
+    async def _work(self) -> None:
+        while self._waiting:
+            await cancel_remotely(self._waiting.popleft())

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 import random
 from collections.abc import Callable
 from types import TracebackType
@@ -30,8 +29,8 @@ _LATE = 1000  # polls, and seconds: by then a schedule has reached its longest i
 
 
 def _many(name: str, limit: int) -> int:
-    if limit < 1:
-        raise ValueError(f"{name} must be at least 1, not {limit!r}")
+    if not isinstance(limit, int) or limit < 1:  # pyright: ignore[reportUnnecessaryIsInstance]  unchecked callers
+        raise ValueError(f"{name} must be a whole number, at least 1, not {limit!r}")
     return limit
 
 
@@ -43,6 +42,12 @@ def _fast(name: str, limit: float | None) -> float:
     return limit
 
 
+def _pause(first_delay: float) -> float:
+    if not 0 <= first_delay < math.inf:
+        raise ValueError(f"first_delay must be a number of seconds, 0 or more, not {first_delay!r}")
+    return first_delay
+
+
 class _End:
     """The end of a wait that one caller waits for."""
 
@@ -50,15 +55,13 @@ class _End:
         self.come: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
     def ended(self, wait: Wait, error: Exception | None, waited: float) -> None:  # noqa: ARG002  the caller has the wait
-        if self.come.done():  # the caller has been cancelled at this very moment
-            return
-        if error is None:
+        if error is not None:
+            self.condemned(error)
+        elif not self.come.done():
             self.come.set_result(None)
-        else:
-            self.come.set_exception(error)
 
     def condemned(self, error: Exception) -> None:
-        if not self.come.done():
+        if not self.come.done():  # else the caller has been cancelled at this very moment
             self.come.set_exception(error)
 
 
@@ -77,6 +80,9 @@ class Hub:
         schedule: When to ask next, where a wait does not say otherwise.
         observe: Called with every event of `asyncpoll.waiting.events`.
         chance: Gives numbers from 0 up to 1; spreads what would otherwise happen at the same time.
+
+    Attributes:
+        counters: What has happened so far, as plain integers; they stay when the hub is closed.
 
     Raises:
         ValueError: A limit is not above 0.
@@ -103,17 +109,16 @@ class Hub:
         self._observe = observe
         self._chance = chance or random.Random().random
         self._engine: Engine | None = None
-        self._home: tuple[asyncio.AbstractEventLoop, int] | None = None
+        self.counters = Counters()
 
     async def __aenter__(self) -> Self:
-        if self._home is not None:
+        if self._engine is not None:
             raise ClientClosed("a hub is opened once; make another one")
-        self._home = (asyncio.get_running_loop(), os.getpid())
         self._engine = Engine(
+            self.counters,
             concurrency=self._concurrency,
             rate=self._rate,
             new_lane=self._new_lane,
-            soon=self._schedule.delay(Progress(1, 0.0)),
             observe=self._observe,
         )
         return self
@@ -121,17 +126,7 @@ class Hub:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        engine, self._engine = self._open(), None
-        await engine.aclose()
-
-    @property
-    def counters(self) -> Counters:
-        """What has happened so far, as plain integers.
-
-        Raises:
-            ClientClosed: The hub is not open.
-        """
-        return self._open().counters
+        await self._open().aclose()
 
     async def wait(
         self,
@@ -157,7 +152,7 @@ class Hub:
             TransportError: As `wait_until_terminal`.
         """
         engine, remote_cancel = self._open(), remote_cancel_of(job, on_abandon)
-        first = options.pop("first_delay", 0.0)
+        first = _pause(options.pop("first_delay", 0.0))
         end = _End()
         wait = engine.enter(job, self._policy(timeout, options), end, first=first)
         try:
@@ -204,12 +199,13 @@ class Hub:
             ValueError: An argument is out of range, or a list holds the same job object twice.
             ClientClosed: The hub is not open, or belongs to another event loop or process.
         """
+        first = _pause(options.pop("first_delay", 0.0))
         policy = self._policy(timeout, options)
         intake = Intake(
             self._open(),
             policy,
             on_abandon,
-            first_delay=options.get("first_delay", 0.0),
+            first_delay=first,
             at_once=self._concurrency,
             spread=policy.schedule.delay(Progress(1, 0.0)),
             chance=self._chance,
@@ -243,13 +239,11 @@ class Hub:
     def _open(self) -> Engine:
         if self._engine is None:
             raise ClientClosed("the hub is not open; use it inside its block: async with Hub() as hub")
-        if self._home != (asyncio.get_running_loop(), os.getpid()):
-            raise ClientClosed("the hub belongs to another event loop or process; open one in each")
+        self._engine.home.check()
         return self._engine
 
     def _policy(self, timeout: float | Timeout | None, options: Any) -> Policy:
-        chosen = {name: value for name, value in options.items() if name != "first_delay"}
-        chosen.setdefault("schedule", self._schedule)
+        chosen: dict[str, Any] = {"schedule": self._schedule, **options}
         return Policy(timeout=as_timeout(timeout), replans=True, parks=True, **chosen)
 
     def _new_lane(self) -> Lane[Any]:

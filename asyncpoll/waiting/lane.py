@@ -1,4 +1,4 @@
-"""The pace towards one server: how many polls in flight, how many a second, and when to hold back.
+"""The polls towards one server: how many in flight, how many a second, and when to hold back.
 
 One lane serves one transport: one origin and one credential. What a server says about its load slows down its own
 lane; the others go on. Times are on the event loop's clock, in seconds.
@@ -7,152 +7,121 @@ lane; the others go on. Times are on the event loop's clock, in seconds.
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Generic, TypeVar
 
-from asyncpoll.errors import Throttled, TransportError
+from asyncpoll.errors import Throttled, TransportError, WaitTimeout
+from asyncpoll.waiting.backlog import Backlog, Queued
+from asyncpoll.waiting.breaker import Breaker
+from asyncpoll.waiting.decision import LONGEST_HINT
+from asyncpoll.waiting.gate import Gate
+from asyncpoll.waiting.misses import kind_of
 
-Topic = TypeVar("Topic")
+Topic = TypeVar("Topic", bound=Queued)
 
-DECREASE = 0.7
-"""What a throttling answer multiplies the rate with, at most once a second."""
+TROUBLE: Mapping[str, int] = MappingProxyType({"connect": 4, "dns": 4, "disconnect": 1, "timeout": 1, "server": 1})
+"""How much a fault of each kind says that the server is down: five refused connections in a row make an outage, or
+twenty failures of a server that is there. Other kinds say nothing about it."""
 
-INCREASE = 0.05
-"""The share of the rate before the throttling that every second without one gives back."""
-
-TROUBLE = {"connect": 4, "dns": 4, "disconnect": 1, "timeout": 1, "server": 1}
-"""How much a fault of each kind says that the server is down; other kinds say nothing about it."""
-
-OUTAGE = 20
-"""The trouble in a row that makes an outage: five refused connections, or twenty failures of a server that is there."""
+PARKING = frozenset({429, 503})
+"""The statuses whose `Retry-After` speaks for the server, not for one job (RFC 6585, section 4; RFC 9110, 15.6.4)."""
 
 PROBE_EVERY = 5.0
-GOOD_PROBES = 3
-
-_SLOP = 0.02  # how late a timer may fire and be made up for
-
-
-class Gate:
-    """Lets polls start one at a time, at a rate; in idle time it saves nothing up, so there is no burst.
-
-    Attributes:
-        rate: Polls a second; `math.inf` for any number.
-    """
-
-    def __init__(self, rate: float) -> None:
-        self.rate = rate
-        self._slot = -math.inf
-        self._held = False
-
-    def opens_at(self, now: float) -> float:
-        """Return when the next poll may start."""
-        self._held = self._held or self._slot > now
-        return self._slot
-
-    def start(self, now: float) -> None:
-        """Take in that a poll starts."""
-        if self.rate == math.inf:
-            return
-        # A poll that was held back was meant to start at its slot; that the timer fired a little late is made up for.
-        began = self._slot if self._held and now - self._slot <= _SLOP else now
-        self._slot = began + 1 / self.rate
-        self._held = False
+"""Seconds between two probes of a server that is down, unless the interval of the schedule is shorter."""
 
 
 class Lane(Generic[Topic]):
     """The polls towards one server.
 
+    Args:
+        concurrency: The most polls in flight.
+        rate: The most polls a second.
+        interval: The seconds over which overdue polls are spread once the server is back.
+
     Attributes:
-        ready: What is due and has not started, first come first served.
+        ready: What is due and has not started.
         in_flight: Polls that have started and not finished.
-        probing: Whether the server seems to be down, so that one poll at a time finds out when it is back.
-        held: Whether nothing may start, because a refusal that would end every wait is being confirmed.
+        suspect: The only one that may start, or None for any: its client was refused in a way that ends every wait, as
+            soon as it is confirmed.
     """
 
-    def __init__(self, *, concurrency: float, rate: float, interval: float) -> None:
-        self.ready: deque[Topic] = deque()
+    def __init__(self, *, concurrency: int, rate: float, interval: float) -> None:
+        self.ready: Backlog[Topic] = Backlog()
         self.in_flight = 0
-        self.probing = False
-        self.held = False
+        self.suspect: Topic | None = None
         self._concurrency = concurrency
-        self._rate = rate
         self._interval = interval
         self._gate = Gate(rate)
-        self._closed_until = -math.inf
-        self._trouble = 0
-        self._good_probes = 0
-        self._rate_before = rate
-        self._changed_at = -math.inf
-        self._second = 0
-        self._starts = self._starts_before = 0
+        self._breaker = Breaker(min(PROBE_EVERY, interval))
+        self._parked_until = -math.inf
 
-    def opens_at(self, now: float) -> float:
-        """Return when the next poll may start; `math.inf` when one has to finish first."""
-        if self.held or self.in_flight >= (1 if self.probing else self._concurrency):
+    @property
+    def probing(self) -> bool:
+        """Whether the server seems to be down, so that one poll at a time finds out when it is back."""
+        return self._breaker.probing
+
+    @property
+    def opens_at(self) -> float:
+        """When the next poll may start; `math.inf` when one has to finish first."""
+        if self.suspect is not None and not self.suspect.queued:
             return math.inf
-        return max(self._closed_until, self._gate.opens_at(now))
+        if self.in_flight >= (1 if self.probing else self._concurrency):
+            return math.inf
+        return max(self._parked_until, self._breaker.opens_at, self._gate.opens_at)
 
-    def start(self, now: float) -> None:
-        """Take in that a poll starts."""
+    def is_at_rest(self, now: float) -> bool:
+        """Return whether there is nothing in it that a new lane would not know."""
+        busy = self.ready or self.in_flight or self.suspect is not None or self._parked_until > now
+        return not busy and self._breaker.is_at_rest and self._gate.is_at_rest(now)
+
+    def take(self) -> Topic:
+        """Take out of what is ready what is to start next."""
+        if self.suspect is None:
+            return self.ready.popleft()
+        self.ready.leave(self.suspect)
+        return self.suspect
+
+    def start(self, at: float) -> None:
+        """Take in that what has just been taken starts *at* this time."""
+        if self._parked_until > -math.inf:
+            self._parked_until = -math.inf
+            self._spread_out(at)
         self.in_flight += 1
-        self._gate.start(now)
-        if int(now) != self._second:
-            self._starts_before = self._starts if int(now) == self._second + 1 else 0
-            self._second, self._starts = int(now), 0
-        self._starts += 1
+        self._gate.start(at)
 
-    def finish(self, error: Exception | None, now: float) -> None:
-        """Take in that a poll has finished, and with what error if any."""
+    def finish(self, error: BaseException | None, now: float) -> None:
+        """Take in that a poll has finished: with an answer about the job, or with an error."""
         self.in_flight -= 1
         if error is None:
-            self._went_well(now)
+            self._gate.speed_up(now)
         elif isinstance(error, TransportError):
-            if error.retry_after and (error.status is None or error.status in _PARKING):
-                self._closed_until = max(self._closed_until, now + error.retry_after)
-            if isinstance(error, Throttled):
-                self._slow_down(now)
-            self._count_trouble(TROUBLE.get(error.kind, 0), now)
-        elif isinstance(error, TimeoutError):
-            self._count_trouble(TROUBLE["timeout"], now)
-        elif isinstance(error, OSError):
-            self._count_trouble(TROUBLE["connect"], now)
+            self._heed(error, now)
+        trouble = _trouble(error)
+        if trouble:
+            self._breaker.fault(trouble, now)
+        elif _is_answer(error) and self._breaker.answer():
+            self._spread_out(now)
 
-    def _slow_down(self, now: float) -> None:
-        if now - self._changed_at < 1:
-            return
-        observed = max(self._starts, self._starts_before, self.in_flight, 1)  # a second may only have begun
-        if self._gate.rate == self._rate:
-            self._rate_before = min(self._rate, observed)
-        self._gate.rate = DECREASE * min(self._gate.rate, observed)
-        self._changed_at = now
+    def _heed(self, error: TransportError, now: float) -> None:
+        throttled = isinstance(error, Throttled)
+        if throttled:
+            self._gate.slow_down(now)
+        if error.retry_after and (throttled or error.status in PARKING):
+            self._parked_until = max(self._parked_until, now + min(error.retry_after, LONGEST_HINT))
 
-    def _went_well(self, now: float) -> None:
-        self._trouble = 0
-        if self.probing:
-            self._good_probes += 1
-            if self._good_probes == GOOD_PROBES:
-                self._reopen(now)
-        elif self._gate.rate != self._rate and now - self._changed_at >= 1:
-            raised = self._gate.rate + INCREASE * self._rate_before
-            self._gate.rate = self._rate if raised >= self._rate_before else raised
-            self._changed_at = now
-
-    def _count_trouble(self, trouble: int, now: float) -> None:
-        self._trouble += trouble
-        if trouble and (self.probing or self._trouble >= OUTAGE):
-            self.probing = True
-            self._good_probes = 0
-            self._closed_until = max(self._closed_until, now + min(PROBE_EVERY, self._interval))
-
-    def _reopen(self, now: float) -> None:
+    def _spread_out(self, now: float) -> None:
         """Let what has become overdue start over one interval, never in a burst."""
-        self.probing = False
-        self._trouble = 0
-        spread = max(len(self.ready), 1) / self._interval
-        if spread < self._rate:
-            self._rate_before = max(spread, 1.0)
-            self._gate.rate = self._rate_before
-            self._changed_at = now + self._interval
+        self._gate.spread(len(self.ready), self._interval, now)
 
 
-_PARKING = frozenset({429, 503})
+def _trouble(error: BaseException | None) -> int:
+    """Return how much an error says that the server is down."""
+    if isinstance(error, WaitTimeout) or not isinstance(error, TransportError | OSError):
+        return 0
+    return TROUBLE.get(kind_of(error), 0)
+
+
+def _is_answer(error: BaseException | None) -> bool:
+    """Return whether the server answered, be it to refuse."""
+    return error is None or (isinstance(error, TransportError) and error.status is not None)

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 from collections import deque
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Generic, Literal, Self, TypeVar
+from typing import Any, Final, Generic, Literal, Self, TypeVar, cast
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from asyncpoll.errors import WaitTimeout
-from asyncpoll.waiting.abandon import OnAbandon, cancel_remotely, remote_cancel_of
+from asyncpoll.waiting.abandon import OnAbandon, RemoteCancels, remote_cancel_of
 from asyncpoll.waiting.decision import Policy
 from asyncpoll.waiting.engine import Engine
 from asyncpoll.waiting.snapshot import Snapshot
@@ -24,6 +27,7 @@ Jobs = Iterable[Any] | AsyncIterable[Any]
 Until = Literal["all", "first_success", "first_failure"]
 
 _BREATH = 256  # jobs taken in between two looks at the event loop
+_NO_MORE: Final = object()
 
 
 @frozen(eq=False)
@@ -76,6 +80,7 @@ class Intake:
         at_once: How many jobs are then polled at once.
         spread: Seconds over which the first polls of the others are spread, by *chance*.
         chance: Gives numbers from 0 up to 1.
+        cancels: The remote cancels of the jobs that were given up.
     """
 
     engine: Engine
@@ -85,7 +90,7 @@ class Intake:
     at_once: int
     spread: float
     chance: Callable[[], float]
-    _cancels: set[asyncio.Task[None]] = field(factory=set, init=False)
+    cancels: RemoteCancels = field(default=Factory(lambda self: RemoteCancels(self.at_once), True), init=False)
 
     def enter(self, job: Any, run: Run[Any], number: int) -> None:
         """Begin to wait for *job*, the *number*-th of its run, counted from 0."""
@@ -94,28 +99,24 @@ class Intake:
         self.engine.enter(job, self.policy, run, first=self.first_delay + aside)
 
     def abandon(self, job: Any) -> None:
-        """Cancel the remote job, if that was asked for; `leave` waits for it."""
+        """Cancel the remote job, if that was asked for."""
         cancel = remote_cancel_of(job, self.on_abandon)
         if cancel is not None:
-            task = asyncio.create_task(cancel_remotely(cancel))
-            self._cancels.add(task)
-            task.add_done_callback(self._cancels.discard)
+            self.cancels.add(cancel)
 
-    async def leave(self, run: Run[Any]) -> None:
+    def leave(self, run: Run[Any]) -> None:
         """End every wait of *run* that is left."""
-        for wait in [wait for wait in self.engine.waits() if wait.sink is run]:
+        for wait in self.engine.waits_of(run):
             self.engine.leave(wait)
             self.abandon(wait.subject)
-        if self._cancels:
-            await asyncio.wait(set(self._cancels))
 
 
 class Run(Generic[T]):
     """Outcomes in the order in which they come: an async context manager that is an async iterator, too.
 
-    Leaving the block ends the waits that are left, and leaves their jobs alone unless it was said otherwise. While
-    iterating it raises what the iterable of jobs raised, once all that was taken in before has come out, and the
-    `Rejected` of a credential that is refused, at once: the jobs that have no outcome then stay unfinished.
+    Leaving the block ends the waits that are left, and leaves their jobs alone unless it was said otherwise. Once all
+    outcomes that there are have been given out, iterating raises what the iterable of jobs raised, or the `Rejected`
+    of a credential that is refused: the jobs that have no outcome then stay unfinished.
     """
 
     def __init__(self, intake: Intake, jobs: Jobs, *, until: Until, max_pending: int | None) -> None:
@@ -128,19 +129,17 @@ class Run(Generic[T]):
         self._intake = intake
         self._jobs = jobs
         self._until = until
-        self._most = max_pending
-        self._held = 0  # taken in and not given out yet
+        self._most = math.inf if max_pending is None else max_pending
+        self._pending = 0  # taken in, without an outcome yet
         self._outcomes: deque[Outcome[T]] = deque()
-        self._failure: Exception | None = None
-        self._feeder: asyncio.Task[None]
-        self._entered = False
+        self._refusal: Exception | None = None
+        self._feeder: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._over = False
 
     async def __aenter__(self) -> Self:
-        if self._entered:
+        if self._feeder is not None:
             raise RuntimeError("a run is entered once; make another one")
-        self._entered = True
         self._feeder = asyncio.create_task(self._feed())
         self._feeder.add_done_callback(lambda _: self._changed.set())
         return self
@@ -149,66 +148,81 @@ class Run(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over = True
-        self._feeder.cancel()
-        await asyncio.gather(self._feeder, return_exceptions=True)  # whoever leaves early does not want its error
-        await self._intake.leave(self)
+        feeder = cast("asyncio.Task[None]", self._feeder)
+        feeder.cancel()
+        if self._pending:
+            self._intake.leave(self)
+        try:
+            await asyncio.gather(feeder, return_exceptions=True)  # whoever leaves early does not want its error
+        finally:
+            await self._intake.cancels.settle()
 
     def __aiter__(self) -> AsyncIterator[Outcome[T]]:
         return self
 
     async def __anext__(self) -> Outcome[T]:
-        if not self._entered:
+        if self._feeder is None:
             raise RuntimeError("a run is iterated inside its block: async with hub.as_completed(...) as outcomes")
         while not self._over:
-            if self._failure is not None:
-                self._over = True
-                raise self._failure
             if self._outcomes:
                 return self._give_out()
-            if self._feeder.done() and not self._held:
+            if self._refusal is not None:
+                self._over = True
+                raise self._refusal
+            if self._feeder.done() and not self._pending:
                 self._over = True
                 self._feeder.result()
                 break
-            self._changed.clear()
-            await self._changed.wait()
+            await self._change()
         raise StopAsyncIteration
 
     def ended(self, wait: Wait, error: Exception | None, waited: float) -> None:
         """Take in how the wait for one of the jobs ended."""
+        self._pending -= 1
         self._outcomes.append(Outcome(wait.subject, wait.last, error, polls=wait.polls, waited=waited))
         self._changed.set()
         if isinstance(error, WaitTimeout):
             self._intake.abandon(wait.subject)
 
     def condemned(self, error: Exception) -> None:
-        """End the iteration with *error*; the jobs that are left stay unfinished."""
-        self._failure = error
+        """End the run with *error*; this job, and those that are left, stay unfinished."""
+        self._pending -= 1
+        self._refusal = error
         self._changed.set()
+        cast("asyncio.Task[None]", self._feeder).cancel()
 
     def _give_out(self) -> Outcome[T]:
         outcome = self._outcomes.popleft()
-        self._held -= 1
         self._changed.set()  # there is room for the next job
         if self._until != "all" and outcome.succeeded == (self._until == "first_success"):
             self._over = True
         return outcome
 
     async def _feed(self) -> None:
-        number = 0
-        async for job in every(self._jobs):
-            while self._most is not None and self._held >= self._most:
-                self._changed.clear()
-                await self._changed.wait()
-            self._intake.enter(job, self, number)
-            self._held += 1
-            number += 1
-            if number % _BREATH == 0:
-                await asyncio.sleep(0)
+        async with aclosing(every(self._jobs)) as jobs:
+            for number in itertools.count():
+                while self._pending + len(self._outcomes) >= self._most:
+                    await self._change()
+                job = await anext(jobs, _NO_MORE)
+                if job is _NO_MORE or self._over:
+                    return
+                self._intake.enter(job, self, number)
+                self._pending += 1
+                if number % _BREATH == 0:
+                    await asyncio.sleep(0)
+
+    async def _change(self) -> None:
+        self._changed.clear()
+        await self._changed.wait()
 
 
-async def every(jobs: Jobs) -> AsyncIterator[Any]:
-    """Yield what is in *jobs*, whichever kind of iterable it is."""
-    if isinstance(jobs, AsyncIterable):
+async def every(jobs: Jobs) -> AsyncGenerator[Any, None]:
+    """Yield what is in *jobs*, whichever kind of iterable it is; an async generator is closed at the end."""
+    if isinstance(jobs, AsyncGenerator):
+        async with aclosing(jobs):
+            async for job in jobs:
+                yield job
+    elif isinstance(jobs, AsyncIterable):
         async for job in jobs:
             yield job
     else:

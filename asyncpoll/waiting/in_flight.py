@@ -1,0 +1,71 @@
+"""The polls in flight: each can be broken off, and meanwhile the waits for it still end in time."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+from asyncpoll.errors import PollError
+from asyncpoll.waiting.agenda import NEVER
+from asyncpoll.waiting.topics import Topic
+
+
+class InFlight:
+    """What is being polled at present, each topic by a task of its own.
+
+    Args:
+        expire: Called with a topic in flight, and the time, when the first of the waits for it runs out.
+    """
+
+    def __init__(self, expire: Callable[[Topic, float], None]) -> None:
+        self._expire = expire
+        self._tasks: dict[Topic, asyncio.Task[Any]] = {}
+        self._alarms: dict[Topic, asyncio.TimerHandle] = {}
+
+    def __contains__(self, topic: Topic) -> bool:
+        return topic in self._tasks
+
+    async def ask(self, topic: Topic) -> Any:
+        """Ask about *topic*; return what was seen, or the error that came instead.
+
+        Raises:
+            asyncio.CancelledError: It was broken off.
+        """
+        task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]  # what runs has a task
+        self._tasks[topic] = task
+        self.renew(topic)
+        try:
+            return await topic.ask()
+        except (Exception, asyncio.CancelledError) as error:
+            if task.cancelling():  # whatever the fetch has made of that
+                raise asyncio.CancelledError from error
+            return _as_failure(error)
+        finally:
+            del self._tasks[topic]
+            self._disarm(topic)
+
+    def renew(self, topic: Topic) -> None:
+        """Take in that those who wait for *topic*, which is in flight, are others now, with other deadlines."""
+        self._disarm(topic)
+        deadline = topic.expires_at
+        if deadline != NEVER:
+            self._alarms[topic] = asyncio.get_running_loop().call_at(deadline, self._expire, topic, deadline)
+
+    def cut(self, topic: Topic) -> None:
+        """Break the poll of *topic* off, if it is in flight."""
+        if topic in self._tasks:
+            self._tasks[topic].cancel()
+
+    def _disarm(self, topic: Topic) -> None:
+        alarm = self._alarms.pop(topic, None)
+        if alarm is not None:
+            alarm.cancel()
+
+
+def _as_failure(error: BaseException) -> Exception:
+    if isinstance(error, Exception):
+        return error
+    failure = PollError("the poll was cancelled from within: something that the fetch awaits was cancelled")
+    failure.__cause__ = error
+    return failure
