@@ -21,10 +21,12 @@ T = TypeVar("T")
 
 TOKEN_VERSION = 1
 
+_compact = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
 
 def as_plain(ref: Any) -> Any:
     """Return a reference as JSON data: what `Job.key` and `Job.to_json` are made of."""
-    return attrs.asdict(ref) if attrs.has(type(ref)) else ref
+    return ref if isinstance(ref, str) or not attrs.has(type(ref)) else attrs.asdict(ref)
 
 
 @frozen
@@ -75,7 +77,7 @@ class Endpoint(Generic[Ref, T]):
         return Job(self, transport, ref)
 
 
-@frozen(eq=False)
+@frozen(eq=False, weakref_slot=False)
 class Job(Generic[T]):
     """One remote job. It holds no state: waiting again asks again. It is an `async def () -> Snapshot` too.
 
@@ -94,8 +96,7 @@ class Job(Generic[T]):
     @property
     def key(self) -> str:
         """A stable text, unique per endpoint and reference."""
-        plain = self.endpoint.plain(self.ref)
-        return f"{self.endpoint.name}:{json.dumps(plain, ensure_ascii=False, sort_keys=True, separators=(',', ':'))}"
+        return f"{self.endpoint.name}:{_compact(self.endpoint.plain(self.ref))}"
 
     def __eq__(self, other: object) -> bool:
         """Whether both ask the same server about the same job."""

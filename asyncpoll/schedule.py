@@ -34,6 +34,7 @@ class Progress:
         state: The state last seen, as its lower-case word, or None when no poll has seen anything.
         hint: Seconds to the next poll that the server suggested in its last answer, or None.
         done: The share of the job that is done, 0 to 1, or None when the server does not say.
+        in_state: Seconds since that state was first seen, or None as before.
     """
 
     polls: int
@@ -42,6 +43,7 @@ class Progress:
     state: str | None = None
     hint: float | None = None
     done: float | None = None
+    in_state: float | None = None
 
 
 class Schedule(Protocol):

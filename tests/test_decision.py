@@ -10,8 +10,9 @@ import pytest
 
 from asyncpoll.errors import BadReply, Rejected, Throttled, TransportError, WaitTimeout
 from asyncpoll.schedule import Exponential, Fixed, Progress
-from asyncpoll.waiting.decision import LONGEST_HINT, SHORTEST_HINT, Decision, Policy
+from asyncpoll.waiting.decision import LONGEST_HINT, SHORTEST_HINT, Decision, Past
 from asyncpoll.waiting.misses import MISS_LIMITS
+from asyncpoll.waiting.policy import Policy
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.state import State
 from asyncpoll.waiting.timeout import Timeout
@@ -92,7 +93,7 @@ def test_a_policy_refuses_what_is_no_schedule(schedule: Any) -> None:
 )
 def test_the_first_poll_is_made_at_once_or_after_a_delay(delay: float, total: float | None, first: float) -> None:
     """The first poll is made after the delay, but never later than just before the deadline."""
-    assert decision(total).first_poll(delay) == first
+    assert decision(total).first_poll(BEGAN, delay) == first
 
 
 # what a poll saw
@@ -235,8 +236,8 @@ def test_the_schedule_is_told_how_far_the_wait_has_come() -> None:
     wait.next_poll(108.0)
     assert schedule.told == [
         Progress(1, 1.0, misses=1),
-        Progress(2, 4.0, state="processing", hint=3.0, done=0.25),
-        Progress(3, 8.0, misses=1, state="processing", hint=7.0, done=0.25),
+        Progress(2, 4.0, state="processing", hint=3.0, done=0.25, in_state=4.0),
+        Progress(3, 8.0, misses=1, state="processing", hint=7.0, done=0.25, in_state=8.0),
     ]
 
 
@@ -525,3 +526,62 @@ def test_a_delay_settled_on_by_others_goes_before_the_schedule() -> None:
     wait = decision()
     wait.saw(running(retry_after=7.0), 100.0)
     assert (wait.next_poll(100.0, 3.0), wait.next_poll(100.0, 9.0)) == (107.0, 109.0)
+
+
+# going on with what an earlier process began
+
+
+def test_a_wait_goes_on_where_another_process_stopped() -> None:
+    """Its limit, its schedule and its count of polls take the past in."""
+    schedule = Recorder()
+    past = Past(waited=50.0, polls=7, state=State.PROCESSING, in_state=20.0)
+    wait = Decision(Policy(timeout=Timeout(60.0), schedule=schedule), BEGAN, past=past)
+    assert (wait.began, wait.deadline, wait.polls) == (50.0, 110.0, 7)
+    assert wait.first_poll(BEGAN, 0.0) == BEGAN
+    assert wait.first_poll(BEGAN, 30.0) == 109.5
+    wait.saw(PROCESSING, 102.0)
+    wait.next_poll(102.0)
+    assert schedule.told == [Progress(8, 52.0, state="processing", done=0.25, in_state=22.0)]
+    assert wait.timed_out(110.0).waited == 60.0
+
+
+def test_a_wait_can_be_told_to_another_process() -> None:
+    """What it tells is what it is begun with there; before the first answer no state is known."""
+    wait = decision()
+    assert wait.at_present(103.0) == Past(waited=3.0)
+    wait.saw(PENDING, 104.0)
+    wait.saw(PROCESSING, 105.0)
+    past = wait.at_present(109.0)
+    assert past == Past(waited=9.0, polls=2, state=State.PROCESSING, in_state=4.0)
+    assert Decision(Policy(), 500.0, past=past).at_present(500.0) == past
+
+
+@pytest.mark.parametrize(
+    ("past", "deadline"),
+    [
+        (Past(waited=10.0), 115.0),
+        (Past(waited=10.0, state=State.PENDING, in_state=10.0), 115.0),
+        (Past(waited=10.0, state=State.PROCESSING, in_state=4.0), 101.0),
+    ],
+)
+def test_the_clock_of_the_present_phase_goes_on(past: Past, deadline: float) -> None:
+    """Time in the queue still does not spend the budget for processing, nor the other way round."""
+    limits = Timeout(pending=25.0, processing=5.0)
+    assert Decision(Policy(timeout=limits), BEGAN, past=past).deadline == deadline
+
+
+@pytest.mark.parametrize("bad", [{"waited": -1.0}, {"waited": math.nan}, {"polls": -1}, {"in_state": math.inf}])
+def test_a_past_that_cannot_be_is_refused(bad: dict[str, Any]) -> None:
+    """Neither time nor polls are negative or without end."""
+    with pytest.raises(ValueError, match="must be"):
+        Past(**bad)
+
+
+def test_a_wait_knows_when_its_job_was_last_seen_unfinished() -> None:
+    """A miss saw nothing, and an end is no such look."""
+    wait = decision(stable_for=2)
+    assert wait.running_at is None
+    wait.saw(PENDING, 101.0)
+    wait.missed(TimeoutError(), 102.0)
+    wait.saw(DONE, 103.0)
+    assert wait.running_at == 101.0

@@ -14,9 +14,9 @@ from asyncpoll.endpoint import Endpoint, Group
 from asyncpoll.http.message import Reply, Request
 from asyncpoll.testing import MemoryTransport, run_virtual
 from asyncpoll.waiting.agenda import NEVER
-from asyncpoll.waiting.decision import Policy
 from asyncpoll.waiting.groups import Groups
 from asyncpoll.waiting.lane import Lane
+from asyncpoll.waiting.policy import Policy
 from asyncpoll.waiting.poller import Poller
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.state import State

@@ -12,10 +12,12 @@ from collections import deque
 from typing import Any
 
 import pytest
+from attrs import evolve
 from await_points import MOMENTS, Moment, cancelled_everywhere
 from hub_kit import (
     EVERY_SECOND,
     FAILED,
+    JOBS,
     PENDING,
     PROCESSING,
     SUCCESS,
@@ -27,11 +29,12 @@ from hub_kit import (
     transport_of,
 )
 
+from asyncpoll.endpoint import Group
 from asyncpoll.errors import ClientClosed, JobFailed, PollError, Rejected, Throttled, TransportError, WaitTimeout
 from asyncpoll.http import Request
 from asyncpoll.http.pace import Paced
 from asyncpoll.http.retry import Retrying
-from asyncpoll.schedule import Exponential, Fixed
+from asyncpoll.schedule import Exponential, Fixed, Progress
 from asyncpoll.testing import Script, run_virtual
 from asyncpoll.waiting import events
 from asyncpoll.waiting.hub import Hub
@@ -562,6 +565,21 @@ def test_a_job_that_cannot_be_named_is_refused_at_once() -> None:
     assert transport.requests == 0
 
 
+def test_a_job_that_cannot_be_grouped_is_refused_and_forgotten() -> None:
+    """An endpoint that cannot say what a job is asked about together with is told so, each time anew."""
+    group: Group[Any, str] = Group(lambda ref: ref["batch"], lambda _: Request("GET", "/"), lambda *_: {}, size=9)
+    transport = transport_of(lambda _: {"state": "success"})
+    (job,) = jobs_of(transport, ["no mapping"], evolve(JOBS, group=group))
+
+    async def work(hub: Hub) -> None:
+        for _ in range(2):
+            with pytest.raises(TypeError, match="indices"):
+                await hub.wait(job, timeout=5)
+        assert hub.counters.pending == 0
+
+    in_hub(work)
+
+
 def test_a_job_of_a_closed_client_fails_alone() -> None:
     """That its client is closed is the outcome of its own wait."""
     with pytest.raises(ClientClosed):
@@ -823,6 +841,43 @@ def test_requests_are_those_really_sent() -> None:
         assert (hub.counters.polls, hub.counters.requests) == (3, 4)
 
     in_hub(work)
+
+
+@pytest.mark.parametrize("concurrency", [1, 100])
+def test_thousands_that_are_due_wait_out_a_parked_server(concurrency: int) -> None:
+    """A server that sends everybody away for an hour does not lose a wait, and is then asked at the rate it bears."""
+    asked: list[float] = []
+
+    def answer(_: Request) -> Any:
+        asked.append(now())
+        return Throttled("later", status=429, retry_after=3600.0) if now() < 3600 else {"state": "success"}
+
+    jobs = jobs_of(transport_of(answer, latency=0.125), range(3000))
+    outcomes = in_hub(lambda hub: hub.wait_all(jobs, timeout=None), concurrency=concurrency)
+    assert all(outcome.succeeded for outcome in outcomes)
+    turned_away = sum(at < 3600 for at in asked)
+    assert turned_away <= concurrency
+    assert len(asked) == 3000 + turned_away
+
+
+def test_polls_that_take_no_time_let_others_have_their_turn() -> None:
+    """Neither latency nor delay: the event loop still comes round."""
+
+    async def work(hub: Hub) -> None:
+        async with asyncio.timeout(1.0):
+            async with hub.as_completed([play(PENDING) for _ in range(200)], timeout=None, schedule=AtOnce()):
+                for _ in range(100):
+                    await asyncio.sleep(0)
+
+    in_hub(work)
+
+
+class AtOnce:
+    """No delay at all."""
+
+    def delay(self, _progress: Progress, /) -> float:
+        """Return nought."""
+        return 0.0
 
 
 # memory

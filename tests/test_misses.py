@@ -7,7 +7,7 @@ import errno
 import pytest
 
 from asyncpoll.errors import BadReply, JobFailed, Rejected, Throttled, TransportError, UnknownStatus, WaitTimeout
-from asyncpoll.waiting.misses import LOCAL_PATIENCE, MISS_LIMITS, MissRow, is_miss, kind_of
+from asyncpoll.waiting.misses import LOCAL_PATIENCE, MISS_LIMITS, MissRow, is_miss, kind_of, without_traces
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.state import State
 
@@ -125,3 +125,28 @@ def test_a_row_keeps_its_newest_miss() -> None:
     row.add(first, 0.0)
     row.add(newest, 1.0)
     assert row.last is newest
+
+
+def test_a_miss_can_be_kept_without_the_frames_of_its_poll() -> None:
+    """Tracebacks go, and with them what the frames hold; what it came from stays."""
+
+    def fail() -> None:
+        try:
+            raise ConnectionResetError
+        except OSError as cause:
+            raise TransportError("reset") from cause
+
+    with pytest.raises(TransportError) as caught:
+        fail()
+    error = caught.value
+    without_traces(error)
+    assert isinstance(error.__cause__, ConnectionResetError)
+    assert [each.__traceback__ for each in (error, error.__cause__)] == [None, None]
+
+
+def test_what_an_error_came_from_may_go_in_a_circle() -> None:
+    """A chain without end is followed once; a context that was not the cause is let go."""
+    first, second, third = OSError(1), OSError(2), OSError(3)
+    first.__cause__, second.__cause__, second.__context__ = second, first, third
+    without_traces(first)
+    assert second.__context__ is first

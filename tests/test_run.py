@@ -10,12 +10,25 @@ from typing import Any
 
 import pytest
 from await_points import MOMENTS, Moment, cancelled_everywhere
-from hub_kit import EVERY_SECOND, FAILED, PENDING, SUCCESS, arriving, in_hub, jobs_of, now, play, transport_of
+from hub_kit import (
+    EVERY_SECOND,
+    FAILED,
+    PENDING,
+    PROCESSING,
+    SUCCESS,
+    arriving,
+    in_hub,
+    jobs_of,
+    now,
+    play,
+    transport_of,
+)
 
 from asyncpoll.errors import ClientClosed, JobFailed, Rejected, WaitTimeout
 from asyncpoll.schedule import Fixed
 from asyncpoll.testing import Script, run_virtual
 from asyncpoll.waiting.abandon import CANCEL_PATIENCE, UNWINDING
+from asyncpoll.waiting.decision import Past
 from asyncpoll.waiting.hub import Hub
 from asyncpoll.waiting.run import Outcome
 from asyncpoll.waiting.snapshot import Snapshot
@@ -345,7 +358,7 @@ def test_a_source_that_will_not_stop_is_not_listened_to() -> None:
     extra = play(SUCCESS)
 
     async def jobs() -> AsyncIterator[Any]:
-        yield play(SUCCESS)
+        yield play(SUCCESS, latency=1.0)
         try:
             await asyncio.sleep(60)
         except asyncio.CancelledError:
@@ -463,6 +476,54 @@ def test_a_job_that_cannot_be_cancelled_is_no_job_for_such_a_run() -> None:
         in_hub(lambda hub: all_of(hub, [play(PENDING)], on_abandon="cancel"))
 
 
+# a run that is remembered beyond this process
+
+
+class Notebook:
+    """Remembers a run: what is known from before, and what it is told."""
+
+    def __init__(self, known: dict[Any, Past]) -> None:
+        self.known = known
+        self.told: list[tuple[Any, Past]] = []
+
+    def past(self, job: Any, /) -> Past | None:
+        """Return what is known."""
+        return self.known.get(job)
+
+    def changed(self, job: Any, past: Past, /) -> None:
+        """Note what is told."""
+        self.told.append((job, past))
+
+
+def test_a_run_goes_on_where_another_process_stopped() -> None:
+    """A wait with a past has only the rest of its time; its outcome counts all of it."""
+    old, new = scripts = [play(PENDING), play(PENDING)]
+    journal = Notebook({old: Past(waited=57.0, polls=9, state=PENDING, in_state=57.0)})
+    outcomes = in_hub(lambda hub: hub.wait_all(scripts, timeout=60, journal=journal))
+    assert [(outcome.waited, outcome.polls) for outcome in outcomes] == [(59.5, 13), (59.5, 61)]
+    assert (len(old.polled_at), len(new.polled_at)) == (4, 61)
+    assert journal.told == []
+
+
+def test_changes_of_state_and_what_is_left_are_remembered() -> None:
+    """A job that ends is not told of: it has an outcome."""
+    moving, left, done = scripts = [play(PENDING, PROCESSING), play(PENDING), play(PENDING, SUCCESS)]
+    journal = Notebook({})
+
+    async def work(hub: Hub) -> None:
+        async with hub.as_completed(scripts, timeout=60, journal=journal) as outcomes:
+            outcome = await anext(outcomes)
+            assert (outcome.job, outcome.running, outcome.waited) == (done, 0.0, 1.0)
+            await asyncio.sleep(1.5)
+
+    in_hub(work)
+    assert journal.told == [
+        (moving, Past(waited=1.0, polls=2, state=PROCESSING)),
+        (moving, Past(waited=2.5, polls=3, state=PROCESSING, in_state=1.5)),
+        (left, Past(waited=2.5, polls=3, state=PENDING, in_state=2.5)),
+    ]
+
+
 # bad input
 
 
@@ -515,7 +576,8 @@ def test_a_run_is_entered_once_and_iterated_inside() -> None:
     """Misuse of the block is named."""
 
     async def work(hub: Hub) -> None:
-        run = hub.as_completed([], timeout=None)
+        nothing: list[Script[Any]] = []
+        run = hub.as_completed(nothing, timeout=None)
         with pytest.raises(RuntimeError, match="inside its block"):
             await anext(run)
         async with run:

@@ -14,7 +14,7 @@ from asyncpoll.errors import Rejected, Throttled, TransportError
 from asyncpoll.http.message import Reply, Request
 from asyncpoll.testing import MemoryTransport, Script, run_virtual
 from asyncpoll.waiting.agenda import NEVER
-from asyncpoll.waiting.decision import Policy
+from asyncpoll.waiting.policy import Policy
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.state import State
 from asyncpoll.waiting.timeout import Timeout, as_timeout
@@ -182,3 +182,14 @@ def test_a_wait_is_small() -> None:
     """A wait has slots alone: a million of them must fit."""
     assert not hasattr(waiting(), "__dict__")
     assert not hasattr(Together("key", Place(None)), "__dict__")
+
+
+def test_a_group_of_one_asks_by_the_call_of_its_job() -> None:
+    """It brings the result, too; where it fails, nothing else is tried."""
+    transport = MemoryTransport(lambda request: Reply(200, request.path))
+    group = Together("key", Place(transport))
+    lead = Wait(Policy(), 0.0, ENDPOINT.job(transport, "1"), nobody())
+    group.members = {lead: None}
+    assert run_virtual(group.ask()) == {lead.subject: run_virtual(lead.ask())}
+    assert not group.fell_back(OSError())
+    assert not group.fell_back(OSError())

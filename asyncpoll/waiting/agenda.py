@@ -42,7 +42,8 @@ class Agenda(Generic[Item]):
 
     def put(self, item: Item, due: float) -> None:
         """Put *item* on the agenda at *due*, wherever it stood before; at `NEVER`, take it off."""
-        self.remove(item)
+        if item.due != NEVER:
+            self.remove(item)
         if due == NEVER:
             return
         item.due = due

@@ -4,26 +4,27 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TypeVar, Unpack
 
-from asyncpoll.schedule import Exponential, Schedule
+from asyncpoll.schedule import Exponential
 from asyncpoll.waiting import events
-from asyncpoll.waiting.hub import Hub
+from asyncpoll.waiting.hub import Hub, RunOptions
 from asyncpoll.waiting.run import Jobs, Outcome, Run
 from asyncpoll.waiting.timeout import Timeout
+
+T = TypeVar("T")
 
 
 @asynccontextmanager
 async def as_completed(
-    jobs: Jobs,
+    jobs: Jobs[T],
     *,
     timeout: float | Timeout | None,
     concurrency: int = 100,
     rate: float | None = None,
-    schedule: Schedule = Exponential(),
     observe: events.Observer | None = None,
-    **options: Any,
-) -> AsyncGenerator[Run[Any], None]:
+    **options: Unpack[RunOptions],
+) -> AsyncGenerator[Run[T], None]:
     """Open a hub for one run, and give its outcomes in the order in which they come.
 
         async with as_completed(jobs, timeout=600) as outcomes:
@@ -35,27 +36,25 @@ async def as_completed(
         timeout: For each wait, from when its job is taken in.
         concurrency: The most polls in flight.
         rate: The most polls a second.
-        schedule: When to ask next.
         observe: Called with every event of `asyncpoll.waiting.events`.
         **options: Those of `Hub.as_completed`.
     """
     async with (
-        Hub(concurrency=concurrency, rate=rate, schedule=schedule, observe=observe) as hub,
+        _hub(concurrency, rate, observe, options) as hub,
         hub.as_completed(jobs, timeout=timeout, **options) as outcomes,
     ):
         yield outcomes
 
 
 async def wait_all(
-    jobs: Jobs,
+    jobs: Jobs[T],
     *,
     timeout: float | Timeout | None,
     concurrency: int = 100,
     rate: float | None = None,
-    schedule: Schedule = Exponential(),
     observe: events.Observer | None = None,
-    **options: Any,
-) -> list[Outcome[Any]]:
+    **options: Unpack[RunOptions],
+) -> list[Outcome[T]]:
     """Wait for all of *jobs* in a hub of their own, and return their outcomes in the order in which they were given.
 
     Args:
@@ -63,9 +62,13 @@ async def wait_all(
         timeout: For each wait, from when its job is taken in.
         concurrency: The most polls in flight.
         rate: The most polls a second.
-        schedule: When to ask next.
         observe: Called with every event of `asyncpoll.waiting.events`.
         **options: Those of `Hub.wait_all`.
     """
-    async with Hub(concurrency=concurrency, rate=rate, schedule=schedule, observe=observe) as hub:
+    async with _hub(concurrency, rate, observe, options) as hub:
         return await hub.wait_all(jobs, timeout=timeout, **options)
+
+
+def _hub(concurrency: int, rate: float | None, observe: events.Observer | None, options: RunOptions) -> Hub:
+    schedule = options.get("schedule", Exponential())  # the hub's lanes go by it, too
+    return Hub(concurrency=concurrency, rate=rate, schedule=schedule, observe=observe)

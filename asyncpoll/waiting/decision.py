@@ -9,18 +9,17 @@ Times are on the event loop's clock, durations in seconds.
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Any
 
-from attrs import field, frozen, validators
+from attrs import define, field, frozen, validators
 
 from asyncpoll.errors import WaitTimeout
-from asyncpoll.schedule import Exponential, Progress, Schedule
+from asyncpoll.schedule import Progress
 from asyncpoll.waiting.misses import MissRow, is_miss
+from asyncpoll.waiting.policy import NOT_NEGATIVE, Policy
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.state import State
-from asyncpoll.waiting.timeout import UNLIMITED, PhaseClocks, Timeout
-
-Hints = Literal["at_least", "exactly", "ignore"]
+from asyncpoll.waiting.timeout import PhaseClocks
 
 LONGEST_HINT = 86_400.0
 """A server that asks to stay away for more than a day is taken to mean a day."""
@@ -31,40 +30,36 @@ SHORTEST_HINT = 0.1
 _TAIL = 0.5  # the last poll is made this long before the deadline, so that its answer can still arrive
 _TAIL_SHARE = 0.1  # but for short limits only this share of them
 _MOST_UNKNOWN = 5
-_NOT_NEGATIVE = validators.and_(validators.ge(0.0), validators.lt(math.inf))
-
-
-def _can_delay(_policy: object, _field: object, schedule: object) -> None:
-    if isinstance(schedule, type) or not callable(getattr(schedule, "delay", None)):
-        raise TypeError(f"schedule must have a method delay(progress), as Exponential() has, not {schedule!r}")
 
 
 @frozen(kw_only=True)
-class Policy:
-    """How a wait is to be done; one value serves any number of waits.
+class Past:
+    """What an earlier process knew of a wait that goes on in this one.
 
     Attributes:
-        schedule: When to ask next.
-        timeout: The clocks that limit the wait.
-        max_polls: Give up after so many polls, or None.
-        max_misses: Tolerate so many misses in a row, or None for the limits by class.
-        not_found_grace: Seconds from the start in which a 404 is a miss: the job may not be visible yet.
-        stable_for: How many identical terminal answers in a row it takes to believe one.
-        hints: Whether a server's hint makes the next poll no earlier, sets it, or is ignored.
-        replans: Whether the schedule begins anew when a job that was pending is seen processing.
-        parks: Whether a wait that is told to stay away until after its deadline goes on until then, unpolled. Where
-            many wait, one that gives up at once gains nothing; where one waits, its caller learns sooner.
+        waited: Seconds since it began; they count towards the limits.
+        polls: Polls made so far.
+        state: The state last seen, or None.
+        in_state: Seconds since it was first seen.
     """
 
-    schedule: Schedule = field(default=Exponential(), validator=_can_delay)
-    timeout: Timeout = UNLIMITED
-    max_polls: int | None = field(default=None, validator=validators.optional(validators.ge(1)))
-    max_misses: int | None = field(default=None, validator=validators.optional(validators.ge(0)))
-    not_found_grace: float = field(default=0.0, validator=_NOT_NEGATIVE)
-    stable_for: int = field(default=1, validator=validators.ge(1))
-    hints: Hints = field(default="at_least", validator=validators.in_(("at_least", "exactly", "ignore")))
-    replans: bool = False
-    parks: bool = False
+    waited: float = field(default=0.0, validator=NOT_NEGATIVE)
+    polls: int = field(default=0, validator=validators.ge(0))
+    state: State | None = None
+    in_state: float = field(default=0.0, validator=NOT_NEGATIVE)
+
+
+@define
+class _Rest:
+    """What most waits never need, so that a million of them have no room for it."""
+
+    clocks: PhaseClocks | None = None
+    misses: MissRow | None = None
+    unknown: tuple[str, ...] = ()
+    agreeing: int = 0
+
+
+_NOTHING = _Rest()  # shared, never written
 
 
 class Decision:
@@ -73,28 +68,28 @@ class Decision:
     Attributes:
         subject: What is waited for: a job, or a bare coroutine function.
         began: When the wait began.
-        deadline: When the wait must end if nothing changes; `math.inf` when it need not.
         polls: Polls made so far, failed ones included.
         last: What the last successful poll saw.
+        running_at: When the job was last seen unfinished; None before that.
+        turned_at: When the state last seen was first seen; None while it is the first one.
     """
 
     __slots__ = (
-        "_agreeing", "_clocks", "_misses", "_policy", "_replanned_after", "_unknown",
-        "began", "deadline", "last", "polls", "subject",
+        "_policy", "_rest", "_turned_after", "began", "last", "polls", "running_at", "subject", "turned_at",
     )  # fmt: skip
 
-    def __init__(self, policy: Policy, now: float, *, subject: object = None) -> None:
+    def __init__(self, policy: Policy, now: float, *, subject: object = None, past: Past | None = None) -> None:
         self._policy = policy
-        self._clocks = PhaseClocks(now) if policy.timeout.has_phases else None
-        self._misses: MissRow | None = None
-        self._unknown: tuple[str, ...] = ()
-        self._agreeing = 0
-        self._replanned_after = 0
+        self._rest = _Rest(PhaseClocks(now)) if policy.timeout.has_phases else _NOTHING
+        self._turned_after = 0
         self.subject = subject
         self.began = now
-        self.deadline = self._limit()[0]
         self.polls = 0
         self.last: Snapshot[Any] | None = None
+        self.running_at: float | None = None
+        self.turned_at: float | None = None
+        if past is not None:
+            self._go_on(past, now)
 
     @property
     def key(self) -> str | None:
@@ -102,9 +97,15 @@ class Decision:
         key: str | None = getattr(self.subject, "key", None)
         return key
 
-    def first_poll(self, delay: float) -> float:
-        """Return when to poll first: after *delay*, but not past the deadline."""
-        return max(self.began, min(self.began + delay, self.deadline - self._tail()))
+    @property
+    def deadline(self) -> float:
+        """When the wait must end if nothing changes; `math.inf` when it need not."""
+        return self._limit()[0]
+
+    def first_poll(self, now: float, delay: float) -> float:
+        """Return when to poll first, at *now* the earliest: after *delay*, but not past the deadline."""
+        deadline, seconds, _ = self._limit()
+        return max(now, min(now + delay, deadline - _tail(seconds)))
 
     def saw(self, snapshot: Snapshot[Any], now: float) -> bool:
         """Take in what a poll saw; return whether the wait is over.
@@ -115,19 +116,20 @@ class Decision:
         if not isinstance(snapshot, Snapshot):  # pyright: ignore[reportUnnecessaryIsInstance]  a user's fetch made it
             raise TypeError(f"fetch must return a Snapshot, not {type(snapshot).__name__}")
         self.polls += 1
-        self._misses = None
+        self._end_misses()
         before, self.last = self.last, snapshot
         state = snapshot.state
-        if state is State.PROCESSING and before is not None and before.state is State.PENDING:
-            self._replanned_after = self.polls - 1 if self._policy.replans else 0
+        if before is not None and before.state is not state:
+            self.turned_at = now
+            if state is State.PROCESSING and before.state is State.PENDING and self._policy.replans:
+                self._turned_after = self.polls - 1
         if state.is_terminal:
-            self._agreeing = self._agreeing + 1 if before is not None and _answer(before) == _answer(snapshot) else 1
-            return self._agreeing >= self._policy.stable_for
+            return self._policy.stable_for == 1 or self._agrees(before, snapshot)
+        self.running_at = now
         if state is State.UNKNOWN:
             self._note_unknown(snapshot.status)
-        elif self._clocks is not None and state is not self._clocks.phase:
-            self._clocks.turn(state, now)
-            self.deadline = self._limit()[0]
+        elif self._rest.clocks is not None and state is not self._rest.clocks.phase:
+            self._rest.clocks.turn(state, now)
         return False
 
     def missed(self, error: Exception, now: float) -> None:
@@ -140,10 +142,11 @@ class Decision:
         if not is_miss(error, elapsed=now - self.began, not_found_grace=policy.not_found_grace):
             raise error
         self.polls += 1
-        self._misses = self._misses or MissRow(error)
-        too_many = self._misses.add(error, now)
+        rest = self._own_rest()
+        misses = rest.misses = rest.misses or MissRow(error)
+        too_many = misses.add(error, now)
         if policy.max_misses is not None:  # the caller's own limit stands in for those by class
-            too_many = self._misses.total > policy.max_misses
+            too_many = misses.total > policy.max_misses
         if too_many:
             raise error
 
@@ -162,10 +165,11 @@ class Decision:
         if policy.max_polls is not None and self.polls >= policy.max_polls:
             raise self.timed_out(now, "polls")
         hint = self._believable_hint()
-        tail = self._tail()
-        last_call = self.deadline - tail
-        if hint and self._misses is not None:  # told to stay away; a hint about a job that merely runs gives way
-            if now + hint >= self.deadline:
+        deadline, seconds, _ = self._limit()
+        tail = _tail(seconds)
+        last_call = deadline - tail
+        if hint and self._rest.misses is not None:  # told to stay away; a hint about a job that merely runs gives way
+            if now + hint >= deadline:
                 if policy.parks:
                     return math.inf
                 raise self.timed_out(now, "throttled")
@@ -186,50 +190,95 @@ class Decision:
         """Return the error of a wait that ends at *now* because of *limit*, by default the clock that ran out."""
         waited, limit = now - self.began, limit or self._limit()[2]
         error = WaitTimeout(
-            self.last, waited=waited, polls=self.polls, limit=limit, key=self.key, unknown=self._unknown
+            self.last, waited=waited, polls=self.polls, limit=limit, key=self.key, unknown=self._rest.unknown
         )
-        error.__cause__ = None if self._misses is None else self._misses.last
+        misses = self._rest.misses
+        error.__cause__ = None if misses is None else misses.last
         return error
 
+    def at_present(self, now: float) -> Past:
+        """Return what another process must know to go on with this wait."""
+        waited, last = now - self.began, self.last
+        if last is None:
+            return Past(waited=waited, polls=self.polls)
+        return Past(waited=waited, polls=self.polls, state=last.state, in_state=self._in_state(now))
+
+    def _go_on(self, past: Past, now: float) -> None:
+        self.began = now - past.waited
+        self.polls = past.polls
+        if past.state is not None:
+            self.last = Snapshot(past.state)
+            self.turned_at = self.running_at = now - past.in_state
+        if self._rest.clocks is not None:
+            self._rest.clocks.since = self.began
+            if past.state is State.PROCESSING:
+                self._rest.clocks.turn(State.PROCESSING, now - past.in_state)
+
     def _believable_hint(self) -> float:
-        source = self.last if self._misses is None else self._misses.last
+        misses = self._rest.misses
+        source = self.last if misses is None else misses.last
         hint: object = getattr(source, "retry_after", None)  # what a foreign error calls so may be anything
         if not isinstance(hint, int | float) or not hint > 0 or self._policy.hints == "ignore":
             return 0.0
         return min(hint, LONGEST_HINT)
 
     def _delay(self, now: float, hint: float) -> float:
-        policy, last = self._policy, self.last
+        policy, last, misses = self._policy, self.last, self._rest.misses
         if hint and policy.hints == "exactly":
             return max(hint, SHORTEST_HINT)
         progress = Progress(
-            self.polls - self._replanned_after,
+            self.polls - self._turned_after,
             now - self.began,
-            0 if self._misses is None else self._misses.total,
+            0 if misses is None else misses.total,
             None if last is None else last.state,
             hint or None,
             None if last is None else last.progress,
+            None if last is None else self._in_state(now),
         )
         delay = policy.schedule.delay(progress)
         if not 0 <= delay < math.inf:
             raise ValueError(f"the schedule {policy.schedule!r} gave a delay of {delay!r} s")
         return max(delay, hint)
 
+    def _in_state(self, now: float) -> float:
+        return now - (self.began if self.turned_at is None else self.turned_at)
+
     def _limit(self) -> tuple[float, float, str]:
         """Return when the wait runs out, how long it may take in all, and the name of the limit that says so."""
         total = self._policy.timeout.total
         limit = (math.inf, math.inf, "total") if total is None else (self.began + total, total, "total")
-        if self._clocks is None:
+        clocks = self._rest.clocks
+        if clocks is None:
             return limit
-        phase = self._clocks.limit(self._policy.timeout)
-        return limit if phase is None or phase[0] >= limit[0] else (*phase, self._clocks.phase.value)
+        phase = clocks.limit(self._policy.timeout)
+        return limit if phase is None or phase[0] >= limit[0] else (*phase, clocks.phase.value)
 
-    def _tail(self) -> float:
-        return min(_TAIL, _TAIL_SHARE * self._limit()[1])
+    def _agrees(self, before: Snapshot[Any] | None, snapshot: Snapshot[Any]) -> bool:
+        """Count a terminal answer; return whether there were enough of the same in a row."""
+        rest = self._own_rest()
+        rest.agreeing = rest.agreeing + 1 if before is not None and _answer(before) == _answer(snapshot) else 1
+        return rest.agreeing >= self._policy.stable_for
+
+    def _end_misses(self) -> None:
+        if self._rest is not _NOTHING:
+            self._rest.misses = None
+            if self._rest == _NOTHING:
+                self._rest = _NOTHING
 
     def _note_unknown(self, word: str) -> None:
-        if word not in self._unknown and len(self._unknown) < _MOST_UNKNOWN:
-            self._unknown = (*self._unknown, word)
+        known = self._rest.unknown
+        if word not in known and len(known) < _MOST_UNKNOWN:
+            self._own_rest().unknown = (*known, word)
+
+    def _own_rest(self) -> _Rest:
+        if self._rest is _NOTHING:
+            self._rest = _Rest()
+        return self._rest
+
+
+def _tail(seconds: float) -> float:
+    """Return how long before its deadline a wait of so many seconds is polled for the last time."""
+    return min(_TAIL, _TAIL_SHARE * seconds)
 
 
 def _answer(snapshot: Snapshot[Any]) -> tuple[State, str, Any]:

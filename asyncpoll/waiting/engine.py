@@ -4,26 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Hashable, Mapping
-from typing import Any, TypeGuard, cast
+from typing import Any, cast
 
 from asyncpoll.errors import ClientClosed, Rejected
 from asyncpoll.schedule import Progress
 from asyncpoll.waiting import events
 from asyncpoll.waiting.agenda import NEVER
 from asyncpoll.waiting.counters import Counters
-from asyncpoll.waiting.decision import Policy
+from asyncpoll.waiting.decision import Past
 from asyncpoll.waiting.groups import Groups
 from asyncpoll.waiting.home import Home
 from asyncpoll.waiting.in_flight import InFlight
 from asyncpoll.waiting.lane import Lane
 from asyncpoll.waiting.leads import Leads
 from asyncpoll.waiting.lean import Lean
+from asyncpoll.waiting.misses import condemns
+from asyncpoll.waiting.policy import Policy
 from asyncpoll.waiting.poller import Poller
 from asyncpoll.waiting.topics import Sink, Together, Topic, Wait
 from asyncpoll.waiting.witness import Witness
-
-CONDEMNING = frozenset({"credential", "certificate", "tls", "unpaid", "login"})
-"""Refusals that concern every job of a client; one is confirmed by one more poll, then all its waits end."""
 
 
 class Engine:
@@ -61,26 +60,38 @@ class Engine:
         self._nudged: set[Wait] = set()  # while in flight
         self.home = Home()
 
-    def enter(self, job: Any, policy: Policy, sink: Sink, *, first: float) -> Wait:
-        """Begin a wait whose first poll is due *first* seconds from now; a job that is awaited already is shared.
+    def now(self) -> float:
+        """Return the time, for those at home.
 
         Raises:
             ClientClosed: The hub is closed, or belongs to another event loop or process.
+        """
+        self.home.check()
+        return self._poller.now()
+
+    def enter(
+        self, job: Any, policy: Policy, sink: Sink, *, now: float, first: float, past: Past | None = None
+    ) -> Wait:
+        """Begin a wait at *now*, and poll *first* seconds later; a job that is awaited already is shared.
+
+        Raises:
             TypeError: It is neither a job nor an async function, or cannot be hashed.
             ValueError: This very object is being awaited for the same sink.
         """
-        self.home.check()
         if not callable(job):
             raise TypeError(f"a job or an async function is needed, not {type(job).__name__}")
-        wait = Wait(policy, self._poller.now(), job, sink)
+        wait = Wait(policy, now, job, sink, past)
         _ = wait.key  # a job that cannot be named must not be polled first and fail at its end
-        lead = self._leads.of(job)
-        if lead is None:
-            self._put(wait, wait.first_poll(first))
-            self._leads.add(wait)
-        else:
+        lead = self._leads.enter(wait)
+        if lead is not wait:
             soon = policy.schedule.delay(Progress(1, 0.0))
-            self._join(lead, wait, wait.first_poll(max(first, soon)))
+            self._join(lead, wait, wait.first_poll(now, max(first, soon)))
+        else:
+            try:
+                self._put(wait, wait.first_poll(now, first))
+            except BaseException:  # its endpoint cannot say what it is to be asked about together with
+                self._leads.remove(wait)
+                raise
         self._counters.begin(job)
         return wait
 
@@ -119,7 +130,7 @@ class Engine:
         seen = await self._ask(topic)
         confirmed = self._poller.release(topic)
         late = topic.landed() if isinstance(topic, Together) else {}
-        if _condemns(seen) and topic.lane.transport is not None:
+        if condemns(seen) and topic.lane.transport is not None:
             self._refused(topic, seen, confirmed=confirmed)
         elif isinstance(topic, Together):
             self._tell_together(topic, leads, seen)
@@ -150,8 +161,7 @@ class Engine:
     def _refused(self, topic: Topic, error: Rejected, *, confirmed: bool) -> None:
         """Take in a refusal that concerns every job of a client: have it confirmed first, then end all their waits."""
         if not confirmed:
-            if topic.awaited:
-                self._poller.hold(topic)
+            self._poller.hold(topic)
             return
         for lead in self._leads:
             if lead.lane == topic.lane:
@@ -194,6 +204,8 @@ class Engine:
         """Tell one wait what was seen; return when it wants the next poll, which is never when it is over."""
         try:
             if not self._witness.take_in(wait, seen, kept, now):
+                if wait.turned_at == now:
+                    cast("Sink", wait.sink).changed(wait, now)
                 return wait.next_poll(now, delay)
         except Exception as error:  # noqa: BLE001  it ends this wait and touches no other
             self._end(wait, error)
@@ -281,10 +293,6 @@ class Engine:
             self._poller.drop(topic)
             self._poller.release(topic)
             self._in_flight.cut(topic)
-
-
-def _condemns(seen: Any) -> TypeGuard[Rejected]:
-    return isinstance(seen, Rejected) and seen.kind in CONDEMNING
 
 
 def _run_out(topic: Topic, now: float) -> list[Wait]:

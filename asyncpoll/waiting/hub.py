@@ -14,16 +14,31 @@ from asyncpoll.schedule import Exponential, Progress, Schedule
 from asyncpoll.waiting import events
 from asyncpoll.waiting.abandon import OnAbandon, cancel_remotely, remote_cancel_of
 from asyncpoll.waiting.counters import Counters
-from asyncpoll.waiting.decision import Policy
 from asyncpoll.waiting.engine import Engine
 from asyncpoll.waiting.lane import Lane
-from asyncpoll.waiting.run import Intake, Jobs, Outcome, Run, Until, every
+from asyncpoll.waiting.policy import Policy
+from asyncpoll.waiting.run import Intake, Jobs, Journal, Outcome, Run, Until, every
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.timeout import Timeout, as_timeout
 from asyncpoll.waiting.topics import Wait
 from asyncpoll.waiting.wait import Fetch, PollOptions
 
 T = TypeVar("T")
+
+
+class JobOptions(PollOptions, total=False):
+    """The options that a wait for one job in a hub takes."""
+
+    on_abandon: OnAbandon
+
+
+class RunOptions(JobOptions, total=False):
+    """The options that a run over many jobs takes; `Hub.as_completed` explains them."""
+
+    until: Until
+    max_pending: int | None
+    journal: Journal | None
+
 
 _LATE = 1000  # polls, and seconds: by then a schedule has reached its longest interval
 
@@ -53,6 +68,9 @@ class _End:
 
     def __init__(self) -> None:
         self.come: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+    def changed(self, wait: Wait, now: float) -> None:
+        """Do nothing: who waits for one job learns how it ended."""
 
     def ended(self, wait: Wait, error: Exception | None, waited: float) -> None:  # noqa: ARG002  the caller has the wait
         if error is not None:
@@ -154,7 +172,7 @@ class Hub:
         engine, remote_cancel = self._open(), remote_cancel_of(job, on_abandon)
         first = _pause(options.pop("first_delay", 0.0))
         end = _End()
-        wait = engine.enter(job, self._policy(timeout, options), end, first=first)
+        wait = engine.enter(job, self._policy(timeout, options), end, now=engine.now(), first=first)
         try:
             await end.come
         except (asyncio.CancelledError, WaitTimeout):
@@ -164,7 +182,7 @@ class Hub:
             raise
         return wait.last  # type: ignore[return-value]  # it ended without an error, so with a terminal snapshot
 
-    async def result(self, job: Fetch[T], *, timeout: float | Timeout | None, **options: Any) -> T:
+    async def result(self, job: Fetch[T], *, timeout: float | Timeout | None, **options: Unpack[JobOptions]) -> T:
         """Wait until the job is terminal, and return its result.
 
         Raises:
@@ -174,14 +192,15 @@ class Hub:
 
     def as_completed(
         self,
-        jobs: Jobs,
+        jobs: Jobs[T],
         *,
         timeout: float | Timeout | None,
         until: Until = "all",
         max_pending: int | None = None,
         on_abandon: OnAbandon = "leave",
+        journal: Journal | None = None,
         **options: Unpack[PollOptions],
-    ) -> Run[Any]:
+    ) -> Run[T]:
         """Return an async context manager that gives the outcomes of *jobs* in the order in which they come.
 
         The first jobs are polled at once, as many as may be in flight; the first polls of the others are spread over
@@ -193,6 +212,7 @@ class Hub:
             until: Iterate to the end, or to the first success or failure.
             max_pending: The most jobs taken in whose outcomes have not been given out, or None for any number.
             on_abandon: Whether leaving early or a deadline also cancels the remote jobs.
+            journal: What remembers the run beyond this process.
             **options: Those of `wait_until_terminal`, for each wait.
 
         Raises:
@@ -209,10 +229,13 @@ class Hub:
             at_once=self._concurrency,
             spread=policy.schedule.delay(Progress(1, 0.0)),
             chance=self._chance,
+            journal=journal,
         )
         return Run(intake, jobs, until=until, max_pending=max_pending)
 
-    async def wait_all(self, jobs: Jobs, *, timeout: float | Timeout | None, **options: Any) -> list[Outcome[Any]]:
+    async def wait_all(
+        self, jobs: Jobs[T], *, timeout: float | Timeout | None, **options: Unpack[RunOptions]
+    ) -> list[Outcome[T]]:
         """Wait for all of *jobs*, and return their outcomes in the order in which they were given.
 
         With `until="first_success"` or `"first_failure"` it returns at the first such outcome. What is then stopped

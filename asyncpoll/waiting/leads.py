@@ -21,9 +21,12 @@ class Leads:
     def __iter__(self) -> Iterator[Wait]:
         return iter(tuple(self._by_job.values()))
 
-    def of(self, job: Any) -> Wait | None:
-        """Return the first wait for *job*, or None when it is not awaited."""
-        return self._by_job.get(job)
+    def enter(self, wait: Wait) -> Wait:
+        """Take in a wait; return the first one for its job, which it may be itself."""
+        lead = self._by_job.setdefault(wait.subject, wait)
+        if lead is wait and self._by_key is not None:
+            self._index(lead, self._by_key)
+        return lead
 
     def lead_of(self, wait: Wait) -> Wait:
         """Return the first wait for the job of *wait*, which is not over."""
@@ -36,12 +39,6 @@ class Leads:
             for lead in self:
                 self._index(lead, self._by_key)
         return tuple(self._by_key.get(key, ()))
-
-    def add(self, lead: Wait) -> None:
-        """Take in the first wait for a job."""
-        self._by_job[lead.subject] = lead
-        if self._by_key is not None:
-            self._index(lead, self._by_key)
 
     def remove(self, lead: Wait) -> None:
         """Take in that nobody waits for a job any more."""

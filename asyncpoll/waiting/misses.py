@@ -9,10 +9,11 @@ from __future__ import annotations
 import errno
 from collections.abc import Mapping
 from types import MappingProxyType
+from typing import TypeGuard
 
 from attrs import define
 
-from asyncpoll.errors import BadReply, PollError, TransportError
+from asyncpoll.errors import BadReply, PollError, Rejected, TransportError
 
 MISS_LIMITS: Mapping[str, int] = MappingProxyType(
     {
@@ -26,6 +27,9 @@ MISS_LIMITS: Mapping[str, int] = MappingProxyType(
     }
 )
 """How many misses of one kind in a row end the wait."""
+
+CONDEMNING = frozenset({"credential", "certificate", "tls", "unpaid", "login"})
+"""Refusals that concern every job of a client, not the one that was asked about."""
 
 LOCAL_PATIENCE = 60.0
 """Seconds without progress after which a shortage on this machine (descriptors, ports, disk) ends the wait."""
@@ -51,6 +55,22 @@ def kind_of(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "timeout"
     return "local" if isinstance(error, OSError) and error.errno in _LOCAL_ERRORS else "connect"
+
+
+def condemns(seen: object) -> TypeGuard[Rejected]:
+    """Return whether what a poll saw is a refusal that concerns every job of the client."""
+    return isinstance(seen, Rejected) and seen.kind in CONDEMNING
+
+
+def without_traces(error: BaseException) -> None:
+    """Take the tracebacks off *error* and off what it came from: each holds the frames of a poll, some kilobytes."""
+    seen: set[int] = set()
+    link: BaseException | None = error
+    while link is not None and id(link) not in seen:
+        seen.add(id(link))
+        link.__traceback__ = None
+        link.__context__ = link.__cause__
+        link = link.__cause__
 
 
 @define

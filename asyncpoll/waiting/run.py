@@ -3,31 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import math
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from types import TracebackType
-from typing import Any, Final, Generic, Literal, Self, TypeVar, cast
+from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast
 
 from attrs import Factory, field, frozen
 
 from asyncpoll.errors import WaitTimeout
 from asyncpoll.waiting.abandon import OnAbandon, RemoteCancels, remote_cancel_of
-from asyncpoll.waiting.decision import Policy
+from asyncpoll.waiting.decision import Past
 from asyncpoll.waiting.engine import Engine
+from asyncpoll.waiting.policy import Policy
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.state import State
 from asyncpoll.waiting.topics import Wait
+from asyncpoll.waiting.wait import Fetch
 
 T = TypeVar("T")
 
-Jobs = Iterable[Any] | AsyncIterable[Any]
+Jobs = Iterable[Fetch[T]] | AsyncIterable[Fetch[T]]
 Until = Literal["all", "first_success", "first_failure"]
 
-_BREATH = 256  # jobs taken in between two looks at the event loop
-_NO_MORE: Final = object()
+_BREATH = 256  # jobs that are taken in between two turns of the event loop, at most,
+_LONG = 0.005  # and the seconds that it may take
 
 
 @frozen(eq=False)
@@ -40,6 +41,7 @@ class Outcome(Generic[T]):
         error: Why there is no terminal snapshot, such as a `WaitTimeout`, or None.
         polls: How many polls were made for it.
         waited: Seconds from the start of its wait.
+        running: Those after which it was last seen unfinished; None when it never was.
     """
 
     job: Any
@@ -47,6 +49,7 @@ class Outcome(Generic[T]):
     error: Exception | None = None
     polls: int = field(default=0, kw_only=True)
     waited: float = field(default=0.0, kw_only=True)
+    running: float | None = field(default=None, kw_only=True)
 
     @property
     def succeeded(self) -> bool:
@@ -68,6 +71,18 @@ class Outcome(Generic[T]):
         return self.snapshot.unwrap()
 
 
+class Journal(Protocol):
+    """What remembers a run beyond this process."""
+
+    def past(self, job: Any, /) -> Past | None:
+        """Return what an earlier process knew of the wait for *job*, which is about to be taken in."""
+        ...
+
+    def changed(self, job: Any, past: Past, /) -> None:
+        """Take in that *job* is in another state, or that the run has been left before it came to its end."""
+        ...
+
+
 @frozen
 class Intake:
     """How the jobs of a run come into its hub, and how they leave it.
@@ -80,6 +95,7 @@ class Intake:
         at_once: How many jobs are then polled at once.
         spread: Seconds over which the first polls of the others are spread, by *chance*.
         chance: Gives numbers from 0 up to 1.
+        journal: What remembers the run, if anything does.
         cancels: The remote cancels of the jobs that were given up.
     """
 
@@ -90,13 +106,20 @@ class Intake:
     at_once: int
     spread: float
     chance: Callable[[], float]
+    journal: Journal | None
     cancels: RemoteCancels = field(default=Factory(lambda self: RemoteCancels(self.at_once), True), init=False)
 
-    def enter(self, job: Any, run: Run[Any], number: int) -> None:
-        """Begin to wait for *job*, the *number*-th of its run, counted from 0."""
+    def enter(self, job: Any, run: Run[Any], number: int, now: float) -> None:
+        """Begin to wait for *job*, the *number*-th of its run, counted from 1."""
         remote_cancel_of(job, self.on_abandon)
-        aside = 0.0 if number < self.at_once else self.spread * self.chance()
-        self.engine.enter(job, self.policy, run, first=self.first_delay + aside)
+        aside = 0.0 if number <= self.at_once else self.spread * self.chance()
+        past = None if self.journal is None else self.journal.past(job)
+        self.engine.enter(job, self.policy, run, now=now, first=self.first_delay + aside, past=past)
+
+    def changed(self, wait: Wait, now: float) -> None:
+        """Have it remembered how far a wait has come."""
+        if self.journal is not None:
+            self.journal.changed(wait.subject, wait.at_present(now))
 
     def abandon(self, job: Any) -> None:
         """Cancel the remote job, if that was asked for."""
@@ -106,7 +129,9 @@ class Intake:
 
     def leave(self, run: Run[Any]) -> None:
         """End every wait of *run* that is left."""
+        now = self.engine.now()
         for wait in self.engine.waits_of(run):
+            self.changed(wait, now)
             self.engine.leave(wait)
             self.abandon(wait.subject)
 
@@ -119,7 +144,7 @@ class Run(Generic[T]):
     of a credential that is refused: the jobs that have no outcome then stay unfinished.
     """
 
-    def __init__(self, intake: Intake, jobs: Jobs, *, until: Until, max_pending: int | None) -> None:
+    def __init__(self, intake: Intake, jobs: Jobs[T], *, until: Until, max_pending: int | None) -> None:
         if until not in ("all", "first_success", "first_failure"):
             raise ValueError(f"until must be 'all', 'first_success' or 'first_failure', not {until!r}")
         if max_pending is not None and max_pending < 1:
@@ -176,10 +201,16 @@ class Run(Generic[T]):
             await self._change()
         raise StopAsyncIteration
 
+    def changed(self, wait: Wait, now: float) -> None:
+        """Take in that one of the jobs is in another state."""
+        self._intake.changed(wait, now)
+
     def ended(self, wait: Wait, error: Exception | None, waited: float) -> None:
         """Take in how the wait for one of the jobs ended."""
         self._pending -= 1
-        self._outcomes.append(Outcome(wait.subject, wait.last, error, polls=wait.polls, waited=waited))
+        running = None if wait.running_at is None else wait.running_at - wait.began
+        outcome = Outcome(wait.subject, wait.last, error, polls=wait.polls, waited=waited, running=running)
+        self._outcomes.append(outcome)
         self._changed.set()
         if isinstance(error, WaitTimeout):
             self._intake.abandon(wait.subject)
@@ -199,24 +230,47 @@ class Run(Generic[T]):
         return outcome
 
     async def _feed(self) -> None:
-        async with aclosing(every(self._jobs)) as jobs:
-            for number in itertools.count():
-                while self._pending + len(self._outcomes) >= self._most:
-                    await self._change()
-                job = await anext(jobs, _NO_MORE)
-                if job is _NO_MORE or self._over:
-                    return
-                self._intake.enter(job, self, number)
-                self._pending += 1
-                if number % _BREATH == 0:
-                    await asyncio.sleep(0)
+        if isinstance(self._jobs, AsyncIterable):
+            await self._feed_as_they_come(self._jobs)
+            return
+        time = asyncio.get_running_loop().time
+        now, breath = self._intake.engine.now(), time() + _LONG
+        for number, job in enumerate(self._jobs, 1):
+            self._enter(job, number, now)
+            if self._is_full or number % _BREATH == 0 or time() > breath:
+                await self._room()
+                now, breath = self._intake.engine.now(), time() + _LONG
+
+    async def _feed_as_they_come(self, arriving: AsyncIterable[Fetch[T]]) -> None:
+        async with aclosing(every(arriving)) as jobs:
+            number = 0
+            async for job in jobs:
+                number += 1
+                self._enter(job, number, self._intake.engine.now())
+                await self._room()
+
+    def _enter(self, job: Fetch[T], number: int, now: float) -> None:
+        if self._over:
+            raise asyncio.CancelledError  # of which the source has taken no notice
+        self._intake.enter(job, self, number, now)
+        self._pending += 1
+
+    @property
+    def _is_full(self) -> bool:
+        return self._pending + len(self._outcomes) >= self._most
+
+    async def _room(self) -> None:
+        """Let others have their turn, and wait until there is room for one more job."""
+        await asyncio.sleep(0)
+        while self._is_full:
+            await self._change()
 
     async def _change(self) -> None:
         self._changed.clear()
         await self._changed.wait()
 
 
-async def every(jobs: Jobs) -> AsyncGenerator[Any, None]:
+async def every(jobs: Jobs[T]) -> AsyncGenerator[Fetch[T], None]:
     """Yield what is in *jobs*, whichever kind of iterable it is; an async generator is closed at the end."""
     if isinstance(jobs, AsyncGenerator):
         async with aclosing(jobs):

@@ -9,12 +9,17 @@ from attrs import frozen
 
 from asyncpoll.errors import Throttled
 from asyncpoll.waiting.agenda import NEVER
-from asyncpoll.waiting.decision import Decision, Policy
+from asyncpoll.waiting.decision import Decision, Past
 from asyncpoll.waiting.misses import is_miss
+from asyncpoll.waiting.policy import Policy
 
 
 class Sink(Protocol):
-    """Whom the end of a wait is told to."""
+    """Whom the course of a wait is told to."""
+
+    def changed(self, wait: Wait, now: float) -> None:
+        """Take in that *wait*, which goes on, has seen its job in another state than before."""
+        ...
 
     def ended(self, wait: Wait, error: Exception | None, waited: float) -> None:
         """Take in that *wait* is over after *waited* seconds: with `wait.last` being terminal, or with *error*."""
@@ -56,8 +61,8 @@ class Wait(Decision):
 
     subject: Any
 
-    def __init__(self, policy: Policy, now: float, job: Any, sink: Sink) -> None:
-        super().__init__(policy, now, subject=job)
+    def __init__(self, policy: Policy, now: float, job: Any, sink: Sink, past: Past | None = None) -> None:
+        super().__init__(policy, now, subject=job, past=past)
         self.due = NEVER
         self.queued = False
         self.sink: Sink | None = sink
@@ -111,9 +116,10 @@ class Together:
         members: The first wait of each job, in the order in which they came.
         apart: Those that are being asked about on their own, and will come back.
         failures: Calls in a row that failed.
+        alone: Whether there was but one to ask about last time.
     """
 
-    __slots__ = ("apart", "due", "failures", "key", "lane", "late", "members", "queued")
+    __slots__ = ("alone", "apart", "due", "failures", "key", "lane", "late", "members", "queued")
 
     def __init__(self, key: Hashable, lane: Place) -> None:
         self.key = key
@@ -124,6 +130,7 @@ class Together:
         self.members: dict[Wait, None] = {}
         self.apart: set[Wait] = set()
         self.failures = 0
+        self.alone = False
 
     @property
     def size(self) -> int:
@@ -149,6 +156,9 @@ class Together:
         """Ask about all the jobs; return what was seen of each, as far as the answer tells."""
         self.late = {}
         jobs = [member.subject for member in self.members]
+        self.alone = len(jobs) == 1
+        if self.alone:  # its own call may bring the result, too
+            return {jobs[0]: await jobs[0]()}
         seen: dict[Any, Any] = await jobs[0].fetch_together(jobs)
         return seen
 
@@ -162,7 +172,7 @@ class Together:
         if not isinstance(seen, Exception):
             self.failures = 0
             return False
-        if isinstance(seen, Throttled):  # more calls are not the cure
+        if self.alone or isinstance(seen, Throttled):  # more calls are not the cure
             return False
         self.failures += 1
         return self.failures > 1 or not is_miss(seen, elapsed=0.0, not_found_grace=0.0)

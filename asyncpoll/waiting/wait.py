@@ -14,7 +14,8 @@ from asyncpoll.errors import WaitTimeout
 from asyncpoll.schedule import Exponential, Schedule
 from asyncpoll.waiting import events
 from asyncpoll.waiting.abandon import OnAbandon, cancel_remotely, remote_cancel_of
-from asyncpoll.waiting.decision import Decision, Hints, Policy
+from asyncpoll.waiting.decision import Decision
+from asyncpoll.waiting.policy import Hints, Policy
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.timeout import Timeout, as_timeout
 
@@ -166,7 +167,7 @@ class _Wait(Generic[T]):
         decision = Decision(self.policy, now(), subject=self.fetch)
         over = False
         try:
-            due = decision.first_poll(self.first_delay)
+            due = decision.first_poll(decision.began, self.first_delay)
             while not over:
                 await asyncio.sleep(max(0.0, due - now()))
                 before, snapshot = decision.last, await self._poll(decision, now)

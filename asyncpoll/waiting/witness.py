@@ -7,6 +7,7 @@ from typing import Any
 
 from asyncpoll.waiting import events
 from asyncpoll.waiting.decision import Decision
+from asyncpoll.waiting.misses import without_traces
 
 
 class Witness:
@@ -33,6 +34,7 @@ class Witness:
         """
         if isinstance(seen, Exception):
             wait.missed(seen, now)
+            without_traces(seen)  # as many waits keep their last miss as there are, through a whole outage
             self._tell(events.after_miss(wait, seen, now))
             return False
         before, over = wait.last, wait.saw(kept, now)
