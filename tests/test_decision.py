@@ -528,6 +528,18 @@ def test_a_delay_settled_on_by_others_goes_before_the_schedule() -> None:
     assert (wait.next_poll(100.0, 3.0), wait.next_poll(100.0, 9.0)) == (107.0, 109.0)
 
 
+def test_the_first_interval_alone_can_be_cut_short() -> None:
+    """By a share of a quarter of it, and never below what the server asked for."""
+    wait = decision(scatter=lambda: 0.5)
+    wait.saw(PENDING, BEGAN)
+    assert wait.next_poll(BEGAN) == 101.75
+    wait.saw(PENDING, BEGAN)
+    assert wait.next_poll(BEGAN) == 102.0
+    hinted = decision(scatter=lambda: 0.5)
+    hinted.saw(running(2.0), BEGAN)
+    assert hinted.next_poll(BEGAN) == 102.0
+
+
 # going on with what an earlier process began
 
 

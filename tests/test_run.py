@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from functools import partial
@@ -225,6 +226,22 @@ def test_jobs_are_taken_in_as_room_allows(most: int) -> None:
 
     in_hub(work)
     assert (given, held) == (9, most)
+
+
+def test_what_is_polled_at_once_is_polled_apart_thereafter() -> None:
+    """A schedule without jitter does not make a burst of the first polls for ever."""
+    scripts = [play(PENDING) for _ in range(100)]
+    chance = random.Random(1).random
+
+    async def work(hub: Hub) -> None:
+        async with hub.as_completed(scripts, timeout=None):
+            await asyncio.sleep(150)
+
+    in_hub(work, concurrency=50, chance=chance, schedule=Fixed(100.0))
+    second = sorted(script.polled_at[1] for script in scripts[:50])
+    assert 75 < second[0] < 80
+    assert 95 < second[-1] < 100
+    assert min(after - before for before, after in itertools.pairwise(second)) > 0
 
 
 def test_a_source_without_end_can_be_left() -> None:

@@ -238,6 +238,8 @@ class Decision:
         delay = policy.schedule.delay(progress)
         if not 0 <= delay < math.inf:
             raise ValueError(f"the schedule {policy.schedule!r} gave a delay of {delay!r} s")
+        if self.polls == 1 and policy.scatter is not None:
+            delay *= 1 - policy.scatter() / 4
         return max(delay, hint)
 
     def _in_state(self, now: float) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Literal
 
 from attrs import field, frozen, validators
@@ -35,6 +36,8 @@ class Policy:
         replans: Whether the schedule begins anew when a job that was pending is seen processing.
         parks: Whether a wait that is told to stay away until after its deadline goes on until then, unpolled. Where
             many wait, one that gives up at once gains nothing; where one waits, its caller learns sooner.
+        scatter: Gives the share, from 0 up to 1, of a quarter of the first interval by which that is shorter, so that
+            what is polled together first does not stay together.
     """
 
     schedule: Schedule = field(default=Exponential(), validator=_can_delay)
@@ -46,3 +49,4 @@ class Policy:
     hints: Hints = field(default="at_least", validator=validators.in_(("at_least", "exactly", "ignore")))
     replans: bool = False
     parks: bool = False
+    scatter: Callable[[], float] | None = None

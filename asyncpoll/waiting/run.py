@@ -10,7 +10,7 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast
 
-from attrs import Factory, field, frozen
+from attrs import Factory, define, evolve, field, frozen
 
 from asyncpoll.errors import WaitTimeout
 from asyncpoll.waiting.abandon import OnAbandon, RemoteCancels, remote_cancel_of
@@ -83,7 +83,7 @@ class Journal(Protocol):
         ...
 
 
-@frozen
+@define
 class Intake:
     """How the jobs of a run come into its hub, and how they leave it.
 
@@ -97,6 +97,7 @@ class Intake:
         chance: Gives numbers from 0 up to 1.
         journal: What remembers the run, if anything does.
         cancels: The remote cancels of the jobs that were given up.
+        taken: How many jobs have been taken in.
     """
 
     engine: Engine
@@ -108,11 +109,16 @@ class Intake:
     chance: Callable[[], float]
     journal: Journal | None
     cancels: RemoteCancels = field(default=Factory(lambda self: RemoteCancels(self.at_once), True), init=False)
+    taken: int = field(default=0, init=False)
 
-    def enter(self, job: Any, run: Run[Any], number: int, now: float) -> None:
-        """Begin to wait for *job*, the *number*-th of its run, counted from 1."""
+    def __attrs_post_init__(self) -> None:
+        self.policy = evolve(self.policy, scatter=self._scatter)
+
+    def enter(self, job: Any, run: Run[Any], now: float) -> None:
+        """Begin to wait for *job*."""
         remote_cancel_of(job, self.on_abandon)
-        aside = 0.0 if number <= self.at_once else self.spread * self.chance()
+        self.taken += 1
+        aside = 0.0 if self.taken <= self.at_once else self.spread * self.chance()
         past = None if self.journal is None else self.journal.past(job)
         self.engine.enter(job, self.policy, run, now=now, first=self.first_delay + aside, past=past)
 
@@ -134,6 +140,9 @@ class Intake:
             self.changed(wait, now)
             self.engine.leave(wait)
             self.abandon(wait.subject)
+
+    def _scatter(self) -> float:
+        return self.chance() if self.taken > self.at_once else 0.0
 
 
 class Run(Generic[T]):
@@ -236,23 +245,21 @@ class Run(Generic[T]):
         time = asyncio.get_running_loop().time
         now, breath = self._intake.engine.now(), time() + _LONG
         for number, job in enumerate(self._jobs, 1):
-            self._enter(job, number, now)
+            self._enter(job, now)
             if self._is_full or number % _BREATH == 0 or time() > breath:
                 await self._room()
                 now, breath = self._intake.engine.now(), time() + _LONG
 
     async def _feed_as_they_come(self, arriving: AsyncIterable[Fetch[T]]) -> None:
         async with aclosing(every(arriving)) as jobs:
-            number = 0
             async for job in jobs:
-                number += 1
-                self._enter(job, number, self._intake.engine.now())
+                self._enter(job, self._intake.engine.now())
                 await self._room()
 
-    def _enter(self, job: Fetch[T], number: int, now: float) -> None:
+    def _enter(self, job: Fetch[T], now: float) -> None:
         if self._over:
             raise asyncio.CancelledError  # of which the source has taken no notice
-        self._intake.enter(job, self, number, now)
+        self._intake.enter(job, self, now)
         self._pending += 1
 
     @property
