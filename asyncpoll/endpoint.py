@@ -120,6 +120,12 @@ class Job(Generic[T]):
         return id(self.endpoint), id(self.transport), group.key(self.ref)
 
     @property
+    def pacing_key(self) -> str:
+        """What jobs share that should take about as long."""
+        predicts = self.endpoint.predicts
+        return self.endpoint.name if predicts is None else f"{self.endpoint.name}:{predicts(self.ref)}"
+
+    @property
     def can_cancel(self) -> bool:
         """Whether its API has a call to cancel it."""
         return self.endpoint.cancel is not None

@@ -425,3 +425,15 @@ def test_many_waits_share_one_endpoint() -> None:
         return await asyncio.gather(*(shared.job(transport, str(n)).result(timeout=60) for n in range(50)))
 
     assert run_virtual(main()) == list(range(50))
+
+
+def test_jobs_that_should_take_as_long_share_a_pacing_key() -> None:
+    """It is the endpoint, and what it says predicts the duration."""
+    transport = MemoryTransport(lambda _: Reply(200, {}))
+    assert endpoint().job(transport, "a1").pacing_key == "v.jobs"
+    by_kind = endpoint(predicts=lambda ref: ref[0])
+    assert [by_kind.job(transport, ref).pacing_key for ref in ("a1", "a2", "b1")] == [
+        "v.jobs:a",
+        "v.jobs:a",
+        "v.jobs:b",
+    ]

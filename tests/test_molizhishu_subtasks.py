@@ -70,6 +70,7 @@ async def test_the_documented_answer_gives_every_field() -> None:
     client, _ = _client(payload)
     snapshot = await client.subtasks.job(task_id="t", sub_task_id=data["subTaskId"]).fetch()
     assert (snapshot.state, snapshot.status, snapshot.raw) == (State.SUCCESS, "completed", payload)
+    assert snapshot.ended_at == datetime(2026, 1, 30, 7, 27, 23, tzinfo=UTC)
     assert snapshot.unwrap() == Subtask(
         sub_task_id="4124831",
         platform="doubao",

@@ -106,7 +106,7 @@ async def test_a_partly_completed_task_is_a_success_that_says_so() -> None:
     data = {**STATUS, "status": "partial_completed", "completedItems": 1, "failedItems": 1, "completedAt": None}
     snapshot = await _job(_envelope(data)).fetch()
     assert (snapshot.state, snapshot.status, snapshot.progress) == (State.SUCCESS, "partial_completed", 1.0)
-    assert (snapshot.unwrap().failed_items, snapshot.unwrap().completed_at) == (1, None)
+    assert (snapshot.unwrap().failed_items, snapshot.unwrap().completed_at, snapshot.ended_at) == (1, None, None)
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import reprlib
+from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
@@ -63,6 +64,7 @@ class Snapshot(Generic[T_co]):
         code: The server's code for that.
         progress: The share that is done, 0 to 1, where the API tells.
         retry_after: Seconds to the next poll, as the server suggests.
+        ended_at: When the job ended, by the server's clock, where the API tells.
         raw: The decoded payload, untouched.
     """
 
@@ -73,6 +75,7 @@ class Snapshot(Generic[T_co]):
     code: str | None = field(default=None, converter=_optional_word)
     progress: float | None = field(default=None, converter=_share)
     retry_after: float | None = field(default=None, converter=_wait)
+    ended_at: datetime | None = None
     raw: Any = field(default=None, repr=False, eq=False)
 
     def unwrap(self) -> T_co:

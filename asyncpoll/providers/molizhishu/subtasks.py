@@ -65,7 +65,8 @@ def read(reply: Reply) -> Snapshot[Subtask]:
     state = STATUSES.read(word)
     snapshot: Snapshot[Subtask] = Snapshot(state, word, retry_after=reply.retry_after, raw=reply.json)
     if state is State.SUCCESS:
-        return evolve(snapshot, value=structure(as_documented(data), Subtask, where="$.data"))
+        value = structure(as_documented(data), Subtask, where="$.data")
+        return evolve(snapshot, value=value, ended_at=value.time)
     if state.is_terminal:
         return evolve(snapshot, reason=str(data.get("errorMessage") or "") or None)
     return snapshot

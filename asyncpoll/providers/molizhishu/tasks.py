@@ -60,7 +60,8 @@ def read(reply: Reply) -> Snapshot[TaskStatus]:
         state, word, progress=_progress(data), retry_after=reply.retry_after, raw=reply.json
     )
     if state is State.SUCCESS:
-        return evolve(snapshot, value=task_status(reply.json))
+        value = task_status(reply.json)
+        return evolve(snapshot, value=value, ended_at=value.completed_at)
     if state.is_terminal:
         return evolve(snapshot, reason=str(data.get("message") or "") or None)
     return snapshot
