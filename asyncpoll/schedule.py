@@ -11,7 +11,7 @@ import itertools
 import math
 from collections.abc import Callable
 from functools import lru_cache
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import backoff
 from attrs import field, frozen, validators
@@ -51,6 +51,19 @@ class Schedule(Protocol):
 
     def delay(self, progress: Progress, /) -> float:
         """Return the seconds from the last answer to the next poll: finite and not negative."""
+        ...
+
+
+@runtime_checkable
+class Learning(Schedule, Protocol):
+    """A schedule that keeps what it learns apart by a key, and says for each key when to ask next."""
+
+    def delay(self, progress: Progress, /, *, key: str = "") -> float:
+        """Return the seconds to the next poll of a job with this key."""
+        ...
+
+    def observe(self, lo: float, hi: float, *, state: str = "processing", key: str = "") -> None:
+        """Learn that a job was in *state* for longer than *lo* seconds, and not longer than *hi*."""
         ...
 
 

@@ -10,8 +10,9 @@ import pytest
 
 from asyncpoll.errors import BadReply, Rejected, Throttled, TransportError, WaitTimeout
 from asyncpoll.schedule import Exponential, Fixed, Progress
-from asyncpoll.waiting.decision import LONGEST_HINT, SHORTEST_HINT, Decision, Past
+from asyncpoll.waiting.decision import LONGEST_HINT, SHORTEST_HINT, Decision
 from asyncpoll.waiting.misses import MISS_LIMITS
+from asyncpoll.waiting.past import Past
 from asyncpoll.waiting.policy import Policy
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.state import State

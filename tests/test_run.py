@@ -29,8 +29,8 @@ from asyncpoll.errors import ClientClosed, JobFailed, Rejected, WaitTimeout
 from asyncpoll.schedule import Fixed
 from asyncpoll.testing import Script, run_virtual
 from asyncpoll.waiting.abandon import CANCEL_PATIENCE, UNWINDING
-from asyncpoll.waiting.decision import Past
 from asyncpoll.waiting.hub import Hub
+from asyncpoll.waiting.past import Past
 from asyncpoll.waiting.run import Outcome
 from asyncpoll.waiting.snapshot import Snapshot
 

@@ -11,12 +11,13 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from attrs import define, field, frozen, validators
+from attrs import define
 
 from asyncpoll.errors import WaitTimeout
-from asyncpoll.schedule import Progress
+from asyncpoll.schedule import Learning, Progress
 from asyncpoll.waiting.misses import MissRow, is_miss
-from asyncpoll.waiting.policy import NOT_NEGATIVE, Policy
+from asyncpoll.waiting.past import Past
+from asyncpoll.waiting.policy import Policy
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.state import State
 from asyncpoll.waiting.timeout import PhaseClocks
@@ -30,23 +31,7 @@ SHORTEST_HINT = 0.1
 _TAIL = 0.5  # the last poll is made this long before the deadline, so that its answer can still arrive
 _TAIL_SHARE = 0.1  # but for short limits only this share of them
 _MOST_UNKNOWN = 5
-
-
-@frozen(kw_only=True)
-class Past:
-    """What an earlier process knew of a wait that goes on in this one.
-
-    Attributes:
-        waited: Seconds since it began; they count towards the limits.
-        polls: Polls made so far.
-        state: The state last seen, or None.
-        in_state: Seconds since it was first seen.
-    """
-
-    waited: float = field(default=0.0, validator=NOT_NEGATIVE)
-    polls: int = field(default=0, validator=validators.ge(0))
-    state: State | None = None
-    in_state: float = field(default=0.0, validator=NOT_NEGATIVE)
+_LONGEST_KEY = 200
 
 
 @define
@@ -96,6 +81,22 @@ class Decision:
         """The key of the job, or None when a bare coroutine function is awaited."""
         key: str | None = getattr(self.subject, "key", None)
         return key
+
+    @property
+    def learning(self) -> Learning | None:
+        """The schedule, when it is one that learns."""
+        return self._policy.learning
+
+    @property
+    def pacing_key(self) -> str:
+        """What jobs share that should take about as long; empty for a bare coroutine function."""
+        key: str = getattr(self.subject, "pacing_key", "")
+        return key[:_LONGEST_KEY]
+
+    @property
+    def state_since(self) -> float:
+        """When the state last seen was first seen; before that, when the wait began."""
+        return self.began if self.turned_at is None else self.turned_at
 
     @property
     def deadline(self) -> float:
@@ -201,7 +202,7 @@ class Decision:
         waited, last = now - self.began, self.last
         if last is None:
             return Past(waited=waited, polls=self.polls)
-        return Past(waited=waited, polls=self.polls, state=last.state, in_state=self._in_state(now))
+        return Past(waited=waited, polls=self.polls, state=last.state, in_state=now - self.state_since)
 
     def _go_on(self, past: Past, now: float) -> None:
         self.began = now - past.waited
@@ -233,17 +234,15 @@ class Decision:
             None if last is None else last.state,
             hint or None,
             None if last is None else last.progress,
-            None if last is None else self._in_state(now),
+            None if last is None else now - self.state_since,
         )
-        delay = policy.schedule.delay(progress)
+        learning = policy.learning
+        delay = policy.schedule.delay(progress) if learning is None else learning.delay(progress, key=self.pacing_key)
         if not 0 <= delay < math.inf:
             raise ValueError(f"the schedule {policy.schedule!r} gave a delay of {delay!r} s")
         if self.polls == 1 and policy.scatter is not None:
             delay *= 1 - policy.scatter() / 4
         return max(delay, hint)
-
-    def _in_state(self, now: float) -> float:
-        return now - (self.began if self.turned_at is None else self.turned_at)
 
     def _limit(self) -> tuple[float, float, str]:
         """Return when the wait runs out, how long it may take in all, and the name of the limit that says so."""

@@ -6,22 +6,23 @@ import asyncio
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, cast
 
-from asyncpoll.errors import ClientClosed, Rejected
+from asyncpoll.errors import ClientClosed, Rejected, WaitTimeout
 from asyncpoll.schedule import Progress
 from asyncpoll.waiting import events
 from asyncpoll.waiting.agenda import NEVER
 from asyncpoll.waiting.counters import Counters
-from asyncpoll.waiting.decision import Past
 from asyncpoll.waiting.groups import Groups
 from asyncpoll.waiting.home import Home
 from asyncpoll.waiting.in_flight import InFlight
 from asyncpoll.waiting.lane import Lane
 from asyncpoll.waiting.leads import Leads
 from asyncpoll.waiting.lean import Lean
+from asyncpoll.waiting.lesson import learn_from, learn_of_end
 from asyncpoll.waiting.misses import condemns
+from asyncpoll.waiting.past import Past
 from asyncpoll.waiting.policy import Policy
 from asyncpoll.waiting.poller import Poller
-from asyncpoll.waiting.topics import Sink, Together, Topic, Wait
+from asyncpoll.waiting.topics import Sink, Together, Topic, Wait, run_out
 from asyncpoll.waiting.witness import Witness
 
 
@@ -153,7 +154,7 @@ class Engine:
         """Make up for what came while a poll was in flight: nudges, and jobs that joined the group."""
         for lead, due in late.items():
             if lead.awaited:
-                self._put(lead, due)
+                self._put(lead, min(due, lead.expires_at))
         for lead in self._nudged.intersection((*leads, *late)):
             self._nudged.remove(lead)
             self._nudge(lead)
@@ -191,13 +192,15 @@ class Engine:
         now = self._poller.now()
         kept = self._lean.of(seen)
         due = NEVER
-        for wait in lead.waits:
+        for number, wait in enumerate(lead.waits):
+            if number == 0:  # one of those that share a poll is enough to learn from
+                learn_from(wait, seen, now)
             wanted = self._tell_one(wait, seen, kept, now, delay)
             if delay is None and wanted < NEVER:
                 delay = wanted - now
             due = min(due, wanted)
         if lead.awaited:
-            self._put(lead, due)
+            self._put(lead, min(due, lead.expires_at))
         return delay
 
     def _tell_one(self, wait: Wait, seen: Any, kept: Any, now: float, delay: float | None) -> float:
@@ -227,8 +230,7 @@ class Engine:
         return self._groups.of(lead) or lead
 
     def _put(self, lead: Wait, due: float) -> None:
-        """Have a job polled at *due*; one that must not be polled before its deadline ends there."""
-        due = min(due, lead.expires_at)
+        """Have a job polled at *due*, or told that it was in vain, should that be when it expires."""
         key: Hashable = getattr(lead.subject, "group_key", None)
         if key is None:
             self._poller.put(lead, due)
@@ -255,7 +257,7 @@ class Engine:
     def _expire(self, topic: Topic) -> None:
         """End the waits that ran out before *topic* was polled; it keeps its turn for those that did not."""
         now = self._poller.now()
-        for wait in _run_out(topic, now):
+        for wait in run_out(topic, now):
             self._end(wait, wait.timed_out(now))
         if topic.awaited:
             self._poller.put(topic, now)
@@ -263,13 +265,15 @@ class Engine:
     def _expire_in_flight(self, topic: Topic, deadline: float) -> None:
         """End the waits whose deadline has come with a poll in flight; the last one cuts it."""
         now = max(deadline, self._poller.now())
-        for wait in _run_out(topic, now):
+        for wait in run_out(topic, now):
             self._end(wait, wait.cut(now))
         if topic.awaited:
             self._in_flight.renew(topic)
 
     def _end(self, wait: Wait, error: Exception | None) -> None:
         """End a wait with its one outcome."""
+        if isinstance(error, WaitTimeout):
+            learn_of_end(wait)
         self._counters.end(wait.last if error is None else None)
         self._take_out(wait, error).ended(wait, error, self._poller.now() - wait.began)
 
@@ -293,7 +297,3 @@ class Engine:
             self._poller.drop(topic)
             self._poller.release(topic)
             self._in_flight.cut(topic)
-
-
-def _run_out(topic: Topic, now: float) -> list[Wait]:
-    return [wait for lead in topic.leads for wait in lead.waits if wait.deadline <= now]

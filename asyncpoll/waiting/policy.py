@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable
 from typing import Literal
 
-from attrs import field, frozen, validators
+from attrs import Factory, field, frozen, validators
 
-from asyncpoll.schedule import Exponential, Schedule
+from asyncpoll.schedule import Exponential, Learning, Schedule
 from asyncpoll.waiting.timeout import UNLIMITED, Timeout
 
 Hints = Literal["at_least", "exactly", "ignore"]
@@ -19,6 +19,10 @@ NOT_NEGATIVE = validators.and_(validators.ge(0.0), validators.lt(math.inf))
 def _can_delay(_policy: object, _field: object, schedule: object) -> None:
     if isinstance(schedule, type) or not callable(getattr(schedule, "delay", None)):
         raise TypeError(f"schedule must have a method delay(progress), as Exponential() has, not {schedule!r}")
+
+
+def _learning(policy: Policy) -> Learning | None:
+    return policy.schedule if isinstance(policy.schedule, Learning) else None
 
 
 @frozen(kw_only=True)
@@ -38,6 +42,7 @@ class Policy:
             many wait, one that gives up at once gains nothing; where one waits, its caller learns sooner.
         scatter: Gives the share, from 0 up to 1, of a quarter of the first interval by which that is shorter, so that
             what is polled together first does not stay together.
+        learning: The schedule, when it is one that learns.
     """
 
     schedule: Schedule = field(default=Exponential(), validator=_can_delay)
@@ -50,3 +55,4 @@ class Policy:
     replans: bool = False
     parks: bool = False
     scatter: Callable[[], float] | None = None
+    learning: Learning | None = field(init=False, eq=False, repr=False, default=Factory(_learning, takes_self=True))

@@ -14,8 +14,8 @@ from attrs import Factory, define, evolve, field, frozen
 
 from asyncpoll.errors import WaitTimeout
 from asyncpoll.waiting.abandon import OnAbandon, RemoteCancels, remote_cancel_of
-from asyncpoll.waiting.decision import Past
 from asyncpoll.waiting.engine import Engine
+from asyncpoll.waiting.past import Past
 from asyncpoll.waiting.policy import Policy
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.state import State

@@ -9,8 +9,9 @@ from attrs import frozen
 
 from asyncpoll.errors import Throttled
 from asyncpoll.waiting.agenda import NEVER
-from asyncpoll.waiting.decision import Decision, Past
+from asyncpoll.waiting.decision import Decision
 from asyncpoll.waiting.misses import is_miss
+from asyncpoll.waiting.past import Past
 from asyncpoll.waiting.policy import Policy
 
 
@@ -179,3 +180,8 @@ class Together:
 
 
 Topic = Wait | Together
+
+
+def run_out(topic: Topic, now: float) -> list[Wait]:
+    """Return the waits for *topic* whose deadline has come."""
+    return [wait for lead in topic.leads for wait in lead.waits if wait.deadline <= now]

@@ -15,6 +15,7 @@ from asyncpoll.schedule import Exponential, Schedule
 from asyncpoll.waiting import events
 from asyncpoll.waiting.abandon import OnAbandon, cancel_remotely, remote_cancel_of
 from asyncpoll.waiting.decision import Decision
+from asyncpoll.waiting.lesson import learn_from, learn_of_end
 from asyncpoll.waiting.policy import Hints, Policy
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.timeout import Timeout, as_timeout
@@ -173,12 +174,15 @@ class _Wait(Generic[T]):
                 before, snapshot = decision.last, await self._poll(decision, now)
                 seen_at = now()
                 if snapshot is not None:
+                    learn_from(decision, snapshot, seen_at)
                     over = decision.saw(snapshot, seen_at)
                     self._tell(events.after_poll(decision, before, snapshot, seen_at))
                     yield snapshot
                 due = seen_at if over else decision.next_poll(seen_at)
         except BaseException as error:
             self._tell(events.at_end(decision, None if over else error, now()))
+            if isinstance(error, WaitTimeout):
+                learn_of_end(decision)
             if self.remote_cancel and not over and isinstance(error, _ABANDONED):
                 await cancel_remotely(self.remote_cancel)
             raise

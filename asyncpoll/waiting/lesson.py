@@ -1,0 +1,42 @@
+"""What a schedule that learns is told: how long jobs were in the states that they have left."""
+
+from __future__ import annotations
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+from asyncpoll.waiting.decision import Decision
+from asyncpoll.waiting.snapshot import Snapshot
+from asyncpoll.waiting.state import State
+
+_LASTING = frozenset({State.PENDING, State.PROCESSING})
+
+
+def learn_from(wait: Decision, seen: object, now: float) -> None:
+    """Tell the schedule of *wait* what a poll, which the wait has not taken in yet, says about durations.
+
+    A job that was never seen unfinished says nothing: nobody knows when it began.
+    """
+    teacher, last = wait.learning, wait.last
+    if teacher is None or last is None or not isinstance(seen, Snapshot) or seen.state is last.state:
+        return
+    if last.state in _LASTING and seen.state is not State.UNKNOWN and wait.running_at is not None:
+        lo, hi = wait.running_at - wait.state_since, now - wait.state_since
+        ended = hi - _seconds_ago(seen)
+        if lo <= ended <= hi:  # else the server's clock is not ours
+            lo = hi = ended
+        teacher.observe(lo, hi, state=last.state.value, key=wait.pacing_key)
+
+
+def learn_of_end(wait: Decision) -> None:
+    """Tell the schedule that *wait* has been given up, with its job unfinished when it was last seen."""
+    teacher, last = wait.learning, wait.last
+    if teacher is not None and last is not None and last.state in _LASTING and wait.running_at is not None:
+        lo = wait.running_at - wait.state_since
+        teacher.observe(lo, math.inf, state=last.state.value, key=wait.pacing_key)
+
+
+def _seconds_ago(seen: Snapshot[Any]) -> float:
+    """Return how long ago the job ended; not a number where its server does not tell."""
+    return math.nan if seen.ended_at is None else (datetime.now(UTC) - seen.ended_at).total_seconds()

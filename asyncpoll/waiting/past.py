@@ -1,0 +1,25 @@
+"""How far a wait has come, told from one process to another."""
+
+from __future__ import annotations
+
+from attrs import field, frozen, validators
+
+from asyncpoll.waiting.policy import NOT_NEGATIVE
+from asyncpoll.waiting.state import State
+
+
+@frozen(kw_only=True)
+class Past:
+    """What an earlier process knew of a wait that goes on in this one.
+
+    Attributes:
+        waited: Seconds since it began; they count towards the limits.
+        polls: Polls made so far.
+        state: The state last seen, or None.
+        in_state: Seconds since it was first seen.
+    """
+
+    waited: float = field(default=0.0, validator=NOT_NEGATIVE)
+    polls: int = field(default=0, validator=validators.ge(0))
+    state: State | None = None
+    in_state: float = field(default=0.0, validator=NOT_NEGATIVE)
