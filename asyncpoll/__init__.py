@@ -30,6 +30,8 @@ if TYPE_CHECKING:
     from asyncpoll.schedule import Exponential, Fixed, Progress, Schedule
     from asyncpoll.waiting.bulk import as_completed, wait_all
     from asyncpoll.waiting.hub import Hub
+    from asyncpoll.waiting.learning.history import History
+    from asyncpoll.waiting.learning.learned import Learned
     from asyncpoll.waiting.run import Outcome
     from asyncpoll.waiting.snapshot import Snapshot
     from asyncpoll.waiting.state import State, Vocabulary
@@ -55,6 +57,8 @@ _HOMES = {
     "schedule": ("Exponential", "Fixed", "Progress", "Schedule"),
     "waiting.bulk": ("as_completed", "wait_all"),
     "waiting.hub": ("Hub",),
+    "waiting.learning.history": ("History",),
+    "waiting.learning.learned": ("Learned",),
     "waiting.run": ("Outcome",),
     "waiting.snapshot": ("Snapshot",),
     "waiting.state": ("State", "Vocabulary"),
@@ -71,12 +75,14 @@ __all__ = [  # a test holds it in step with the two lists above
     "Fetch",
     "Fixed",
     "Group",
+    "History",
     "Hub",
     "Job",
     "JobCancelled",
     "JobError",
     "JobFailed",
     "JobTimedOut",
+    "Learned",
     "Outcome",
     "PollError",
     "Progress",

@@ -34,7 +34,7 @@ class Progress:
         state: The state last seen, as its lower-case word, or None when no poll has seen anything.
         hint: Seconds to the next poll that the server suggested in its last answer, or None.
         done: The share of the job that is done, 0 to 1, or None when the server does not say.
-        in_state: Seconds since that state was first seen, or None as before.
+        in_state: Seconds since the job came into that state, as far as is known, or None as before.
     """
 
     polls: int

@@ -565,7 +565,7 @@ def test_a_wait_can_be_told_to_another_process() -> None:
     wait.saw(PENDING, 104.0)
     wait.saw(PROCESSING, 105.0)
     past = wait.at_present(109.0)
-    assert past == Past(waited=9.0, polls=2, state=State.PROCESSING, in_state=4.0)
+    assert past == Past(waited=9.0, polls=2, state=State.PROCESSING, in_state=4.5)
     assert Decision(Policy(), 500.0, past=past).at_present(500.0) == past
 
 

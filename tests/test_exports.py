@@ -20,7 +20,7 @@ FRONTS = ["asyncpoll", "asyncpoll.http", "asyncpoll.providers", "asyncpoll.simul
 DOORS = {
     "asyncpoll": """
         State Vocabulary Snapshot wait_until_terminal watch as_completed wait_all Hub Outcome Timeout
-        Schedule Progress Fixed Exponential Endpoint Job
+        Schedule Progress Fixed Exponential Learned Endpoint Job
         PollError WaitTimeout JobError JobFailed JobTimedOut JobCancelled TransportError Throttled Rejected BadReply
         UnknownStatus ClientClosed
     """,

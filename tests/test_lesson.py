@@ -16,7 +16,7 @@ from asyncpoll.schedule import Fixed, Learning, Progress
 from asyncpoll.testing import Script, run_virtual
 from asyncpoll.waiting.decision import Decision
 from asyncpoll.waiting.hub import Hub
-from asyncpoll.waiting.lesson import learn_from
+from asyncpoll.waiting.learning.lesson import learn_from
 from asyncpoll.waiting.policy import Policy
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.state import State
@@ -59,7 +59,7 @@ def taught(*steps: Any, timeout: float = 60.0) -> list[tuple[str, float, float]]
     ("steps", "lessons"),
     [
         ([PROCESSING, PROCESSING, DONE], [("processing", 1.0, 2.0)]),
-        ([PENDING, PENDING, PROCESSING, PROCESSING, DONE], [("pending", 1.0, 2.0), ("processing", 1.0, 2.0)]),
+        ([PENDING, PENDING, PROCESSING, PROCESSING, DONE], [("pending", 1.0, 2.0), ("processing", 1.5, 2.5)]),
         ([PENDING, DONE], [("pending", 0.0, 1.0)]),
         ([PROCESSING, OSError(), OSError(), DONE], [("processing", 0.0, 3.0)]),
         ([DONE], []),
@@ -75,7 +75,7 @@ def test_a_wait_tells_how_long_each_state_lasted(steps: list[Any], lessons: list
 
 def test_a_wait_that_is_given_up_tells_how_long_it_was_seen_to_last() -> None:
     """How much longer the job takes nobody knows."""
-    assert taught(PENDING, PROCESSING, timeout=10.0) == [("pending", 0.0, 1.0), ("processing", 8.5, math.inf)]
+    assert taught(PENDING, PROCESSING, timeout=10.0) == [("pending", 0.0, 1.0), ("processing", 9.0, math.inf)]
     assert taught(OSError(), timeout=10.0) == []
 
 

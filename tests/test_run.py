@@ -535,8 +535,8 @@ def test_changes_of_state_and_what_is_left_are_remembered() -> None:
 
     in_hub(work)
     assert journal.told == [
-        (moving, Past(waited=1.0, polls=2, state=PROCESSING)),
-        (moving, Past(waited=2.5, polls=3, state=PROCESSING, in_state=1.5)),
+        (moving, Past(waited=1.0, polls=2, state=PROCESSING, in_state=0.5)),
+        (moving, Past(waited=2.5, polls=3, state=PROCESSING, in_state=2.0)),
         (left, Past(waited=2.5, polls=3, state=PENDING, in_state=2.5)),
     ]
 

@@ -6,7 +6,6 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TypeVar, Unpack
 
-from asyncpoll.schedule import Exponential
 from asyncpoll.waiting import events
 from asyncpoll.waiting.hub import Hub, RunOptions
 from asyncpoll.waiting.run import Jobs, Outcome, Run
@@ -70,5 +69,5 @@ async def wait_all(
 
 
 def _hub(concurrency: int, rate: float | None, observe: events.Observer | None, options: RunOptions) -> Hub:
-    schedule = options.get("schedule", Exponential())  # the hub's lanes go by it, too
+    schedule = options.get("schedule")  # the hub's lanes go by it, too
     return Hub(concurrency=concurrency, rate=rate, schedule=schedule, observe=observe)

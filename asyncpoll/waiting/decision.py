@@ -56,7 +56,8 @@ class Decision:
         polls: Polls made so far, failed ones included.
         last: What the last successful poll saw.
         running_at: When the job was last seen unfinished; None before that.
-        turned_at: When the state last seen was first seen; None while it is the first one.
+        turned_at: When the job came into the state last seen: midway between the poll that first saw it and the one
+            before. None while it is the first state seen.
     """
 
     __slots__ = (
@@ -95,7 +96,7 @@ class Decision:
 
     @property
     def state_since(self) -> float:
-        """When the state last seen was first seen; before that, when the wait began."""
+        """When the job came into the state last seen, as far as is known."""
         return self.began if self.turned_at is None else self.turned_at
 
     @property
@@ -121,7 +122,7 @@ class Decision:
         before, self.last = self.last, snapshot
         state = snapshot.state
         if before is not None and before.state is not state:
-            self.turned_at = now
+            self.turned_at = now if self.running_at is None else (self.running_at + now) / 2
             if state is State.PROCESSING and before.state is State.PENDING and self._policy.replans:
                 self._turned_after = self.polls - 1
         if state.is_terminal:

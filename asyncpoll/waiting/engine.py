@@ -17,11 +17,13 @@ from asyncpoll.waiting.in_flight import InFlight
 from asyncpoll.waiting.lane import Lane
 from asyncpoll.waiting.leads import Leads
 from asyncpoll.waiting.lean import Lean
-from asyncpoll.waiting.lesson import learn_from, learn_of_end
+from asyncpoll.waiting.learning.lesson import learn_from, learn_of_end
+from asyncpoll.waiting.learning.market import Market
 from asyncpoll.waiting.misses import condemns
 from asyncpoll.waiting.past import Past
 from asyncpoll.waiting.policy import Policy
 from asyncpoll.waiting.poller import Poller
+from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.topics import Sink, Together, Topic, Wait, run_out
 from asyncpoll.waiting.witness import Witness
 
@@ -35,6 +37,7 @@ class Engine:
         rate: The most polls a second; `math.inf` for any number.
         new_lane: Makes the lane for a transport that has none yet.
         observe: Called with every event, or None.
+        market: Gives calls a price where they are scarce, or None.
 
     Attributes:
         home: Where it may be used.
@@ -48,13 +51,15 @@ class Engine:
         rate: float,
         new_lane: Callable[[], Lane[Topic]],
         observe: events.Observer | None,
+        market: Market | None,
     ) -> None:
         self._counters = counters
+        self._market = market
         self._witness = Witness(observe)
         self._poller: Poller[Topic] = Poller(
             poll=self._poll, expire=self._expire, concurrency=concurrency, rate=rate, new_lane=new_lane
         )
-        self._in_flight = InFlight(self._expire_in_flight)
+        self._in_flight = InFlight(self._expire_in_flight, counters)
         self._groups = Groups(self._poller)
         self._leads = Leads()
         self._lean = Lean()
@@ -128,7 +133,7 @@ class Engine:
             self._poller.release(topic)
             return asyncio.CancelledError()
         self._poller.drop(topic)  # who came in between is in time
-        seen = await self._ask(topic)
+        seen = await self._in_flight.ask(topic)
         confirmed = self._poller.release(topic)
         late = topic.landed() if isinstance(topic, Together) else {}
         if condemns(seen) and topic.lane.transport is not None:
@@ -138,17 +143,9 @@ class Engine:
         else:
             self._tell_all(topic, seen, None)
         self._catch_up(leads, late)
+        if self._market is not None:
+            self._market.look(self._poller.now(), self._poller.late, self._counters.pending)
         return seen if isinstance(seen, Exception) else None
-
-    async def _ask(self, topic: Topic) -> Any:
-        seen = None  # by a poll that is broken off
-        self._counters.in_flight += 1
-        try:
-            seen = await self._in_flight.ask(topic)
-        finally:
-            self._counters.in_flight -= 1
-            self._counters.count(seen)
-        return seen
 
     def _catch_up(self, leads: tuple[Wait, ...], late: Mapping[Wait, float]) -> None:
         """Make up for what came while a poll was in flight: nudges, and jobs that joined the group."""
@@ -206,8 +203,9 @@ class Engine:
     def _tell_one(self, wait: Wait, seen: Any, kept: Any, now: float, delay: float | None) -> float:
         """Tell one wait what was seen; return when it wants the next poll, which is never when it is over."""
         try:
+            before = wait.last
             if not self._witness.take_in(wait, seen, kept, now):
-                if wait.turned_at == now:
+                if before is not None and before.state is not cast("Snapshot[Any]", wait.last).state:
                     cast("Sink", wait.sink).changed(wait, now)
                 return wait.next_poll(now, delay)
         except Exception as error:  # noqa: BLE001  it ends this wait and touches no other

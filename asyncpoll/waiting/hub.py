@@ -16,6 +16,8 @@ from asyncpoll.waiting.abandon import OnAbandon, cancel_remotely, remote_cancel_
 from asyncpoll.waiting.counters import Counters
 from asyncpoll.waiting.engine import Engine
 from asyncpoll.waiting.lane import Lane
+from asyncpoll.waiting.learning.learned import Learned
+from asyncpoll.waiting.learning.market import Market
 from asyncpoll.waiting.policy import Policy
 from asyncpoll.waiting.run import Intake, Jobs, Journal, Outcome, Run, Until, every
 from asyncpoll.waiting.snapshot import Snapshot
@@ -95,12 +97,14 @@ class Hub:
         rate: The most polls a second, started one at a time, or None for any number.
         lane_concurrency: The most polls in flight towards one client; by default *concurrency*.
         lane_rate: The most polls a second towards one client; by default no limit of its own.
-        schedule: When to ask next, where a wait does not say otherwise.
+        schedule: When to ask next, where a wait does not say otherwise. By default it is learned how long jobs take:
+            `Learned` with `Exponential()` as its cold start. `Exponential()` by itself learns nothing.
         observe: Called with every event of `asyncpoll.waiting.events`.
         chance: Gives numbers from 0 up to 1; spreads what would otherwise happen at the same time.
 
     Attributes:
         counters: What has happened so far, as plain integers; they stay when the hub is closed.
+        schedule: When to ask next, where a wait does not say otherwise.
 
     Raises:
         ValueError: A limit is not above 0.
@@ -113,7 +117,7 @@ class Hub:
         rate: float | None = None,
         lane_concurrency: int | None = None,
         lane_rate: float | None = None,
-        schedule: Schedule = Exponential(),
+        schedule: Schedule | None = None,
         observe: events.Observer | None = None,
         chance: Callable[[], float] | None = None,
     ) -> None:
@@ -123,9 +127,9 @@ class Hub:
             "lane_concurrency", concurrency if lane_concurrency is None else lane_concurrency
         )
         self._lane_rate = _fast("lane_rate", lane_rate)
-        self._schedule = schedule
         self._observe = observe
         self._chance = chance or random.Random().random
+        self.schedule = schedule or Learned(cold=Exponential(), chance=self._chance)
         self._engine: Engine | None = None
         self.counters = Counters()
 
@@ -138,6 +142,7 @@ class Hub:
             rate=self._rate,
             new_lane=self._new_lane,
             observe=self._observe,
+            market=self._market(),
         )
         return self
 
@@ -266,9 +271,14 @@ class Hub:
         return self._engine
 
     def _policy(self, timeout: float | Timeout | None, options: Any) -> Policy:
-        chosen: dict[str, Any] = {"schedule": self._schedule, **options}
+        chosen: dict[str, Any] = {"schedule": self.schedule, **options}
         return Policy(timeout=as_timeout(timeout), replans=True, parks=True, **chosen)
 
+    def _market(self) -> Market | None:
+        if isinstance(self.schedule, Learned) and self._rate < math.inf:
+            return Market(self.schedule, self._rate)
+        return None
+
     def _new_lane(self) -> Lane[Any]:
-        interval = self._schedule.delay(Progress(_LATE, _LATE))
+        interval = self.schedule.delay(Progress(_LATE, _LATE))
         return Lane(concurrency=self._lane_concurrency, rate=self._lane_rate, interval=interval)

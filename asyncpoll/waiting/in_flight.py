@@ -8,6 +8,7 @@ from typing import Any
 
 from asyncpoll.errors import PollError
 from asyncpoll.waiting.agenda import NEVER
+from asyncpoll.waiting.counters import Counters
 from asyncpoll.waiting.topics import Topic
 
 
@@ -16,10 +17,12 @@ class InFlight:
 
     Args:
         expire: Called with a topic in flight, and the time, when the first of the waits for it runs out.
+        counters: What is counted in.
     """
 
-    def __init__(self, expire: Callable[[Topic, float], None]) -> None:
+    def __init__(self, expire: Callable[[Topic, float], None], counters: Counters) -> None:
         self._expire = expire
+        self._counters = counters
         self._tasks: dict[Topic, asyncio.Task[Any]] = {}
         self._alarms: dict[Topic, asyncio.TimerHandle] = {}
 
@@ -34,16 +37,21 @@ class InFlight:
         """
         task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]  # what runs has a task
         self._tasks[topic] = task
+        self._counters.in_flight += 1
         self.renew(topic)
+        seen = None  # by a poll that is broken off
         try:
-            return await topic.ask()
+            seen = await topic.ask()
         except (Exception, asyncio.CancelledError) as error:
             if task.cancelling():  # whatever the fetch has made of that
                 raise asyncio.CancelledError from error
-            return _as_failure(error)
+            seen = _as_failure(error)
         finally:
             del self._tasks[topic]
             self._disarm(topic)
+            self._counters.in_flight -= 1
+            self._counters.count(seen)
+        return seen
 
     def renew(self, topic: Topic) -> None:
         """Take in that those who wait for *topic*, which is in flight, are others now, with other deadlines."""

@@ -16,7 +16,7 @@ class Past:
         waited: Seconds since it began; they count towards the limits.
         polls: Polls made so far.
         state: The state last seen, or None.
-        in_state: Seconds since it was first seen.
+        in_state: Seconds since the job came into it.
     """
 
     waited: float = field(default=0.0, validator=NOT_NEGATIVE)

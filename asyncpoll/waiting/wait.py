@@ -15,7 +15,7 @@ from asyncpoll.schedule import Exponential, Schedule
 from asyncpoll.waiting import events
 from asyncpoll.waiting.abandon import OnAbandon, cancel_remotely, remote_cancel_of
 from asyncpoll.waiting.decision import Decision
-from asyncpoll.waiting.lesson import learn_from, learn_of_end
+from asyncpoll.waiting.learning.lesson import learn_from, learn_of_end
 from asyncpoll.waiting.policy import Hints, Policy
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.timeout import Timeout, as_timeout

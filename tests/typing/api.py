@@ -21,12 +21,14 @@ from asyncpoll import (
     Fetch,
     Fixed,
     Group,
+    History,
     Hub,
     Job,
     JobCancelled,
     JobError,
     JobFailed,
     JobTimedOut,
+    Learned,
     Outcome,
     PollError,
     Progress,
@@ -91,9 +93,12 @@ schedules: list[Schedule] = [
     Fixed(2.0, jitter=lambda interval: interval),
     Exponential(),
     Exponential(1.0, 30.0, 2.0, jitter=None),
+    Learned(price=0.05, cold=Exponential(), history=History.load("history.json")),
+    Learned(budget=4.0).keyed("vendor.jobs"),
     Weekly(),
 ]
 assert_type(Exponential().delay(Progress(1, 0.0)), float)
+Learned(0.05)  # type: ignore[call-arg]  # what a call is worth is said by name
 Fixed("2")  # type: ignore[arg-type]  # seconds are numbers
 Exponential(1.0, 30.0, 2.0, None)  # type: ignore[call-arg]  # jitter is named
 

@@ -1,0 +1,1 @@
+"""A schedule that learns how long jobs take, and what it learns from."""

@@ -1,0 +1,174 @@
+"""A schedule that learns how long jobs take, and polls when it pays.
+
+It weighs two costs: a call, and the delay between the end of a job and the poll that sees it. How many seconds of delay
+a call is worth is the one thing it must be told: by a price, by the cost of a call, or by a budget of calls.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import OrderedDict
+
+from attrs import asdict, frozen
+
+from asyncpoll.schedule import Progress, Schedule
+from asyncpoll.waiting.learning.history import History, check_key
+from asyncpoll.waiting.learning.model import Model, Terms
+from asyncpoll.waiting.learning.plan import Chance
+
+MOST_KEYS = 512
+"""Plans are kept for so many keys, the most recently used; others are made again from their history."""
+
+ENOUGH = 3
+"""The jobs of a key that must have been seen to end before `cold` gives way; with fewer it is no worse."""
+
+_POOL = ""  # the key of jobs without a key
+
+
+class Learned:
+    """A schedule that learns from every job how long the next ones take.
+
+    It keeps apart what it is told to by `keyed`: jobs of one key should take about as long. Of every key it keeps apart
+    how long jobs are pending and how long they are processed. Until it has seen a job, it backs off: 1 s, and then
+    a quarter of the age. It is a `Schedule` for all jobs without a key.
+
+    Attributes:
+        terms: What it has been told.
+        history: What it has seen.
+        cold: What it goes by until it has seen `ENOUGH` jobs of a key, in place of that, or None.
+        scarcity: The seconds of delay that a call is worth at the least; above 0 when calls have become scarce.
+    """
+
+    def __init__(
+        self,
+        *,
+        price: float | None = None,
+        call_cost: float | None = None,
+        budget: float | None = None,
+        hint: float | None = None,
+        min_interval: float = 0.1,
+        max_interval: float = 120.0,
+        cold: Schedule | None = None,
+        history: History | None = None,
+        chance: Chance | None = None,
+    ) -> None:
+        """Say what a call is worth: by at most one of the first three.
+
+        Args:
+            price: A share of a typical duration, by default 0.03: a job that takes a minute is then seen to have ended
+                after about 5 calls with a delay of some seconds.
+            call_cost: Seconds of delay.
+            budget: Calls a job, on average, with the one at the start of its wait; at least 2.
+            hint: The duration to expect, in seconds; it counts as much as one past job.
+            min_interval: No delay is shorter, in seconds.
+            max_interval: No delay is longer, in seconds, whatever has been learned.
+            cold: A schedule to go by, when there is no hint, until it has seen three jobs of a key.
+            history: What has been seen before; it is added to.
+            chance: A function that gives random numbers from 0 to 1.
+
+        Raises:
+            ValueError: A number is out of range, or more than one says what a call is worth.
+        """
+        self.terms = Terms(
+            price=price,
+            call_cost=call_cost,
+            budget=budget,
+            hint=hint,
+            min_interval=min_interval,
+            max_interval=max_interval,
+            chance=random.Random().random if chance is None else chance,
+        )
+        self.history = History() if history is None else history
+        self.cold = cold
+        self.scarcity = 0.0
+        self._call_cost: float | None = None
+        self._models: OrderedDict[str, Model] = OrderedDict()
+
+    @property
+    def call_cost(self) -> float | None:
+        """The seconds of delay that a call is worth, for all jobs; None where the other terms say it for each key.
+
+        Where many waits share a limited rate, whoever shares it out sets this price again and again; plans are made
+        anew when it has moved by more than 12 %. None goes back to what was said at first.
+
+        Raises:
+            ValueError: It is set to a number that is not above 0, or not finite.
+        """
+        return self._call_cost or self.terms.call_cost
+
+    @call_cost.setter
+    def call_cost(self, seconds: float | None) -> None:
+        if seconds is not None and not 0 < seconds < math.inf:
+            raise ValueError(f"a call is worth a number of seconds above 0, or None, not {seconds!r}")
+        self._call_cost = seconds
+
+    def delay(self, progress: Progress, /, *, key: str = _POOL) -> float:
+        """Return the seconds to the next poll of a job with this key, or with none."""
+        model = self._model(key)
+        if self.cold is not None and model.jobs < ENOUGH and self.terms.hint is None:
+            return self.cold.delay(progress)
+        return model.delay(progress, self.call_cost, self.scarcity)
+
+    def observe(self, lo: float, hi: float, *, state: str = "processing", key: str = _POOL) -> None:
+        """Learn how long a job was in a state.
+
+        Args:
+            lo: For how many seconds it had been in that state when it was last seen in it, by the same clock as
+                `Progress.in_state`; 0 if it never was seen in it.
+            hi: For how many when a poll first saw that it had left it; *lo* if the server has told the exact duration,
+                `math.inf` if the wait was given up.
+            state: "pending" or "processing".
+            key: The key of the job.
+
+        Raises:
+            ValueError: These are not two ages, the second no less than the first; or the key is too long.
+        """
+        if lo > 0 or hi < math.inf:  # else nothing was seen
+            self._model(key).observe(state, lo, hi)
+
+    def keyed(self, key: str) -> Keyed:
+        """Return the schedule of the jobs of one key.
+
+        Args:
+            key: What the durations of jobs depend on, such as the name of their endpoint, in at most 200 characters.
+
+        Raises:
+            ValueError: The key is too long.
+        """
+        return Keyed(self, check_key(key))
+
+    def untaught(self) -> Learned:
+        """Return a schedule with the same terms that has learned nothing yet."""
+        return Learned(**asdict(self.terms), cold=self.cold)
+
+    def _model(self, key: str) -> Model:
+        model = self._models.get(key)
+        if model is None:
+            model = self._models[key] = Model(self.terms, self.history, check_key(key))
+            if len(self._models) > MOST_KEYS:
+                self._models.popitem(last=False)
+        else:
+            self._models.move_to_end(key)
+        return model
+
+
+@frozen
+class Keyed:
+    """The schedule of the jobs of one key.
+
+    Attributes:
+        learned: What it is part of.
+        key: Whose it is.
+    """
+
+    learned: Learned
+    key: str
+
+    def delay(self, progress: Progress, /) -> float:
+        """Return the seconds to the next poll of a job."""
+        return self.learned.delay(progress, key=self.key)
+
+    def observe(self, lo: float, hi: float, *, state: str = "processing") -> None:
+        """Learn how long a job was in a state, as `Learned.observe` says."""
+        self.learned.observe(lo, hi, state=state, key=self.key)
