@@ -62,8 +62,20 @@ class Learning(Schedule, Protocol):
         """Return the seconds to the next poll of a job with this key."""
         ...
 
-    def observe(self, lo: float, hi: float, *, state: str = "processing", key: str = "") -> None:
+    def observe(
+        self,
+        lo: float,
+        hi: float,
+        *,
+        state: str = "processing",
+        key: str = "",
+        during: tuple[float, float] | None = None,
+    ) -> None:
         """Learn that a job was in *state* for longer than *lo* seconds, and not longer than *hi*."""
+        ...
+
+    def settle(self) -> None:
+        """Finish learning from what has been observed."""
         ...
 
 

@@ -58,4 +58,4 @@ def show(rounds: Sequence[Round], figure: str, *, baseline: str) -> None:
     for name in [name for name, figures in rounds[0].items() if figure in figures]:
         median = statistics.median(figures[name][figure] for figures in rounds)
         ratio = statistics.median(figures[name][figure] / figures[baseline][figure] for figures in rounds)
-        print(f"{name:52} {median:10,.1f} {ratio:8.2f}", flush=True)
+        print(f"{name:52} {median:10,.{1 if median >= 10 else 2}f} {ratio:8.2f}", flush=True)

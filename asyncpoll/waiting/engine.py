@@ -271,7 +271,7 @@ class Engine:
     def _end(self, wait: Wait, error: Exception | None) -> None:
         """End a wait with its one outcome."""
         if isinstance(error, WaitTimeout):
-            learn_of_end(wait)
+            learn_of_end(wait, self._poller.now())
         self._counters.end(wait.last if error is None else None)
         self._take_out(wait, error).ended(wait, error, self._poller.now() - wait.began)
 

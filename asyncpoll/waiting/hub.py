@@ -10,7 +10,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from asyncpoll.errors import ClientClosed, WaitTimeout
-from asyncpoll.schedule import Exponential, Progress, Schedule
+from asyncpoll.schedule import Exponential, Learning, Progress, Schedule
 from asyncpoll.waiting import events
 from asyncpoll.waiting.abandon import OnAbandon, cancel_remotely, remote_cancel_of
 from asyncpoll.waiting.counters import Counters
@@ -149,7 +149,11 @@ class Hub:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._open().aclose()
+        try:
+            await self._open().aclose()
+        finally:
+            if isinstance(self.schedule, Learning):
+                self.schedule.settle()
 
     async def wait(
         self,

@@ -182,7 +182,7 @@ class _Wait(Generic[T]):
         except BaseException as error:
             self._tell(events.at_end(decision, None if over else error, now()))
             if isinstance(error, WaitTimeout):
-                learn_of_end(decision)
+                learn_of_end(decision, now())
             if self.remote_cancel and not over and isinstance(error, _ABANDONED):
                 await cancel_remotely(self.remote_cancel)
             raise

@@ -110,7 +110,15 @@ class Learned:
             return self.cold.delay(progress)
         return model.delay(progress, self.call_cost, self.scarcity)
 
-    def observe(self, lo: float, hi: float, *, state: str = "processing", key: str = _POOL) -> None:
+    def observe(
+        self,
+        lo: float,
+        hi: float,
+        *,
+        state: str = "processing",
+        key: str = _POOL,
+        during: tuple[float, float] | None = None,
+    ) -> None:
         """Learn how long a job was in a state.
 
         Args:
@@ -120,12 +128,20 @@ class Learned:
                 `math.inf` if the wait was given up.
             state: "pending" or "processing".
             key: The key of the job.
+            during: From when to when it was in it, on any clock; None when no other job was at the same time. Jobs that
+                were in it together end in an order that says nothing about a change; they are recorded together,
+                once one that came later has ended, or with `settle`.
 
         Raises:
             ValueError: These are not two ages, the second no less than the first; or the key is too long.
         """
         if lo > 0 or hi < math.inf:  # else nothing was seen
-            self._model(key).observe(state, lo, hi)
+            self._model(key).observe(state, lo, hi, during)
+
+    def settle(self) -> None:
+        """Put what has been observed so far into the history, before that is saved; a hub does it when it closes."""
+        for model in self._models.values():
+            model.settle()
 
     def keyed(self, key: str) -> Keyed:
         """Return the schedule of the jobs of one key.
@@ -147,7 +163,8 @@ class Learned:
         if model is None:
             model = self._models[key] = Model(self.terms, self.history, check_key(key))
             if len(self._models) > MOST_KEYS:
-                self._models.popitem(last=False)
+                _, oldest = self._models.popitem(last=False)
+                oldest.settle()
         else:
             self._models.move_to_end(key)
         return model

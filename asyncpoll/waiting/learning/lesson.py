@@ -26,15 +26,17 @@ def learn_from(wait: Decision, seen: object, now: float) -> None:
         ended = hi - _seconds_ago(seen)
         if lo <= ended <= hi:  # else the server's clock is not ours
             lo = hi = ended
-        teacher.observe(lo, hi, state=last.state.value, key=wait.pacing_key)
+        during = wait.state_since, now
+        teacher.observe(lo, hi, state=last.state.value, key=wait.pacing_key, during=during)
 
 
-def learn_of_end(wait: Decision) -> None:
+def learn_of_end(wait: Decision, now: float) -> None:
     """Tell the schedule that *wait* has been given up, with its job unfinished when it was last seen."""
     teacher, last = wait.learning, wait.last
     if teacher is not None and last is not None and last.state in _LASTING and wait.running_at is not None:
         lo = wait.running_at - wait.state_since
-        teacher.observe(lo, math.inf, state=last.state.value, key=wait.pacing_key)
+        during = wait.state_since, now
+        teacher.observe(lo, math.inf, state=last.state.value, key=wait.pacing_key, during=during)
 
 
 def _seconds_ago(seen: Snapshot[Any]) -> float:

@@ -68,10 +68,15 @@ class Model:
         self._processing = Phase(Source(history, key, "processing", terms.chance, candidates, terms.hint))
         self._share = terms.price or PRICE
 
-    def observe(self, state: str, lo: float, hi: float) -> None:
+    def observe(self, state: str, lo: float, hi: float, during: tuple[float, float] | None) -> None:
         """Learn that a job has left a state after an age in (*lo*, *hi*]."""
         self._think()
-        self._phase(state).observe(lo, hi)
+        self._phase(state).observe(lo, hi, during)
+
+    def settle(self) -> None:
+        """Record what has been observed so far."""
+        for phase in (self._pending, self._processing):
+            phase.settle()
 
     @property
     def jobs(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
+from asyncpoll.waiting.learning.batch import Batch
 from asyncpoll.waiting.learning.belief import believe
 from asyncpoll.waiting.learning.drift import Drift
 from asyncpoll.waiting.learning.history import History, Record
@@ -63,6 +64,7 @@ class Phase:
         self.jobs = 0
         self._is_seen_exactly = False
         self._drift = Drift()
+        self._batch = Batch()
         self._plan: Plan | None = None
         self._jobs_until_due = 0
 
@@ -86,8 +88,28 @@ class Phase:
         self._plan = None
         self._jobs_until_due = max(1, self.jobs // _RECORDS_PER_PLAN)
 
-    def observe(self, lo: float, hi: float) -> None:
-        """Record that a job left the phase in (*lo*, *hi*]; forget older jobs if it shows that jobs have changed."""
+    def observe(self, lo: float, hi: float, during: tuple[float, float] | None = None) -> None:
+        """Take in that a job left the phase in (*lo*, *hi*], having been in it *during* this time.
+
+        Of jobs that are in it together the shortest leave it first. They are recorded once one that came after them
+        has left it, in an order that does not look as if jobs took ever longer.
+        """
+        if during is None:
+            self._record(lo, hi)
+            return
+        if during[0] >= self._batch.opened_at:
+            self.settle()
+            self._batch = Batch(during[1])
+        self._batch.add(lo, hi, self.source.chance)
+
+    def settle(self) -> None:
+        """Record what has been taken in so far."""
+        for lo, hi in self._batch.shuffled(self.source.chance):
+            self._record(lo, hi)
+        self._batch = Batch(self._batch.opened_at)
+
+    def _record(self, lo: float, hi: float) -> None:
+        """Record a job; forget older ones if it shows that jobs have changed."""
         source, belief = self.source, self.belief
         source.history.add(source.key, source.name, lo, hi)
         self._jobs_until_due -= 1
