@@ -11,7 +11,8 @@
      │   ├─ Rejected                the server refuses this request; asking again will not help
      │   └─ BadReply                an answer came, but it makes no sense
      ├─ UnknownStatus               a strict vocabulary met a word it does not list
-     └─ ClientClosed                used after close, from another event loop, or after a fork
+     ├─ ClientClosed                used after close, from another event loop, or after a fork
+     └─ LedgerError                 the ledger of a run cannot be opened, read or written
 
 Bad arguments are plain `ValueError`, raised before any request. No error carries a credential, a request header or
 more of an address than its origin.
@@ -177,3 +178,28 @@ class UnknownStatus(PollError):
 
 class ClientClosed(PollError):
     """The client was used after `aclose()`, from another event loop, or after a fork. Open one client per loop."""
+
+
+class LedgerError(PollError):
+    """The ledger of a run cannot be used as it is. Nothing was changed, and what was committed before is safe.
+
+    Attributes:
+        kind: One word for why: "locked" (another process is at it), "damaged" (a row or the file is not what was
+            written), "foreign" (not a ledger), "version" (of another format), "full" (no space left), "io" (reading
+            or writing failed), "readonly", "network" (on a network file system), "gone" (moved or removed while in
+            use), "busy" (another program holds the file) or "value" (what was given cannot be stored).
+    """
+
+    def __init__(self, message: str, *, kind: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+    @property
+    def passing(self) -> bool:
+        """Whether the cause may pass by itself: a full or failing disk, or a file that somebody else holds."""
+        return self.kind in {"full", "io", "busy"}
+
+
+def explained(error: BaseException) -> str:
+    """Return an error in words, and why the last poll failed if it did."""
+    return f"{error}" if error.__cause__ is None else f"{error}; the last poll failed: {error.__cause__}"

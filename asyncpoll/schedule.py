@@ -75,7 +75,7 @@ class Learning(Schedule, Protocol):
         ...
 
     def settle(self) -> None:
-        """Finish learning from what has been observed."""
+        """Learn from what has been observed: of the jobs that were awaited together none is left."""
         ...
 
 

@@ -14,10 +14,11 @@ import pytest
 from attrs import field, frozen
 
 from asyncpoll.cli.grid import Grid
-from asyncpoll.cli.output import json_line, note, say_json
-from asyncpoll.cli.result import explained, result_of
+from asyncpoll.cli.output import note, say_json
+from asyncpoll.cli.result import result_of
+from asyncpoll.codec import json_line
 from asyncpoll.endpoint import Endpoint, Job
-from asyncpoll.errors import TransportError, WaitTimeout
+from asyncpoll.errors import TransportError, WaitTimeout, explained
 from asyncpoll.http.message import Reply, Request
 from asyncpoll.testing import MemoryTransport
 from asyncpoll.waiting.events import Ended

@@ -17,6 +17,7 @@ from asyncpoll.errors import (
     JobError,
     JobFailed,
     JobTimedOut,
+    LedgerError,
     PollError,
     Rejected,
     Throttled,
@@ -50,6 +51,7 @@ SAMPLES = [
     BadReply("what?", **HTTP_FACTS),
     UnknownStatus("frozen", vocabulary="vendor.jobs", known=("done", "failed")),
     ClientClosed("open one client per event loop"),
+    LedgerError("make some space", kind="full"),
 ]
 
 

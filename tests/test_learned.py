@@ -455,3 +455,46 @@ def test_scarce_calls_are_made_less_often() -> None:
         schedule.scarcity = scarcity
         polls.append(len(ages(schedule, 60.0)))
     assert polls[0] == polls[1] > polls[2]
+
+
+# jobs that run at the same time
+
+
+def batch(schedule: Learned, began: float, *durations: float) -> None:
+    """Have jobs that begin together end, the shortest first."""
+    for duration in sorted(durations):
+        schedule.observe(duration - 1, duration, during=(began, began + duration))
+
+
+def test_jobs_that_run_together_are_learned_together() -> None:
+    """Once a job that began after the first of them had ended has ended too, or when nothing is left to wait for."""
+    schedule = learned()
+    batch(schedule, 0.0, *range(10, 30))
+    assert not schedule.history.track("", "processing").records
+    schedule.observe(4.0, 5.0, during=(9.0, 14.0))
+    assert not schedule.history.track("", "processing").records
+    schedule.observe(4.0, 5.0, during=(20.0, 25.0))
+    assert len(schedule.history.track("", "processing").records) == 21
+    schedule.settle()
+    schedule.settle()
+    assert len(schedule.history.track("", "processing").records) == 22
+
+
+def test_the_order_in_which_a_batch_ends_looks_like_no_change() -> None:
+    """Large batches of the same kind, one after the other, leave a history of all durations."""
+    schedule, chance = learned(), random.Random(5)
+    for number in range(10):
+        batch(schedule, number * 1e4, *(chance.uniform(2.0, 15.0) for _ in range(500)))
+    ends = [record.hi for record in schedule.history.track("", "processing").records]
+    assert len(ends) == 64
+    assert statistics.fmean(ends) == pytest.approx(8.5, abs=1.5)
+    assert statistics.pstdev(ends) == pytest.approx(13 / math.sqrt(12), rel=0.3)
+
+
+def test_a_key_that_is_dropped_is_learned_first() -> None:
+    """What was observed of it is in the history, from which its plan is made again."""
+    schedule = learned()
+    schedule.observe(4.0, 5.0, key="first", during=(0.0, 5.0))
+    for number in range(MOST_KEYS):
+        schedule.delay(Progress(1, 0.0), key=f"{number}")
+    assert len(schedule.history.track("first", "processing").records) == 1

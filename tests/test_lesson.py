@@ -34,16 +34,31 @@ class Pupil:
     def __init__(self) -> None:
         self.lessons: list[tuple[str, float, float]] = []
         self.keys: set[str] = set()
+        self.settled = 0
 
     def delay(self, _progress: Progress, /, *, key: str = "") -> float:
         """Return a second."""
         self.keys.add(key)
         return 1.0
 
-    def observe(self, lo: float, hi: float, *, state: str = "processing", key: str = "") -> None:
+    def observe(
+        self,
+        lo: float,
+        hi: float,
+        *,
+        state: str = "processing",
+        key: str = "",
+        during: tuple[float, float] | None = None,
+    ) -> None:
         """Note the lesson."""
+        assert during is not None
+        assert during[1] - during[0] >= lo
         self.keys.add(key)
         self.lessons.append((state, lo, hi))
+
+    def settle(self) -> None:
+        """Note that nothing is left to wait for."""
+        self.settled += 1
 
 
 def taught(*steps: Any, timeout: float = 60.0) -> list[tuple[str, float, float]]:
@@ -113,4 +128,5 @@ def test_a_hub_learns_from_each_job_once_and_by_its_key() -> None:
 
     in_hub(work, schedule=pupil)
     assert sorted(pupil.lessons) == [("processing", 1.0, 2.0), ("processing", 1.0, 2.0), ("processing", 3.6, math.inf)]
+    assert pupil.settled == 1
     assert pupil.keys - {""} == {("made.up:" + "x" * 300)[:200]}

@@ -20,6 +20,34 @@ exit status:
   3  the server's own timeout    130  interrupted"""
 
 
+_RUN_LINES = """\
+a line of JOBS is JSON with "endpoint" and "ref", as asyncpoll submit writes it:
+  {"endpoint": "molizhishu.tasks", "ref": {"task_id": "..."}}
+or JOBS is a CSV with a header: endpoint, and a column for each field of a ref.
+Keys come from the environment; asyncpoll endpoints lists the variables."""
+
+_RUN_EXITS = """\
+exit status:
+  0  every job succeeded           6  the ledger, the network or the credential
+  1  some did not, or a bad line   130  interrupted; asyncpoll resume goes on
+  2  bad argument, or no key"""
+
+
+_SUBMIT_LINES = """\
+a line of ITEMS is JSON with "endpoint" and "submit", what start() takes:
+  {"endpoint": "bigmodel.file_parser",
+   "submit": {"file": "a.pdf", "tool_type": "lite"}}
+An item is what its line says; the same file can be submitted again and again,
+and only what is new, or was refused, is sent. When an answer was lost, nobody
+knows whether the job runs; such items are named, and left alone."""
+
+_SUBMIT_EXITS = """\
+exit status:
+  0  every item is submitted       6  the ledger, the network or the credential
+  1  some are not, or a bad line   130  interrupted; the same command goes on
+  2  bad argument, or no key"""
+
+
 class _Parser(argparse.ArgumentParser):
     """Answers a mistake with one line instead of a page."""
 
@@ -64,6 +92,78 @@ def _wait(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("-q", "--quiet", action="store_true", help="say nothing on the way")
 
 
+def _run(verb: argparse.ArgumentParser) -> None:
+    verb.formatter_class = argparse.RawDescriptionHelpFormatter
+    verb.epilog = f"{_RUN_LINES}\n\n{_RUN_EXITS}"
+    verb.add_argument("jobs", metavar="JOBS", help="a file that names a job in every line, or - for standard input")
+    verb.add_argument("-o", "--output", type=Path, metavar="FILE", help="where the results go, as they come")
+    verb.add_argument("--format", choices=("jsonl", "csv"), help="how (default: as FILE ends, else jsonl)")
+    verb.add_argument("--ledger", type=Path, metavar="FILE", help="what remembers the run (default: OUTPUT.ledger)")
+    verb.add_argument("--links", action="store_true", help="keep signed links in results, which are masked otherwise")
+    verb.add_argument("--strict", action="store_true", help="ask for nothing when any line is bad")
+    _pace(verb)
+
+
+def _resume(verb: argparse.ArgumentParser) -> None:
+    verb.formatter_class = argparse.RawDescriptionHelpFormatter
+    verb.epilog = _RUN_EXITS
+    _ledger(verb)
+    _pace(verb, usual="as before")
+
+
+def _pace(verb: argparse.ArgumentParser, usual: str | None = None) -> None:
+    """Add the options that say how fast and how long to poll; what is not given does not appear among the arguments."""
+
+    def add(name: str, kind: Callable[[str], Any], unit: str, text: str, default: str) -> None:
+        text = f"{text} (default: {usual or default})"
+        verb.add_argument(name, type=kind, default=argparse.SUPPRESS, metavar=unit, help=text)
+
+    add("--concurrency", _whole, "N", "the most polls at once", "100")
+    add("--rate", _positive_or_none, "N", "the most polls a second, or 'none'", "none")
+    add("--timeout", _positive_or_none, "SECONDS", "give up on a job after so long, or 'none'", "86400, a day")
+    add("--interval", _positive_or_none, "SECONDS", "poll a job at this pace, or 'none' to learn it", "none")
+    verb.add_argument("--plain", action="store_true", help="plain lines, even where rich could draw")
+
+
+def _ledger(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("ledger", type=Path, metavar="LEDGER", help="what remembers the run")
+
+
+def _status(verb: argparse.ArgumentParser) -> None:
+    _ledger(verb)
+    verb.add_argument("--json", action="store_true", help="as one JSON object")
+
+
+def _export(verb: argparse.ArgumentParser) -> None:
+    _ledger(verb)
+    verb.add_argument("--format", choices=("jsonl", "csv"), help="how (default: as FILE ends, else jsonl)")
+    verb.add_argument("-o", "--output", type=Path, metavar="FILE", help="a file to make (default: standard output)")
+
+
+def _report(verb: argparse.ArgumentParser) -> None:
+    _ledger(verb)
+    verb.add_argument("-o", "--output", required=True, metavar="FILE", help="the page to make, or - to print it")
+
+
+def _tune(verb: argparse.ArgumentParser) -> None:
+    _ledger(verb)
+    verb.add_argument("--seed", type=int, default=0, help="another seed, other jitter (default: 0)")
+
+
+def _submit(verb: argparse.ArgumentParser) -> None:
+    verb.formatter_class = argparse.RawDescriptionHelpFormatter
+    verb.epilog = f"{_SUBMIT_LINES}\n\n{_SUBMIT_EXITS}"
+    verb.add_argument("items", metavar="ITEMS", help="a file that holds an item in every line, or - for standard input")
+    verb.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the jobs, for asyncpoll run")
+    verb.add_argument("--ledger", type=Path, metavar="FILE", help="what remembers it (default: OUTPUT.submitted)")
+    verb.add_argument("--concurrency", type=_whole, default=4, metavar="N", help="the most at once (default: 4)")
+    verb.add_argument("--rate", type=_positive, metavar="N", help="the most a second (default: any number)")
+    verb.add_argument("--links", action="store_true", help="keep signed links in results, which are masked otherwise")
+    verb.add_argument(
+        "--retry-unknown", action="store_true", help="submit again what may have been submitted: it may run twice"
+    )
+
+
 def _simulate(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--port", type=_port, default=8765, help="the port, 0 for any free one (default: 8765)")
     verb.add_argument("--seed", type=int, default=0, help="another seed, other jobs (default: 0)")
@@ -84,6 +184,13 @@ def _endpoints(verb: argparse.ArgumentParser) -> None:
 _VERBS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = MappingProxyType(
     {
         "demo": ("await many simulated jobs over real HTTP and check every outcome", _demo),
+        "submit": ("start the jobs that a file describes, each at most once", _submit),
+        "run": ("wait for the jobs that a file names, and lose none however it ends", _run),
+        "resume": ("go on with a run that was interrupted", _resume),
+        "status": ("say how far a run has come", _status),
+        "export": ("print the outcomes of a run", _export),
+        "report": ("make a page that shows a run", _report),
+        "tune": ("say what other schedules would have cost a run", _tune),
         "wait": ("wait for one job and print its result as a line of JSON", _wait),
         "simulate": ("serve simulated APIs until Ctrl-C", _simulate),
         "endpoints": ("list the endpoints, their status words and environment variables", _endpoints),

@@ -5,17 +5,13 @@ from __future__ import annotations
 from typing import Any
 
 from asyncpoll.endpoint import Job
+from asyncpoll.errors import explained
 from asyncpoll.waiting.events import Ended
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.state import State
 
 _MILLISECONDS = 3  # decimals of a second
 _NOTHING_SEEN = Snapshot[Any](State.UNKNOWN)
-
-
-def explained(error: BaseException) -> str:
-    """Return an error in words, and why the last poll failed if it did."""
-    return f"{error}" if error.__cause__ is None else f"{error}; the last poll failed: {error.__cause__}"
 
 
 def result_of(job: Job[Any], end: Ended) -> dict[str, Any]:

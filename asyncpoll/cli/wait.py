@@ -11,8 +11,8 @@ from attrs import define
 from asyncpoll.cli.access import open_client
 from asyncpoll.cli.exits import EXIT_OF_STATE, Exit
 from asyncpoll.cli.output import note, say_json
-from asyncpoll.cli.result import explained, result_of
-from asyncpoll.errors import WaitTimeout
+from asyncpoll.cli.result import result_of
+from asyncpoll.errors import WaitTimeout, explained
 from asyncpoll.schedule import Exponential, Fixed
 from asyncpoll.waiting.events import Ended, Event, Missed, Polled
 from asyncpoll.waiting.snapshot import Snapshot

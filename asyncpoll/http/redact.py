@@ -53,6 +53,11 @@ class Secret:
         raise TypeError("a secret cannot be pickled; hand it over in another way")
 
 
+def masked(text: str) -> str:
+    """Return *text* without user names, keys and signatures in links."""
+    return _USERINFO.sub(f"{MASK}@", _SIGNED.sub(rf"\1{MASK}", text))
+
+
 def printable(text: str, limit: int) -> str:
     """Return what a server wrote, fit for a message or a log.
 
@@ -65,7 +70,7 @@ def printable(text: str, limit: int) -> str:
         without user names, keys and signatures in links.
     """
     cut = text if len(text) <= limit else text[: limit - 1] + "…"
-    shown = _USERINFO.sub(f"{MASK}@", _SIGNED.sub(rf"\1{MASK}", cut))[:limit]
+    shown = masked(cut)[:limit]
     return shown if shown.isprintable() else "".join(mark if mark.isprintable() else " " for mark in shown)
 
 

@@ -18,6 +18,7 @@ class Listing:
         required: The fields that a reference must have.
         optional: Those that it may have.
         open: Whether it may have any others, too.
+        predicts: Those that say how long the job will take.
     """
 
     client: str
@@ -25,6 +26,7 @@ class Listing:
     required: tuple[str, ...]
     optional: tuple[str, ...] = ()
     open: bool = False
+    predicts: tuple[str, ...] = ()
 
     def check(self, fields: Collection[str]) -> None:
         """Check the fields of a reference.
@@ -47,6 +49,7 @@ ENDPOINTS: Mapping[str, Listing] = MappingProxyType(
             "asynchronous runs of agents, such as translation or video effects",
             ("async_id", "agent_id"),
             open=True,
+            predicts=("agent_id",),
         ),
         "bigmodel.file_parser": Listing(
             "BigModel", "files to be parsed into text or Markdown", ("task_id",), ("format",)

@@ -7,7 +7,8 @@ from contextlib import asynccontextmanager
 from typing import TypeVar, Unpack
 
 from asyncpoll.waiting import events
-from asyncpoll.waiting.hub import Hub, RunOptions
+from asyncpoll.waiting.hub import Hub
+from asyncpoll.waiting.options import RunOptions
 from asyncpoll.waiting.run import Jobs, Outcome, Run
 from asyncpoll.waiting.timeout import Timeout
 

@@ -289,6 +289,8 @@ class Engine:
 
     def _forget(self, lead: Wait) -> None:
         self._leads.remove(lead)
+        if not self._leads and lead.learning is not None:
+            lead.learning.settle()
         self._nudged.discard(lead)
         group = self._groups.forget(lead)
         for topic in (lead,) if group is None else (lead, group):

@@ -7,10 +7,10 @@ import math
 import random
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self, TypeVar, Unpack
+from typing import Any, Protocol, Self, TypeVar, Unpack
 
 from asyncpoll.errors import ClientClosed, WaitTimeout
-from asyncpoll.schedule import Exponential, Learning, Progress, Schedule
+from asyncpoll.schedule import Exponential, Progress, Schedule
 from asyncpoll.waiting import events
 from asyncpoll.waiting.abandon import OnAbandon, cancel_remotely, remote_cancel_of
 from asyncpoll.waiting.counters import Counters
@@ -18,6 +18,7 @@ from asyncpoll.waiting.engine import Engine
 from asyncpoll.waiting.lane import Lane
 from asyncpoll.waiting.learning.learned import Learned
 from asyncpoll.waiting.learning.market import Market
+from asyncpoll.waiting.options import JobOptions, RunOptions
 from asyncpoll.waiting.policy import Policy
 from asyncpoll.waiting.run import Intake, Jobs, Journal, Outcome, Run, Until, every
 from asyncpoll.waiting.snapshot import Snapshot
@@ -26,20 +27,15 @@ from asyncpoll.waiting.topics import Wait
 from asyncpoll.waiting.wait import Fetch, PollOptions
 
 T = TypeVar("T")
+R_co = TypeVar("R_co", covariant=True)
 
 
-class JobOptions(PollOptions, total=False):
-    """The options that a wait for one job in a hub takes."""
+class Ledger(Protocol[R_co]):
+    """What remembers a run beyond this process."""
 
-    on_abandon: OnAbandon
-
-
-class RunOptions(JobOptions, total=False):
-    """The options that a run over many jobs takes; `Hub.as_completed` explains them."""
-
-    until: Until
-    max_pending: int | None
-    journal: Journal | None
+    def run(self, hub: Hub, jobs: Jobs[Any], *, timeout: float | Timeout | None, **options: Unpack[RunOptions]) -> R_co:
+        """Return a run of *jobs* in *hub* that is remembered."""
+        ...
 
 
 _LATE = 1000  # polls, and seconds: by then a schedule has reached its longest interval
@@ -149,11 +145,7 @@ class Hub:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        try:
-            await self._open().aclose()
-        finally:
-            if isinstance(self.schedule, Learning):
-                self.schedule.settle()
+        await self._open().aclose()
 
     async def wait(
         self,
@@ -259,6 +251,19 @@ class Hub:
         async with self.as_completed(given, timeout=timeout, **options) as outcomes:
             ended = {id(outcome.job): outcome async for outcome in outcomes}
         return [ended.get(id(job)) or Outcome(job, None) for job in given]
+
+    def run(
+        self, jobs: Jobs[Any], *, ledger: Ledger[R_co], timeout: float | Timeout | None, **options: Unpack[RunOptions]
+    ) -> R_co:
+        """Return a run of *jobs* that another process can resume; `asyncpoll.ledger.Ledger.run` says more.
+
+        Args:
+            jobs: Jobs, as for `as_completed`; one that has an outcome in the ledger is not polled again.
+            ledger: What remembers the run: an open `asyncpoll.ledger.Ledger`.
+            timeout: For each wait, time in earlier processes included.
+            **options: Those of `as_completed`.
+        """
+        return ledger.run(self, jobs, timeout=timeout, **options)
 
     def nudge(self, key: str) -> bool:
         """Poll the job with this key now, because a webhook or a hunch says that it may be done.

@@ -18,6 +18,9 @@ class Leads:
         self._by_job: dict[Any, Wait] = {}
         self._by_key: dict[str, dict[Wait, None]] | None = None
 
+    def __len__(self) -> int:
+        return len(self._by_job)
+
     def __iter__(self) -> Iterator[Wait]:
         return iter(tuple(self._by_job.values()))
 

@@ -254,7 +254,8 @@ class Run(Generic[T]):
         async with aclosing(every(arriving)) as jobs:
             async for job in jobs:
                 self._enter(job, self._intake.engine.now())
-                await self._room()
+                if self._is_full or self._intake.taken % _BREATH == 0:
+                    await self._room()
 
     def _enter(self, job: Fetch[T], now: float) -> None:
         if self._over:

@@ -139,7 +139,7 @@ class Learned:
             self._model(key).observe(state, lo, hi, during)
 
     def settle(self) -> None:
-        """Put what has been observed so far into the history, before that is saved; a hub does it when it closes."""
+        """Put what has been observed so far into the history. A hub does it when it has nothing left to wait for."""
         for model in self._models.values():
             model.settle()
 

@@ -1,0 +1,67 @@
+"""`asyncpoll run`: many jobs from a file, remembered in a ledger, so that nothing is lost however the run ends."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from asyncpoll.cli.run.driving import drive
+from asyncpoll.cli.run.intake import check
+from asyncpoll.cli.run.lines import Lines, read_jobs
+from asyncpoll.cli.run.options import Options
+from asyncpoll.cli.run.source import reading
+from asyncpoll.cli.run.stop import run_stoppable
+from asyncpoll.ledger import Reader
+
+__all__ = ["finish", "run"]
+
+
+def run(args: argparse.Namespace) -> int:
+    """Wait for the jobs that a file names; with a ledger that is there already, go on with that."""
+    options, path = Options.of(args), _ledger(args)
+    _refuse_mistakes(path, options)
+    with reading(args.jobs, twice=args.strict) as file:
+        if args.strict:
+            check(read_jobs(file))
+            file.seek(0)
+        return finish(path, options, read_jobs(file), plain=args.plain)
+
+
+def finish(path: Path, options: Options, lines: Lines | None, *, plain: bool) -> int:
+    """Do a run, or what is left of it; see `drive`."""
+    return run_stoppable(drive(path, options, lines, plain=plain))
+
+
+def _ledger(args: argparse.Namespace) -> Path:
+    output: Path | None = args.output
+    if args.ledger is not None:
+        return Path(args.ledger)
+    if output is None:
+        raise ValueError("pass --output FILE for the results, --ledger FILE for what remembers the run, or both")
+    return output.with_name(f"{output.name}.ledger")
+
+
+def _refuse_mistakes(path: Path, options: Options) -> None:
+    """Raise ValueError for a file that would be written without being meant."""
+    output = None if options.output is None else Path(options.output)
+    if output is not None:
+        if str(output) in (str(path.absolute()), options.input):
+            raise ValueError(f"{output} would be replaced by the results; choose another --output")
+        if not output.parent.is_dir():
+            raise ValueError(f"there is no directory {output.parent}; make it first")
+    kept = _kept(path)
+    if kept is None:
+        if output is not None and output.exists() and output.stat().st_size:
+            raise ValueError(f"{output} has something in it that is not of this run; choose another --output")
+    elif kept.output != options.output:
+        raise ValueError(
+            f"the results of {path} go to {kept.output or 'no file'}; to go on with it: asyncpoll resume {path}"
+        )
+
+
+def _kept(path: Path) -> Options | None:
+    """Return the options that a ledger keeps, or None when it keeps none yet, or is not there."""
+    if not path.exists():
+        return None
+    with Reader(path) as reader:
+        return Options.kept(reader.options) if reader.options else None

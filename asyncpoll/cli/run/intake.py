@@ -1,0 +1,109 @@
+"""From lines to jobs: what names one becomes one, the rest is reported."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import aclosing
+from typing import Any
+
+from attrs import define, evolve, field
+
+from asyncpoll.cli.access import client_of
+from asyncpoll.cli.run.clients import Clients
+from asyncpoll.cli.run.complaints import Complaints
+from asyncpoll.cli.run.lines import Bad, Named
+from asyncpoll.endpoint import Job
+from asyncpoll.waiting.snapshot import Snapshot
+from asyncpoll.waiting.state import State
+
+_TERMINAL = tuple(state for state in State if state.is_terminal)
+
+
+@define
+class Intake:
+    """Makes jobs of lines, and counts both.
+
+    Attributes:
+        clients: Where jobs come from.
+        jobs: Lines that name one.
+        bad: Lines that do not.
+        complete: Whether the last line has been reached.
+    """
+
+    clients: Clients
+    jobs: int = 0
+    bad: Complaints = field(factory=Complaints)
+    complete: bool = False
+
+    async def each(self, lines: AsyncGenerator[Named | Bad, None]) -> AsyncGenerator[Job[Any], None]:
+        """Yield the job that each line names.
+
+        Raises:
+            ValueError: There is no key for one, or the key or the address is unusable.
+        """
+        async with aclosing(lines):
+            async for line in lines:
+                job = self.read(line)
+                if isinstance(job, Bad):
+                    self.bad.add(job)
+                else:
+                    self.jobs += 1
+                    yield job
+        self.complete = True
+
+    def read(self, line: Named | Bad) -> Job[Any] | Bad:
+        """Return the job that a line names, or what is wrong with it.
+
+        Raises:
+            ValueError: As `each`.
+        """
+        if isinstance(line, Bad):
+            return line
+        endpoint, ref = line.data.get("endpoint"), line.data.get("ref")
+        if not (isinstance(endpoint, str) and isinstance(ref, dict)):
+            return Bad(line.number, 'a job is named by an "endpoint" (text) and a "ref" (object)')
+        try:
+            kind = client_of(endpoint)
+        except ValueError as problem:
+            return Bad(line.number, str(problem))
+        self.clients.open(kind)  # what is wrong with the key is not wrong with the line
+        try:
+            job = self.clients.job(endpoint, ref)
+        except (ValueError, TypeError) as problem:
+            return Bad(line.number, str(problem))
+        return evolve(job, submitted=_ended(line.data))
+
+
+def check(lines: Iterable[Named | Bad]) -> None:
+    """See to it that every line names a job; nothing is sent.
+
+    Raises:
+        ValueError: One does not, or as `Intake.each`.
+    """
+    intake = Intake(Clients())
+    for line in lines:
+        job = intake.read(line)
+        if isinstance(job, Bad):
+            intake.bad.add(job)
+    if intake.bad.number:
+        intake.bad.sum_up()
+        raise ValueError(f"bad lines: {intake.bad.number:,}; as --strict wants it, nothing was asked for")
+
+
+def _ended(data: Mapping[str, Any]) -> Snapshot[Any] | None:
+    """Return what a line says about a job that has ended already, as a result line does."""
+    state = _text(data, "state")
+    if state is None or state not in _TERMINAL:
+        return None
+    return Snapshot(
+        State(state),
+        _text(data, "status") or state,
+        data.get("value"),
+        reason=_text(data, "reason"),
+        code=_text(data, "code"),
+    )
+
+
+def _text(data: Mapping[str, Any], name: str) -> str | None:
+    text = data.get(name)
+    return text if isinstance(text, str) else None

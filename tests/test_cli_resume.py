@@ -1,0 +1,114 @@
+"""`asyncpoll resume`: the options of the run go on to count, and what cannot be had is said."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from attrs import evolve
+from cli_kit import simulator
+from run_kit import FAST, environment, live, make_ledger, numbers, read_lines, subtask, write_lines
+
+from asyncpoll.cli import main
+from asyncpoll.cli.run.options import Options
+from asyncpoll.ledger import Reader
+from asyncpoll.ledger.lock import Lock
+from asyncpoll.simulator import Simulator
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def world() -> Iterator[Simulator]:
+    """A simulator in which three subtasks succeed at once."""
+    with simulator() as running:
+        for number in range(1, 4):
+            live(running, number)
+        yield running
+
+
+@pytest.fixture(autouse=True)
+def surrounded(world: Simulator, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Keys and addresses in the environment."""
+    for name, value in environment(world).items():
+        monkeypatch.setenv(name, value)
+
+
+def resume(ledger: Path, *arguments: str) -> int:
+    """Run the verb."""
+    return main(["resume", str(ledger), "--plain", *arguments])
+
+
+def test_no_ledger(tmp_path: Path, capsys: Output) -> None:
+    """A ledger that is not there is refused with 2, and none is made."""
+    assert resume(tmp_path / "run.db") == 2
+    assert "there is no ledger" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
+
+
+OPTIONS = Options(complete=True, interval=0.05)
+
+
+def test_output_goes_on(tmp_path: Path, world: Simulator) -> None:
+    """Results go where the run had them go; what has ended is not asked about again."""
+    output, before = tmp_path / "out.jsonl", world.requests
+    options = evolve(OPTIONS, output=str(output)).plain()
+    path = make_ledger(tmp_path / "run.db", "failed", None, None, options=options)
+    assert resume(path) == 1
+    assert numbers(output) == ["1", "2", "3"]
+    assert {line["ref"]["sub_task_id"]: line["state"] for line in read_lines(output)}["1"] == "failed"
+    assert world.requests - before == 2
+
+
+def test_nothing_left(tmp_path: Path, world: Simulator, capsys: Output) -> None:
+    """A run that has come to its end says so again, and asks nobody."""
+    before = world.requests
+    assert resume(make_ledger(tmp_path / "run.db", "success", options=OPTIONS.plain())) == 0
+    assert "1 of 1 ended: 1 success" in capsys.readouterr().err
+    assert world.requests == before
+
+
+def test_changed_options(tmp_path: Path) -> None:
+    """Options that are given count from now on."""
+    path = make_ledger(tmp_path / "run.db", "success", options=evolve(OPTIONS, rate=3.0).plain())
+    assert resume(path, "--concurrency", "7", "--timeout", "none") == 0
+    with Reader(path) as reader:
+        kept = Options.kept(reader.options)
+    assert (kept.concurrency, kept.timeout, kept.rate) == (7, None, 3.0)
+
+
+def test_rest_of_the_input(tmp_path: Path) -> None:
+    """Input that had not been read to its end is read again, and then never more."""
+    jobs = write_lines(tmp_path / "jobs", *map(subtask, (1, 2, 3)))
+    options = evolve(OPTIONS, complete=False, input=str(jobs), output=str(tmp_path / "out.jsonl"))
+    path = make_ledger(tmp_path / "run.db", None, options=options.plain())
+    assert resume(path) == 0
+    assert numbers(tmp_path / "out.jsonl") == ["1", "2", "3"]
+    write_lines(jobs, "nonsense")
+    assert resume(path) == 0
+
+
+def test_input_is_gone(tmp_path: Path, capsys: Output) -> None:
+    """Input that is not there any more is named, and the jobs that the ledger has are waited for."""
+    options = evolve(OPTIONS, complete=False, input=str(tmp_path / "jobs"))
+    assert resume(make_ledger(tmp_path / "run.db", None, options=options.plain())) == 0
+    assert f"{tmp_path}/jobs had not been read to its end, and cannot be read again now" in capsys.readouterr().err
+
+
+def test_ledger_of_a_program(tmp_path: Path) -> None:
+    """A run that the library began can go on here, too, without a results file."""
+    assert resume(make_ledger(tmp_path / "run.db", None), *FAST) == 0
+    assert [path.name for path in tmp_path.iterdir()] == ["run.db"]
+
+
+def test_locked(tmp_path: Path, capsys: Output) -> None:
+    """While another process is at a ledger, it is refused with 6."""
+    path = make_ledger(tmp_path / "run.db", None)
+    lock = Lock(path)
+    lock.take()
+    try:
+        assert resume(path) == 6
+    finally:
+        lock.release()
+    assert "is in use by process" in capsys.readouterr().err

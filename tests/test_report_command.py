@@ -1,0 +1,188 @@
+"""`asyncpoll report`: from a ledger to a page."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from cli_kit import PATIENCE, process
+from ledger_kit import QUICK, directory, filled
+from report_kit import Seen, run_of
+
+from asyncpoll.cli import main
+from asyncpoll.cli.exits import Exit
+from asyncpoll.cli.report import figures_of, origin_of
+from asyncpoll.cli.report.verdict import Verdict
+from asyncpoll.ledger import Ending, Ledger, Reader
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """Give a directory that no disk has to be waited for."""
+    with directory() as path:
+        yield path
+
+
+@pytest.fixture
+def run_db(place: Path) -> Path:
+    """Write a ledger with 10 jobs, 6 of them ended."""
+    filled(place / "run.db")
+    return place / "run.db"
+
+
+async def write_run(path: Path, jobs: int) -> None:
+    """Write a ledger of a made-up run, all of whose jobs have ended but every tenth."""
+    records = list(run_of(jobs))
+    async with Ledger(path, tuning=QUICK) as ledger:
+        await ledger.enter([(one.key, one.endpoint, one.ref) for one in records])
+        ended = (
+            Ending(
+                number=one.number,
+                state=one.state,
+                status=one.status,
+                value={"text": "treasure"},
+                reason=one.reason,
+                code=one.code,
+                error=one.error,
+                polls=one.polls,
+                waited=one.waited,
+                running=one.running,
+            )
+            for one in records
+            if one.number % 10
+        )
+        await asyncio.gather(*map(ledger.record, ended))
+
+
+def test_a_page_is_made(run_db: Path, capsys: Output) -> None:
+    """The page is in the file that was named, says what the ledger says, and nothing is printed."""
+    page = run_db.with_name("report.html")
+    assert main(["report", str(run_db), "-o", str(page)]) == Exit.SUCCESS
+    text = Seen.of(page.read_text(encoding="utf-8")).text
+    assert "6 of 10 jobs succeeded; 4 are unfinished." in text
+    assert text.strip().startswith("run.db: asyncpoll report")
+    assert "1 session, " in text
+    assert capsys.readouterr() == ("", "")
+    assert sorted(one.name for one in run_db.parent.iterdir()) == ["report.html", "run.db"]
+
+
+def test_the_page_can_be_piped(run_db: Path) -> None:
+    """`-o -` writes it to standard output in UTF-8, whatever the terminal speaks."""
+    with process("report", str(run_db), "-o", "-", env={**os.environ, "PYTHONIOENCODING": "ascii"}) as child:
+        out, err = child.communicate(timeout=PATIENCE)
+    assert (child.returncode, err) == (0, "")
+    assert "6 of 10 jobs succeeded" in Seen.of(out).text
+
+
+def test_its_figures_are_those_of_the_ledger(place: Path) -> None:
+    """Counts by endpoint and verdict, polls and times are the ledger's own, to the last job."""
+    asyncio.run(write_run(place / "run.db", 1_000))
+    with Reader(place / "run.db") as reader:
+        counts, records, figures, origin = reader.counts, list(reader.records()), figures_of(reader), origin_of(reader)
+    told = figures.counts()
+    assert told.total() == counts.entries == 1_000
+    assert told[Verdict.UNFINISHED] == counts.unfinished == 100
+    ended = Counter(dict.fromkeys(counts.by_endpoint, 0))
+    for table in (counts.by_state, counts.by_error):
+        for (endpoint, _), jobs in table.items():
+            ended[endpoint] += jobs
+    for endpoint, jobs in counts.by_endpoint.items():
+        mine = figures.counts(endpoint)
+        assert mine.total() == jobs
+        assert mine[Verdict.UNFINISHED] == jobs - ended[endpoint]
+        assert mine[Verdict.SUCCEEDED] == counts.by_state[endpoint, "success"]
+        assert mine[Verdict.GAVE_UP] == counts.by_error.get((endpoint, "WaitTimeout"), 0)
+    assert sorted(figures.waited()) == sorted(record.waited for record in records)
+    assert figures.polls() == Counter(record.polls for record in records)
+    assert (origin.name, origin.sessions, origin.anomalies) == ("run.db", 1, 0)
+
+
+def test_no_result_gets_onto_the_page(place: Path) -> None:
+    """What the jobs brought is in the ledger and stays there."""
+    asyncio.run(write_run(place / "run.db", 100))
+    assert main(["report", str(place / "run.db"), "-o", str(place / "report.html")]) == Exit.SUCCESS
+    assert "treasure" not in (place / "report.html").read_text(encoding="utf-8")
+    assert b"treasure" in (place / "run.db").read_bytes()
+
+
+async def test_a_run_that_is_on_can_be_shown(place: Path) -> None:
+    """While a process is at the ledger the page shows what is committed, and not what comes meanwhile."""
+    async with Ledger(place / "run.db", tuning=QUICK) as ledger:
+        await ledger.enter([(f"a:{number}", "a", {}) for number in range(1, 5)])
+        await ledger.record(Ending(number=2, state="success"))
+        with Reader(ledger.path) as reader:
+            shown = figures_of(reader).counts()
+    assert shown == {Verdict.SUCCEEDED: 1, Verdict.UNFINISHED: 3}
+
+
+async def test_what_comes_meanwhile_is_left_out(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An outcome that is recorded after the counts were read is not half on the page: its job is unfinished."""
+    async with Ledger(place / "run.db", tuning=QUICK) as ledger:
+        await ledger.enter([(f"a:{number}", "a", {}) for number in (1, 2)])
+        await ledger.record(Ending(number=1, state="success"))
+        with Reader(ledger.path) as reader:
+            before = reader.counts
+            await ledger.record(Ending(number=2, state="failed"))
+            monkeypatch.setattr(Reader, "counts", before)
+            shown = figures_of(reader).counts()
+    assert shown == {Verdict.SUCCEEDED: 1, Verdict.UNFINISHED: 1}
+
+
+@pytest.mark.parametrize(
+    "name", ["run.db", "run.db-journal", "run.db-wal", "run.db-shm", "run.db.lock", "link", "twin"]
+)
+def test_the_ledger_is_not_overwritten(run_db: Path, name: str, capsys: Output) -> None:
+    """A page that would take the place of the ledger, or of a file that belongs to it, is refused by any name."""
+    run_db.with_name("link").symlink_to("run.db")
+    run_db.with_name("twin").hardlink_to(run_db)
+    before = run_db.read_bytes()
+    assert main(["report", str(run_db), "-o", str(run_db.with_name(name))]) == Exit.USAGE
+    assert capsys.readouterr().err.endswith(f"{name} belongs to the ledger; choose another --output\n")
+    assert run_db.read_bytes() == before
+
+
+def test_what_is_no_file_is_not_replaced(run_db: Path, capsys: Output) -> None:
+    """A directory or a device cannot become a page."""
+    assert main(["report", str(run_db), "-o", str(run_db.parent)]) == Exit.USAGE
+    assert "is no file; give --output the name of one, or - for standard output" in capsys.readouterr().err
+    assert main(["report", str(run_db), "-o", os.devnull]) == Exit.USAGE
+
+
+def test_an_old_page_is_replaced(run_db: Path) -> None:
+    """A page of that name is replaced in one step; a link to it stays one; who may read it is up to the umask."""
+    page, link = run_db.with_name("report.html"), run_db.with_name("latest.html")
+    page.write_text("old")
+    link.symlink_to(page)
+    before = os.umask(0o027)
+    try:
+        assert main(["report", str(run_db), "-o", str(link)]) == Exit.SUCCESS
+    finally:
+        os.umask(before)
+    assert link.is_symlink()
+    assert page.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+    assert page.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_ledger_that_is_not_there_leaves_the_old_page(place: Path, capsys: Output) -> None:
+    """Without a ledger to read nothing is written, and one line says why."""
+    page = place / "report.html"
+    page.write_text("old")
+    assert main(["report", str(place / "none.db"), "-o", str(page)]) == Exit.TRANSPORT
+    assert capsys.readouterr().err.count("\n") == 1
+    assert page.read_text() == "old"
+
+
+def test_a_pipe_that_breaks_is_no_trouble(run_db: Path) -> None:
+    """When the reader of the page has gone, the process ends without a word."""
+    with process("report", str(run_db), "-o", "-") as child:
+        assert child.stdout is not None
+        assert child.stderr is not None
+        child.stdout.close()
+        assert child.stderr.read() == ""
+        assert child.wait(PATIENCE) == Exit.BROKEN_PIPE
