@@ -16,7 +16,14 @@ import pytest
 
 import asyncpoll
 
-FRONTS = ["asyncpoll", "asyncpoll.http", "asyncpoll.providers", "asyncpoll.simulator", "asyncpoll.testing"]
+FRONTS = [
+    "asyncpoll",
+    "asyncpoll.http",
+    "asyncpoll.ledger",
+    "asyncpoll.providers",
+    "asyncpoll.simulator",
+    "asyncpoll.testing",
+]
 DOORS = {
     "asyncpoll": """
         State Vocabulary Snapshot wait_until_terminal watch as_completed wait_all Hub Outcome Timeout
@@ -26,6 +33,7 @@ DOORS = {
     """,
     "asyncpoll.http": "Request Reply Transport AiohttpTransport",
     "asyncpoll.providers": "BigModel Molizhishu",
+    "asyncpoll.ledger": "Ledger Reader Entry Record JsonLines Csv",
     "asyncpoll.testing": "Script MemoryTransport run_virtual",
     "asyncpoll.simulator": "Simulator",
 }

@@ -10,7 +10,6 @@ import asyncio
 import csv
 import hashlib
 import io
-import json
 import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -202,5 +201,5 @@ def _name(kind: str, path: Path) -> str:
 
 def _cell(name: str, value: Any) -> Any:
     if name in ("ref", "value"):
-        value = "" if value is None else json.dumps(value, ensure_ascii=False)
+        value = "" if value is None else json_line(value)
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

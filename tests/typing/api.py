@@ -29,6 +29,7 @@ from asyncpoll import (
     JobFailed,
     JobTimedOut,
     Learned,
+    LedgerError,
     Outcome,
     PollError,
     Progress,
@@ -48,6 +49,7 @@ from asyncpoll import (
     watch,
 )
 from asyncpoll.http import AiohttpTransport, Reply, Request, Transport, Upload
+from asyncpoll.ledger import Counts, Csv, DurableRun, Entry, JsonLines, Ledger, Reader, Record, recover
 from asyncpoll.providers import BigModel, Molizhishu
 from asyncpoll.providers.bigmodel import AgentResult
 from asyncpoll.providers.molizhishu import Subtask
@@ -312,6 +314,32 @@ assert_type((script.polls, script.polled_at), tuple[int, list[float]])
 assert_type(run_virtual(wait_until_terminal(fetch, timeout=60)), Snapshot[int])
 assert_type(VirtualLoop(standstill=1.0).time(), float)
 Script(["done"])  # type: ignore[arg-type]  # snapshots, states and exceptions
+
+
+# runs that outlive their process
+
+
+async def durable(job: Job[int]) -> None:
+    """Run jobs that a ledger remembers, and look into it."""
+    async with Ledger("run.db", synchronous="normal", links=True) as ledger, Hub() as hub:
+        async with hub.run([job], ledger=ledger, timeout=60, max_pending=9) as records:
+            assert_type(records, DurableRun)
+            async for record in records:
+                assert_type((record.seq, record.state, record.waited), tuple[int, str, float])
+        assert_type(await ledger.deliver(JsonLines("results.jsonl")), int)
+        assert_type(await ledger.deliver(Csv("results.csv")), int)
+        assert_type(ledger.counts.outcomes, int)
+        hub.run([job], timeout=60)  # type: ignore[call-arg]  # a ledger is what it is about
+    with Reader("run.db") as reader:
+        assert_type(list(reader.records()), list[Record])
+        assert_type(list(reader.unfinished()), list[Entry])
+        assert_type(reader.check(), list[str])
+    assert_type(recover("run.db", "saved.db"), Counts)
+
+
+def what_is_wrong(error: LedgerError) -> None:
+    """Read an error of a ledger."""
+    assert_type(error.kind, str)
 
 
 # providers and the simulator
