@@ -44,7 +44,7 @@ def json_reply(value: Any, *headers: str, status: int = 200) -> bytes:
 
 def gzip_reply(body: bytes) -> bytes:
     """Return a reply with *body* compressed."""
-    return reply(gzip.compress(body), "Content-Encoding: gzip")
+    return reply(gzip.compress(body, mtime=0), "Content-Encoding: gzip")
 
 
 def polls(*replies: bytes) -> Script:

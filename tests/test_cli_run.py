@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from cli_kit import KEY, PATIENCE, process, simulator
-from run_kit import FAST, environment, live, numbers, read_lines, subtask, surroundings, write_lines
+from run_kit import FAST, SUBTASKS, environment, live, numbers, read_lines, subtask, surroundings, write_lines
 
 from asyncpoll.cli import main
+from asyncpoll.cli.pacing import history_of
 from asyncpoll.cli.run import driving
 from asyncpoll.ledger import Reader
 from asyncpoll.simulator import Constant, Simulator
@@ -52,7 +53,7 @@ def run(*arguments: object) -> int:
     return main(["run", *FAST, *map(str, arguments)])
 
 
-@pytest.mark.parametrize("verb", ["run", "resume", "status", "export", "report", "submit"])
+@pytest.mark.parametrize("verb", ["run", "resume", "status", "export", "report", "submit", "tune"])
 def test_help(verb: str, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     """The help of every verb about durable runs fits into 80 columns."""
     monkeypatch.setenv("COLUMNS", "80")
@@ -302,3 +303,18 @@ def test_agents(tmp_path: Path, world: Simulator) -> None:
     assert run(jobs, "-o", tmp_path / "out.jsonl") in {0, 1}
     endpoints = [line["endpoint"] for line in read_lines(tmp_path / "out.jsonl")]
     assert sorted(endpoints) == ["bigmodel.agents"] * 2 + ["molizhishu.subtasks"] * 2
+
+
+def test_what_is_learned_is_kept_and_told(tmp_path: Path, world: Simulator, capsys: Output) -> None:
+    """Without an interval of its own a run learns: what, is in its ledger, and what that saved, in a line."""
+    names = [f"learned-{number}" for number in range(6)]
+    for name in names:
+        live(world, name, processing=0.5)
+    jobs = write_lines(tmp_path / "jobs.jsonl", *map(subtask, names))
+    output = tmp_path / "results.jsonl"
+    assert main(["run", str(jobs), "-o", str(output), "--plain"]) == 0
+    assert "s from its end until it was known; exponential backoff would have taken" in capsys.readouterr().err
+    with Reader(tmp_path / "results.jsonl.ledger") as reader:
+        records = history_of(reader.options).track(SUBTASKS, "processing").records
+    assert len(records) == 6
+    assert all(record.lo == record.hi for record in records)  # this API tells when a subtask was done
