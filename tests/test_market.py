@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import pytest
@@ -16,27 +16,29 @@ from asyncpoll.waiting.learning.learned import Learned
 from asyncpoll.waiting.learning.market import Market
 
 
-def always(late: float) -> Callable[[float], float]:
-    """Return what says that polls are that late, whatever the time."""
-    return lambda _: late
-
-
-def looked(*lateness: float, rate: float = 10.0, waits: int = 10) -> list[float]:
-    """Return how scarce calls were found to be, second by second."""
-    learned, found = Learned(), []
+def looked(*seconds: tuple[float, float], rate: float = 10.0, waits: int = 10) -> list[float]:
+    """Return how scarce calls were found to be, given for each second how late polls were, and how many were made."""
+    learned, found, polls = Learned(), [], 0.0
     market = Market(learned, rate)
-    for second, late in enumerate(lateness):
-        market.look(float(second), always(late), waits)
+    for second, (late, made) in enumerate(seconds):
+        polls += made
+        market.look(float(second), partial(float, late), waits, int(polls))
         found.append(learned.scarcity)
     return found
 
 
 def test_calls_become_dear_while_polls_are_late_and_cheap_again() -> None:
     """The price rises and falls with lateness at once, and its level follows."""
-    late, later, soon, at_last = looked(10.0, 20.0, 0.0, *[-5.0] * 20)[:3] + looked(10.0, 20.0, *[-5.0] * 20)[-1:]
+    late, later, soon, *_, at_last = looked((10.0, 10), (20.0, 10), (0.0, 10), *[(0.0, 2)] * 30)
     assert later > late > 1.0
     assert later > soon > 1.0
     assert at_last == pytest.approx(0.3)
+
+
+def test_a_rate_that_is_used_up_in_time_keeps_its_price() -> None:
+    """Polls that are due and are made are neither too many nor too few."""
+    prices = looked((20.0, 10), *[(0.2, 10)] * 20)
+    assert prices[1] == pytest.approx(prices[-1], rel=0.05)
 
 
 def test_the_market_is_looked_at_once_a_second() -> None:
@@ -44,8 +46,8 @@ def test_the_market_is_looked_at_once_a_second() -> None:
     learned = Learned()
     market = Market(learned, 10.0)
     for step in range(10):
-        market.look(step / 10, always(10.0 * step), 10)
-    assert learned.scarcity == looked(0.0)[0]
+        market.look(step / 10, partial(float, 10.0 * step), 10, step)
+    assert learned.scarcity == looked((0.0, 0))[0]
 
 
 # in a hub

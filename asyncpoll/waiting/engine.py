@@ -144,7 +144,7 @@ class Engine:
             self._tell_all(topic, seen, None)
         self._catch_up(leads, late)
         if self._market is not None:
-            self._market.look(self._poller.now(), self._poller.late, self._counters.pending)
+            self._market.look(self._poller.now(), self._poller.late, self._counters.pending, self._counters.polls)
         return seen if isinstance(seen, Exception) else None
 
     def _catch_up(self, leads: tuple[Wait, ...], late: Mapping[Wait, float]) -> None:

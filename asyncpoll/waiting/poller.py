@@ -87,10 +87,9 @@ class Poller(Generic[T]):
         """
         return max(self._loop.time(), self._rang_at)
 
-    def late(self, now: float) -> float:
-        """Return by about how many seconds the polls that are due are late; below 0, for how long none could start."""
-        waiting = sum(len(lane.ready) for lane in self._turns.values())
-        return waiting / self._gate.rate if waiting else min(0.0, self._gate.opens_at - now)
+    def late(self) -> float:
+        """Return by about how many seconds the polls that are due are late: what it takes to make them all."""
+        return sum(len(lane.ready) for lane in self._turns.values()) / self._gate.rate
 
     def put(self, topic: T, due: float) -> None:
         """Have *topic* polled at *due*, or as soon after it as may be; what stands in the queue keeps its place.

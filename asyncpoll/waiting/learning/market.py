@@ -9,6 +9,7 @@ from asyncpoll.waiting.learning.learned import Learned
 from asyncpoll.waiting.learning.price import SharedPrice
 
 _EVERY = 1.0  # seconds between two looks
+_LONGEST = 10.0  # seconds of which one look can tell
 _LEAST_LEVEL = 0.3  # seconds of delay: from less it would take too long to rise when calls become scarce
 
 
@@ -28,19 +29,23 @@ class Market:
         self._rate = rate
         self._price = SharedPrice()
         self._looked_at = -math.inf
+        self._polls = 0  # by then
 
-    def look(self, now: float, late: Callable[[float], float], waits: int) -> None:
+    def look(self, now: float, late: Callable[[], float], waits: int, polls: int) -> None:
         """Take in how it goes; make the price anew if a second has passed.
 
         Args:
             now: The time.
-            late: By about how many seconds the polls are late at this time; below 0, for how long none has been due.
+            late: Says by about how many seconds the polls that are due are late.
             waits: How many share the rate.
+            polls: The polls made so far.
         """
-        seconds = min(now - self._looked_at, _EVERY * 2)
-        if seconds < _EVERY:
+        passed = now - self._looked_at
+        if passed < _EVERY:
             return
-        self._looked_at, lateness = now, late(now)
+        made, seconds = polls - self._polls, min(passed, _LONGEST)
+        self._looked_at, self._polls = now, polls
+        lateness = late() or min(0.0, made / self._rate - seconds)  # the rest of the time has been left unused
         price = self._price.after(seconds, late=lateness, rate=self._rate, waits=waits)
         self._price = SharedPrice(max(_LEAST_LEVEL, price.level))
         self._learned.scarcity = self._price.call_cost(lateness)
