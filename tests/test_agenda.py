@@ -8,7 +8,7 @@ from attrs import define
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncpoll.waiting.agenda import NEVER, Agenda
+from asyncpoll.waiting.scheduler.agenda import NEVER, Agenda
 
 
 @define(eq=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import define
 
-from asyncpoll.waiting.backlog import Backlog
+from asyncpoll.waiting.scheduler.backlog import Backlog
 
 
 @define(eq=False)

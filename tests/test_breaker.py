@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from asyncpoll.waiting.breaker import GOOD_PROBES, OUTAGE, Breaker
+from asyncpoll.waiting.scheduler.breaker import GOOD_PROBES, OUTAGE, Breaker
 
 
 def broken(at: float = 100.0) -> Breaker:

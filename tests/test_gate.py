@@ -7,7 +7,7 @@ import math
 
 import pytest
 
-from asyncpoll.waiting.gate import DECREASE, INCREASE, LEAST, Gate
+from asyncpoll.waiting.scheduler.gate import DECREASE, INCREASE, LEAST, Gate
 
 
 def starts(gate: Gate, since: float, until: float) -> list[float]:

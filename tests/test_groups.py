@@ -13,15 +13,15 @@ import pytest
 from asyncpoll.endpoint import Endpoint, Group
 from asyncpoll.http.message import Reply, Request
 from asyncpoll.testing import MemoryTransport, run_virtual
-from asyncpoll.waiting.agenda import NEVER
-from asyncpoll.waiting.groups import Groups
-from asyncpoll.waiting.lane import Lane
 from asyncpoll.waiting.policy import Policy
-from asyncpoll.waiting.poller import Poller
+from asyncpoll.waiting.scheduler.agenda import NEVER
+from asyncpoll.waiting.scheduler.groups import Groups
+from asyncpoll.waiting.scheduler.lane import Lane
+from asyncpoll.waiting.scheduler.poller import Poller
+from asyncpoll.waiting.scheduler.topics import Together, Topic, Wait
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.state import State
 from asyncpoll.waiting.timeout import as_timeout
-from asyncpoll.waiting.topics import Together, Topic, Wait
 
 SIZE = 3
 TRANSPORT = MemoryTransport(lambda _: Reply(200))

@@ -12,7 +12,7 @@ from attrs import define
 
 from asyncpoll.errors import BadReply, ClientClosed, Rejected, Throttled, TransportError, WaitTimeout
 from asyncpoll.waiting.decision import LONGEST_HINT
-from asyncpoll.waiting.lane import PROBE_EVERY, Lane
+from asyncpoll.waiting.scheduler.lane import PROBE_EVERY, Lane
 
 REFUSED = TransportError("no connection could be made", kind="connect")
 BROKEN = TransportError("the server is in trouble", kind="server", status=500)

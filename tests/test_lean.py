@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from asyncpoll.waiting.lean import Lean
+from asyncpoll.waiting.scheduler.lean import Lean
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.state import State
 

@@ -15,8 +15,8 @@ from attrs import define, field
 
 from asyncpoll.errors import Throttled, TransportError
 from asyncpoll.testing import VirtualLoop, run_virtual
-from asyncpoll.waiting.lane import Lane
-from asyncpoll.waiting.poller import Poller
+from asyncpoll.waiting.scheduler.lane import Lane
+from asyncpoll.waiting.scheduler.poller import Poller
 
 REFUSED = TransportError("no connection could be made", kind="connect")
 

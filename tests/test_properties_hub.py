@@ -10,7 +10,7 @@ from hub_world import LATENCY, LONGEST_PARKING, End, Poll, Server, World
 
 from asyncpoll.errors import BadReply, Rejected, Throttled, WaitTimeout
 from asyncpoll.testing import run_virtual
-from asyncpoll.waiting.gate import LEAST
+from asyncpoll.waiting.scheduler.gate import LEAST
 
 TINY = 1e-6  # seconds; more than rounding, less than anything meant
 LAST_CALL = 0.6  # seconds before the deadline in which a poll that was just made was the last one

@@ -13,12 +13,12 @@ from asyncpoll.endpoint import Endpoint, Group, Job
 from asyncpoll.errors import Rejected, Throttled, TransportError
 from asyncpoll.http.message import Reply, Request
 from asyncpoll.testing import MemoryTransport, Script, run_virtual
-from asyncpoll.waiting.agenda import NEVER
 from asyncpoll.waiting.policy import Policy
+from asyncpoll.waiting.scheduler.agenda import NEVER
+from asyncpoll.waiting.scheduler.topics import Place, Together, Wait
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.state import State
 from asyncpoll.waiting.timeout import Timeout, as_timeout
-from asyncpoll.waiting.topics import Place, Together, Wait
 
 ENDPOINT: Endpoint[str, Any] = Endpoint(
     "v.jobs", ask=lambda ref: Request("GET", f"/jobs/{ref}"), read=lambda _: Snapshot(State.SUCCESS)

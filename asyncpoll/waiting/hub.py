@@ -14,16 +14,16 @@ from asyncpoll.schedule import Exponential, Progress, Schedule
 from asyncpoll.waiting import events
 from asyncpoll.waiting.abandon import OnAbandon, cancel_remotely, remote_cancel_of
 from asyncpoll.waiting.counters import Counters
-from asyncpoll.waiting.engine import Engine
-from asyncpoll.waiting.lane import Lane
 from asyncpoll.waiting.learning.learned import Learned
 from asyncpoll.waiting.learning.market import Market
 from asyncpoll.waiting.options import JobOptions, RunOptions
 from asyncpoll.waiting.policy import Policy
 from asyncpoll.waiting.run import Intake, Jobs, Journal, Outcome, Run, Until, every
+from asyncpoll.waiting.scheduler.engine import Engine
+from asyncpoll.waiting.scheduler.lane import Lane
+from asyncpoll.waiting.scheduler.topics import Wait
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.timeout import Timeout, as_timeout
-from asyncpoll.waiting.topics import Wait
 from asyncpoll.waiting.wait import Fetch, PollOptions
 
 T = TypeVar("T")

@@ -14,12 +14,12 @@ from attrs import Factory, define, evolve, field, frozen
 
 from asyncpoll.errors import WaitTimeout
 from asyncpoll.waiting.abandon import OnAbandon, RemoteCancels, remote_cancel_of
-from asyncpoll.waiting.engine import Engine
 from asyncpoll.waiting.past import Past
 from asyncpoll.waiting.policy import Policy
+from asyncpoll.waiting.scheduler.engine import Engine
+from asyncpoll.waiting.scheduler.topics import Wait
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.state import State
-from asyncpoll.waiting.topics import Wait
 from asyncpoll.waiting.wait import Fetch
 
 T = TypeVar("T")

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 from asyncpoll.errors import PollError
-from asyncpoll.waiting.agenda import NEVER
 from asyncpoll.waiting.counters import Counters
-from asyncpoll.waiting.topics import Topic
+from asyncpoll.waiting.scheduler.agenda import NEVER
+from asyncpoll.waiting.scheduler.topics import Topic
 
 
 class InFlight:

@@ -9,23 +9,23 @@ from typing import Any, cast
 from asyncpoll.errors import ClientClosed, Rejected, WaitTimeout
 from asyncpoll.schedule import Progress
 from asyncpoll.waiting import events
-from asyncpoll.waiting.agenda import NEVER
 from asyncpoll.waiting.counters import Counters
-from asyncpoll.waiting.groups import Groups
-from asyncpoll.waiting.home import Home
-from asyncpoll.waiting.in_flight import InFlight
-from asyncpoll.waiting.lane import Lane
-from asyncpoll.waiting.leads import Leads
-from asyncpoll.waiting.lean import Lean
 from asyncpoll.waiting.learning.lesson import learn_from, learn_of_end
 from asyncpoll.waiting.learning.market import Market
 from asyncpoll.waiting.misses import condemns
 from asyncpoll.waiting.past import Past
 from asyncpoll.waiting.policy import Policy
-from asyncpoll.waiting.poller import Poller
+from asyncpoll.waiting.scheduler.agenda import NEVER
+from asyncpoll.waiting.scheduler.groups import Groups
+from asyncpoll.waiting.scheduler.home import Home
+from asyncpoll.waiting.scheduler.in_flight import InFlight
+from asyncpoll.waiting.scheduler.lane import Lane
+from asyncpoll.waiting.scheduler.leads import Leads
+from asyncpoll.waiting.scheduler.lean import Lean
+from asyncpoll.waiting.scheduler.poller import Poller
+from asyncpoll.waiting.scheduler.topics import Sink, Together, Topic, Wait, run_out
+from asyncpoll.waiting.scheduler.witness import Witness
 from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.topics import Sink, Together, Topic, Wait, run_out
-from asyncpoll.waiting.witness import Witness
 
 
 class Engine:

@@ -12,11 +12,11 @@ from types import MappingProxyType
 from typing import Generic, TypeVar
 
 from asyncpoll.errors import Throttled, TransportError, WaitTimeout
-from asyncpoll.waiting.backlog import Backlog, Queued
-from asyncpoll.waiting.breaker import Breaker
 from asyncpoll.waiting.decision import LONGEST_HINT
-from asyncpoll.waiting.gate import Gate
 from asyncpoll.waiting.misses import kind_of
+from asyncpoll.waiting.scheduler.backlog import Backlog, Queued
+from asyncpoll.waiting.scheduler.breaker import Breaker
+from asyncpoll.waiting.scheduler.gate import Gate
 
 Topic = TypeVar("Topic", bound=Queued)
 

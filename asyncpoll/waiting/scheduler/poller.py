@@ -10,9 +10,9 @@ import math
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Generic, Protocol, TypeVar
 
-from asyncpoll.waiting.agenda import NEVER, Agenda
-from asyncpoll.waiting.gate import Gate
-from asyncpoll.waiting.lane import Lane
+from asyncpoll.waiting.scheduler.agenda import NEVER, Agenda
+from asyncpoll.waiting.scheduler.gate import Gate
+from asyncpoll.waiting.scheduler.lane import Lane
 
 _MOST_AT_ONCE = 1000  # topics that become due between two turns of the event loop
 _MOST_LANES = 1000  # lanes that are kept although some of them may be at rest

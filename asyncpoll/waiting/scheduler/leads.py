@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from asyncpoll.waiting.topics import Wait
+from asyncpoll.waiting.scheduler.topics import Wait
 
 
 class Leads:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 
-from asyncpoll.waiting.agenda import NEVER
-from asyncpoll.waiting.poller import Poller
-from asyncpoll.waiting.topics import Together, Topic, Wait
+from asyncpoll.waiting.scheduler.agenda import NEVER
+from asyncpoll.waiting.scheduler.poller import Poller
+from asyncpoll.waiting.scheduler.topics import Together, Topic, Wait
 
 
 class Groups:

@@ -8,11 +8,11 @@ from typing import Any, Protocol
 from attrs import frozen
 
 from asyncpoll.errors import Throttled
-from asyncpoll.waiting.agenda import NEVER
 from asyncpoll.waiting.decision import Decision
 from asyncpoll.waiting.misses import is_miss
 from asyncpoll.waiting.past import Past
 from asyncpoll.waiting.policy import Policy
+from asyncpoll.waiting.scheduler.agenda import NEVER
 
 
 class Sink(Protocol):
