@@ -52,6 +52,7 @@ async def test_the_pacing_key_is_that_of_the_job(endpoint: str) -> None:
         job = client.job(endpoint, **REFS[endpoint])
         assert pacing_key(endpoint, job.endpoint.plain(job.ref)) == job.pacing_key
     assert pacing_key("elsewhere", {}) == "elsewhere"
+    assert pacing_key("bigmodel.agents", ["no object"]) == "bigmodel.agents"
 
 
 def test_what_a_run_cost_is_what_it_was_seen_to_cost() -> None:

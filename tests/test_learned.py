@@ -491,6 +491,17 @@ def test_the_order_in_which_a_batch_ends_looks_like_no_change() -> None:
     assert statistics.pstdev(ends) == pytest.approx(13 / math.sqrt(12), rel=0.3)
 
 
+def test_what_is_believed_can_be_looked_at() -> None:
+    """By key and state; of what was never seen the belief is a wide guess."""
+    schedule = learned()
+    for _ in range(20):
+        schedule.observe(30.0, 30.0, key="a")
+    schedule.observe(4.0, 4.0, key="a", state="pending")
+    assert schedule.belief(key="a").age_at(0.5) == pytest.approx(30.0, rel=0.05)
+    assert schedule.belief(key="a", state="pending").longest == pytest.approx(4.0)
+    assert schedule.belief().typical == pytest.approx(10.0)
+
+
 def test_a_key_that_is_dropped_is_learned_first() -> None:
     """What was observed of it is in the history, from which its plan is made again."""
     schedule = learned()

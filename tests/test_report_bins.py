@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from asyncpoll.cli.report.bins import Histogram, calendar, durations, numbers
+from asyncpoll.cli.report.bins import Histogram, ages, calendar, durations, numbers
 from asyncpoll.cli.report.verdict import Verdict
 
 GOOD, BAD = Verdict.SUCCEEDED, Verdict.FAILED
@@ -109,6 +109,15 @@ def test_time_is_labelled_at_round_times(first: float, last: float, labels: list
     """Labels stand at full seconds, minutes, hours or days, UTC, as finely as the span needs."""
     ticks = calendar(first, last)
     assert [label for _, label in ticks] == labels
+
+
+@pytest.mark.parametrize("last", [1e-3, 0.1, 7.0, 333.0, 1e5, 1e9])
+def test_ages_are_labelled_from_nought(last: float) -> None:
+    """An axis of ages begins at 0 s, and has some labels."""
+    ticks = ages(last)
+    assert ticks[0] == (0.0, "0 s")
+    assert 2 <= len(ticks) <= 7
+    assert ticks[-1][0] <= 1 + 1e-9
 
 
 def test_a_calendar_reaches_as_far_as_dates_do() -> None:

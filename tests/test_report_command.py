@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from cli_kit import PATIENCE, process
-from ledger_kit import QUICK, directory, filled
+from ledger_kit import QUICK, directory, filled, in_run
 from report_kit import Seen, run_of
 
 from asyncpoll.cli import main
@@ -18,6 +18,10 @@ from asyncpoll.cli.exits import Exit
 from asyncpoll.cli.report import figures_of, origin_of
 from asyncpoll.cli.report.verdict import Verdict
 from asyncpoll.ledger import Ending, Ledger, Reader
+from asyncpoll.waiting.hub import Hub
+from asyncpoll.waiting.learning.history import History
+from asyncpoll.waiting.past import Past
+from asyncpoll.waiting.state import State
 
 Output = pytest.CaptureFixture[str]
 
@@ -101,6 +105,36 @@ def test_its_figures_are_those_of_the_ledger(place: Path) -> None:
     assert sorted(figures.waited()) == sorted(record.waited for record in records)
     assert figures.polls() == Counter(record.polls for record in records)
     assert (origin.name, origin.sessions, origin.anomalies) == ("run.db", 1, 0)
+
+
+def test_it_says_where_unfinished_jobs_stand(place: Path) -> None:
+    """By the state last noted in the ledger."""
+
+    async def work(_hub: Hub, ledger: Ledger) -> None:
+        await ledger.enter([(f"a:{number}", "a", {}) for number in range(1, 5)])
+        for number in (1, 2):
+            ledger.notes.past(number, Past(polls=1, state=State.PENDING))
+        await asyncio.sleep(3)
+        await ledger.record(Ending(number=4, state="success"))
+
+    in_run(place / "run.db", work)
+    assert main(["report", str(place / "run.db"), "-o", str(place / "report.html")]) == Exit.SUCCESS
+    tables = Seen.of((place / "report.html").read_text(encoding="utf-8")).tables
+    assert tables["Jobs without an outcome"][1:] == [["2", "a", "pending"], ["1", "a", "not seen yet"]]
+
+
+async def test_it_shows_what_the_ledger_has_learned(place: Path) -> None:
+    """The history that is kept among the options counts."""
+    history = History()
+    for _ in range(9):
+        history.add("a", "processing", 100.0, 101.0)
+    async with Ledger(place / "run.db", tuning=QUICK) as ledger:
+        await ledger.keep({"history": history.to_json()})
+        await ledger.enter([("a:1", "a", {})])
+        await ledger.record(Ending(number=1, state="success", polls=3, waited=10.0, running=9.0))
+    assert main(["report", str(place / "run.db"), "-o", str(place / "report.html")]) == Exit.SUCCESS
+    text = Seen.of((place / "report.html").read_text(encoding="utf-8")).text
+    assert "Half of such jobs are processed for more than 1 min 40 s, as learned from 9 jobs." in text
 
 
 def test_no_result_gets_onto_the_page(place: Path) -> None:

@@ -31,7 +31,7 @@ def headings(markup: str) -> list[str]:
 def test_what_a_run_of_all_kinds_shows() -> None:
     """Every section is there, in the order of the list, and the page is sound HTML."""
     markup = page_of(*run_of(2_000), unfinished={("bigmodel.agents", "pending"): 3})
-    names = ["outcomes", "time", "durations", "delays", "polls", "failures", "unfinished", "words", "slowest"]
+    names = ["outcomes", "time", "durations", "delays", "polls", "pacing", "failures", "unfinished", "words", "slowest"]
     assert headings(markup) == names
     assert len(SECTIONS) == len(names)
     assert markup.startswith('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">')
@@ -95,17 +95,17 @@ def test_the_verdict(records: list[dict[str, Any]], unfinished: dict[tuple[str, 
     [
         ([], {}, []),
         ([], {("a", "pending"): 1}, ["outcomes", "unfinished"]),
-        ([record()], {}, ["outcomes", "time", "durations", "delays", "polls", "slowest"]),
+        ([record()], {}, ["outcomes", "time", "durations", "delays", "polls", "pacing", "slowest"]),
         ([record(running=None)], {}, ["outcomes", "time", "durations", "polls", "slowest"]),
         (
             [record(seq, state="failed", waited=0.0, running=0.0, polls=1) for seq in range(1, 9)],
             {},
-            ["outcomes", "time", "durations", "delays", "polls", "failures", "slowest"],
+            ["outcomes", "time", "durations", "delays", "polls", "pacing", "failures", "slowest"],
         ),
         (
             [record(1, ended_at=BEGAN - 1e9, waited=1e9, polls=0), record(2, ended_at=math.nan, began_at=-1.0)],
             {},
-            ["outcomes", "time", "durations", "delays", "polls", "slowest"],
+            ["outcomes", "time", "durations", "delays", "polls", "pacing", "slowest"],
         ),
     ],
 )
@@ -159,7 +159,7 @@ def test_charts_can_be_heard() -> None:
     """Every picture has a title and a description, and every verdict is said in words beside its colour."""
     seen = Seen.of(page_of(*run_of(500)))
     pictures = seen.attributes.count(("role", "img"))
-    assert pictures == 8  # one for each of four endpoints, three histograms and the timeline
+    assert pictures == 12  # two for each of four endpoints, three histograms and the timeline
     assert sum(name.endswith("-d") for name in seen.ids) == seen.tags.count("desc") == pictures
     assert ("aria-hidden", "true") in seen.attributes
 

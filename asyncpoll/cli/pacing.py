@@ -19,11 +19,12 @@ MOST_REPLAYED = 5_000
 """Of the jobs of a run so many are replayed, chosen by chance."""
 
 
-def pacing_key(endpoint: str, ref: Mapping[str, Any]) -> str:
+def pacing_key(endpoint: str, ref: Any) -> str:
     """Return what jobs share that should take about as long, as `Job.pacing_key` has it."""
     listing = ENDPOINTS.get(endpoint)
-    predicting = () if listing is None else listing.predicts
-    return ":".join((endpoint, *(str(ref.get(name)) for name in predicting)))
+    if listing is None or not isinstance(ref, Mapping):
+        return endpoint
+    return ":".join((endpoint, *(str(ref.get(name)) for name in listing.predicts)))
 
 
 @frozen

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from pathlib import Path
 from types import TracebackType
@@ -18,6 +19,9 @@ from asyncpoll.ledger.lock import holder_of
 from asyncpoll.ledger.records import Counts, Entry, Record
 
 T = TypeVar("T")
+
+NOT_SEEN = "not seen yet"
+"""In place of the state of a job of which no poll has been noted to have seen anything."""
 
 
 class Reader:
@@ -81,6 +85,21 @@ class Reader:
     def unfinished(self, *, after: int = 0) -> Iterator[Entry]:
         """Give the entries without an outcome in order of intake, from number *after* + 1."""
         return self._paged(rows.unfinished, after, lambda entry: entry.number)
+
+    def last_states(self, *, outcomes: int | None = None) -> Mapping[tuple[str, str], int]:
+        """Count the entries without an outcome by endpoint and the state last noted, or `NOT_SEEN`.
+
+        A state is noted now and then while a run is on, and when it is stopped; a job may have gone on since.
+
+        Args:
+            outcomes: Only the first so many outcomes count, so that what is recorded in the meantime makes no
+                difference; None for as many as there are now.
+        """
+        first = self.counts.outcomes if outcomes is None else outcomes
+        standing = self._paged(
+            lambda connection, after: rows.standing(connection, after, first), 0, lambda found: found[0]
+        )
+        return Counter((endpoint, state or NOT_SEEN) for _, endpoint, state in standing)
 
     def records(self, *, after: int = 0) -> Iterator[Record]:
         """Give what is recorded in order of recording, from seq *after* + 1."""

@@ -29,6 +29,17 @@ LEFT JOIN entry AS before ON before.number = entry.number - 1
 WHERE entry.number > ? AND outcome.number IS NULL
 ORDER BY entry.number LIMIT ?
 """
+_STANDING = """
+SELECT entry.number, entry.key, entry.endpoint, entry.ref, entry.began_at, entry.digest, before.digest,
+    progress.number, noted_at, progress.waited, progress.polls, progress.state, in_state, progress.digest
+FROM entry
+LEFT JOIN outcome ON outcome.number = entry.number AND outcome.seq <= ?
+LEFT JOIN entry AS before ON before.number = entry.number - 1
+LEFT JOIN progress ON progress.number = entry.number
+WHERE entry.number > ? AND outcome.number IS NULL
+ORDER BY entry.number LIMIT ?
+"""
+_ENTRY_COLUMNS = 7
 _OUTCOMES = """
 SELECT seq, outcome.number, state, status, reason, code, error, polls, waited, running, ended_at, value,
     outcome.digest, entry.number, entry.key, entry.endpoint, entry.ref, entry.began_at, entry.digest, before.digest
@@ -68,6 +79,24 @@ def unfinished(connection: sqlite3.Connection, after: int, limit: int = PAGE) ->
     """
     rows = connection.execute(_UNFINISHED, (after, limit)).fetchall()
     return [_entry(own_entry(row[0], row)) for row in rows]
+
+
+def standing(
+    connection: sqlite3.Connection, after: int, outcomes: int, limit: int = PAGE
+) -> list[tuple[int, str, str | None]]:
+    """Return number, endpoint and the state last noted of the next entries that the first outcomes are not about.
+
+    Args:
+        connection: Where to read.
+        after: The number of the entry before the first of these.
+        outcomes: How many outcomes count.
+        limit: How many entries at most.
+
+    Raises:
+        LedgerError: A row about one of them is damaged.
+    """
+    rows = connection.execute(_STANDING, (outcomes, after, limit)).fetchall()
+    return [_stands(own_entry(row[0], row[:_ENTRY_COLUMNS]), row[_ENTRY_COLUMNS:]) for row in rows]
 
 
 def records(connection: sqlite3.Connection, after: int, limit: int = PAGE) -> list[Record]:
@@ -144,6 +173,12 @@ def _chained(table: str, rows: Iterable[Any], after: int, previous: str) -> Iter
             raise damaged(f"{table} {after}")
         yield verified(f"{table} {after}", row, previous)
         previous = row[-1]
+
+
+def _stands(entry: tuple[Any, ...], progress: tuple[Any, ...]) -> tuple[int, str, str | None]:
+    number, _key, endpoint, *_ = entry
+    state = None if progress[0] is None else verified("the progress of a job", progress)[4]
+    return number, endpoint, state
 
 
 def _entry(columns: tuple[Any, ...]) -> Entry:

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import Counter
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 
 from asyncpoll.cli.exits import Exit
 from asyncpoll.cli.files import replacing
+from asyncpoll.cli.pacing import history_of
 from asyncpoll.cli.report.figures import Figures
 from asyncpoll.cli.report.page import Origin, page
-from asyncpoll.ledger import Counts, Reader
+from asyncpoll.ledger import Reader
 
 _BESIDE = ("", "-journal", "-wal", "-shm", ".lock")  # what the names of a ledger's own files end in
-_NOT_KNOWN = "not known"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -39,9 +38,9 @@ def run(args: argparse.Namespace) -> int:
 
 def figures_of(reader: Reader) -> Figures:
     """Return the figures of a run as it is now; what is recorded in the meantime is left out."""
-    counts = reader.counts
-    records = takewhile(lambda record: record.seq <= counts.outcomes, reader.records())
-    return Figures.of(records, _unfinished(counts))
+    outcomes = reader.counts.outcomes
+    records = takewhile(lambda record: record.seq <= outcomes, reader.records())
+    return Figures.of(records, reader.last_states(outcomes=outcomes), history_of(reader.options))
 
 
 def origin_of(reader: Reader) -> Origin:
@@ -50,14 +49,6 @@ def origin_of(reader: Reader) -> Origin:
     worked = sum(max(0.0, until - began) for began, until in sessions)
     now = datetime.now(UTC).timestamp()
     return Origin(reader.path.name, now, len(sessions), worked, reader.counts.anomalies)
-
-
-def _unfinished(counts: Counts) -> dict[tuple[str, str], int]:
-    """Return how many jobs of each endpoint have no outcome."""
-    left = Counter(counts.by_endpoint)
-    for (endpoint, _), jobs in (*counts.by_state.items(), *counts.by_error.items()):
-        left[endpoint] -= jobs
-    return {(endpoint, _NOT_KNOWN): jobs for endpoint, jobs in left.items() if jobs}
 
 
 def _target(output: Path, ledger: Path) -> Path:

@@ -87,6 +87,11 @@ def numbers(values: Mapping[Verdict, Counter[int]]) -> Histogram:
     return Histogram(_bars(titles, places), _spread(zip(middles, titles, strict=True)), logarithmic=logarithmic)
 
 
+def ages(last: float) -> list[tuple[float, str]]:
+    """Return the labels of an even axis of ages, from 0 to *last* seconds, above 0."""
+    return _Axis(0.0, last, logarithmic=False).ticks()
+
+
 def calendar(first: float, last: float) -> list[tuple[float, str]]:
     """Return the labels of an axis of time, from *first* to *last* in seconds of Unix time."""
     span = last - first

@@ -19,6 +19,9 @@ _LEAST = 1.5  # pixels: a single job among a million is still seen
 _LEAST_SHARE = 0.006
 _STRIP = 18  # pixels: the height of a bar that lies
 _GAP = 0.12  # of the width of a bar
+_LEAST_MARK = 0.06  # of the height: what is unlikely is still seen
+_FINE = 1000  # steps along either side of the square that a curve is drawn in, before it is stretched
+_SHARES = ((0.0, "0 %"), (0.5, "50 %"), (1.0, "100 %"))
 
 
 @frozen
@@ -45,21 +48,28 @@ def columns(chart: Chart, bars: Sequence[Bar], ticks: Sequence[tuple[float, str]
         ticks: Where along the axis (0 to 1) to write what.
     """
     top, step = scale(max(bar.stack.total() for bar in bars))
-    grid = [(_base(value / top), value) for value in range(0, top + 1, step)]
-    numbers = [element("text", _short(value), x=_SCALE - 8, y=f"{y + 4:.1f}") for y, value in grid]
-    height = f"{_HEAD + _HEIGHT + _FOOT:g}"
-    plot = element(
-        "svg",
-        *_described(chart),
-        [element("line", x1="0", x2="100%", y1=f"{y:.1f}", y2=f"{y:.1f}") for y, _ in grid],
-        [_column(bar, place, len(bars), top) for place, bar in enumerate(bars) if bar.stack],
-        [_tick(place, label, minor=number % 2 == 1) for number, (place, label) in enumerate(ticks)],
-        role="img",
-        aria_labelledby=f"{chart.name}-t {chart.name}-d",
-        height=height,
-    )
-    axis = element("svg", numbers, class_="scale", width=_SCALE, height=height, aria_hidden="true")
-    return element("div", axis, plot, class_="chart")
+    grid = [(value / top, _short(value)) for value in range(0, top + 1, step)]
+    drawn = [_column(bar, place, len(bars), top) for place, bar in enumerate(bars) if bar.stack]
+    return _plot(chart, grid, drawn, ticks)
+
+
+def curve(
+    chart: Chart, line: Sequence[float], marks: Sequence[tuple[float, float, str]], ticks: Sequence[tuple[float, str]]
+) -> Html:
+    """Return a chart of a share that falls or rises, with upright lines where something happens.
+
+    Args:
+        chart: Its name and what it shows.
+        line: The share (0 to 1) at equal steps along the axis, two at least.
+        marks: Where along the axis (0 to 1) how tall a line (0 to 1) stands, and what it stands for.
+        ticks: Where along the axis to write what.
+    """
+    steps = len(line) - 1
+    outline = "L".join(f"{_FINE * step / steps:.4g} {_FINE * (1 - share):.0f}" for step, share in enumerate(line))
+    square = {"viewBox": f"0 0 {_FINE} {_FINE}", "preserveAspectRatio": "none", "class_": "curve"}
+    area = element("path", d=f"M0 {_FINE}L{outline}V{_FINE}Z")
+    drawn = element("svg", area, y=_HEAD, width="100%", height=_HEIGHT, **square)
+    return _plot(chart, _SHARES, [drawn, *(_mark(*mark) for mark in marks)], ticks)
 
 
 def strip(chart: Chart, stack: Stack, whole: int) -> Html:
@@ -97,6 +107,33 @@ def scale(most: int) -> tuple[int, int]:
 def _described(chart: Chart) -> Iterator[Html]:
     yield element("title", chart.title, id=f"{chart.name}-t")
     yield element("desc", chart.description, id=f"{chart.name}-d")
+
+
+def _plot(
+    chart: Chart, grid: Sequence[tuple[float, str]], drawn: Sequence[Html], ticks: Sequence[tuple[float, str]]
+) -> Html:
+    """Return what is drawn, on a grid of lines at shares of the scale, with what is written beside and below them."""
+    lines = [(_base(share), label) for share, label in grid]
+    numbers = [element("text", label, x=_SCALE - 8, y=f"{y + 4:.1f}") for y, label in lines]
+    height = f"{_HEAD + _HEIGHT + _FOOT:g}"
+    plot = element(
+        "svg",
+        *_described(chart),
+        [element("line", x1="0", x2="100%", y1=f"{y:.1f}", y2=f"{y:.1f}") for y, _ in lines],
+        drawn,
+        [_tick(place, label, minor=number % 2 == 1) for number, (place, label) in enumerate(ticks)],
+        role="img",
+        aria_labelledby=f"{chart.name}-t {chart.name}-d",
+        height=height,
+    )
+    axis = element("svg", numbers, class_="scale", width=_SCALE, height=height, aria_hidden="true")
+    return element("div", axis, plot, class_="chart")
+
+
+def _mark(place: float, share: float, title: str) -> Html:
+    x = _percent(place)
+    line = element("line", x1=x, x2=x, y1=f"{_base(max(share, _LEAST_MARK)):.1f}", y2=f"{_base(0):.1f}")
+    return element("g", element("title", title), line, class_="mark")
 
 
 def _column(bar: Bar, place: int, bars: int, top: int) -> Html:

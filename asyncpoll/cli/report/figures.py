@@ -9,11 +9,13 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
+from asyncpoll.cli.pacing import Sample as Paced
 from asyncpoll.cli.report.failures import Failures
 from asyncpoll.cli.report.timeline import Timeline, moment
 from asyncpoll.cli.report.verdict import Verdict, verdict_of
+from asyncpoll.waiting.learning.history import History
 
 if TYPE_CHECKING:
     from asyncpoll.ledger.records import Record
@@ -63,27 +65,33 @@ class Figures:
 
     Attributes:
         unfinished: Jobs without an outcome, by endpoint and the state last seen.
+        history: How long jobs have taken, as the ledger keeps it.
         samples: The outcomes by endpoint and verdict.
         timeline: The outcomes over time.
         failures: Those that are no success, by kind.
         words: Status words that no vocabulary lists and that jobs were left with, by endpoint; the first 1,000.
+        paced: A sample of the jobs that say something about polling.
         first: When the first job was taken in, in seconds of Unix time; infinite when there is no outcome.
         last: When the last outcome was recorded, likewise; minus infinite when there is none.
     """
 
     unfinished: Mapping[tuple[str, str], int]
+    history: History = field(factory=History)
     samples: dict[tuple[str, Verdict], Sample] = field(factory=dict)
     timeline: Timeline = field(factory=Timeline)
     failures: Failures = field(factory=Failures)
     words: Counter[tuple[str, str]] = field(factory=Counter)
+    paced: Paced = field(factory=Paced)
     first: float = math.inf
     last: float = -math.inf
     _slowest: list[Slow] = field(factory=list)
 
     @classmethod
-    def of(cls, records: Iterable[Record], unfinished: Mapping[tuple[str, str], int]) -> Self:
+    def of(
+        cls, records: Iterable[Record], unfinished: Mapping[tuple[str, str], int], history: History | None = None
+    ) -> Self:
         """Return the figures of *records*, in any order, and of jobs without an outcome by endpoint and state."""
-        figures = cls(unfinished)
+        figures = cls(unfinished, history or History())
         for record in records:
             figures.add(record)
         return figures
@@ -96,6 +104,8 @@ class Figures:
         self.first = min(self.first, moment(record.began_at))
         self.last = max(self.last, moment(record.ended_at))
         self._keep_slowest(Slow(record.waited, -record.seq, record.key, verdict, record.polls))
+        # A reference of another form than usual has no member on which durations may depend.
+        self.paced.add(record if isinstance(record.ref, dict) else evolve(record, ref={}))
         if verdict is not Verdict.SUCCEEDED:
             self.failures.add(record)
         if record.state == "unknown" and record.status:

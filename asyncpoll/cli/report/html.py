@@ -8,7 +8,7 @@ from html import escape
 from attrs import frozen
 
 _EMPTY = frozenset({"col", "link", "meta"})  # HTML has no end tag for these,
-_BARE = frozenset({"line", "rect"})  # and SVG a short form for those.
+_BARE = frozenset({"line", "path", "rect"})  # and SVG a short form for those.
 
 
 @frozen

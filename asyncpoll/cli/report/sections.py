@@ -6,16 +6,20 @@ from collections.abc import Callable, Iterator, Sequence
 
 from attrs import frozen
 
-from asyncpoll.cli.report.bins import Bar, calendar, durations, numbers
-from asyncpoll.cli.report.charts import Chart, columns, legend, strip
+from asyncpoll.cli.report.bins import Bar, ages, calendar, durations, numbers
+from asyncpoll.cli.report.charts import Chart, columns, curve, legend, strip
 from asyncpoll.cli.report.figures import Figures
 from asyncpoll.cli.report.html import Content, Html, element
+from asyncpoll.cli.report.paces import Pace, paces
 from asyncpoll.cli.report.pieces import MOST_ENDPOINTS, key, measured, name, note, reason, what, word
 from asyncpoll.cli.report.tables import Column, table
 from asyncpoll.cli.report.verdict import Verdict
 from asyncpoll.cli.report.words import count, date, duration, percent
 
 _MOST_ROWS = 30
+_STEPS = 160  # along a curve
+_MOST_MARKS, _MOST_TOLD = 100, 4  # of the polls of a job
+_LASTS = {"processing": "are processed for", "pending": "are pending for", "": "take"}
 
 
 @frozen
@@ -99,6 +103,28 @@ def polls(figures: Figures) -> Iterator[Section]:
         )
 
 
+def pacing(figures: Figures) -> Iterator[Section]:
+    """Show how long jobs take, when it pays to poll them, and what polling cost."""
+    known = paces(figures)
+    if known:
+        shown = (
+            "The end of a job is noticed by the first poll after it. To ask often costs calls, to ask seldom costs "
+            "time; when it pays depends on how long such jobs take, and that can be learned from those that have "
+            "ended. The curve shows the chance that a job runs for longer than the time below. Each upright line is a "
+            "poll that Learned() would make of a job that still runs by then, after the poll at its start; it is as "
+            "tall as that is likely. Shown are the kinds of jobs of which there are most, four at most."
+        )
+        compared = (
+            "The tables compare what polling cost with what it would have cost, on paper. Exponential() asks ever less "
+            "often, whatever the job. Learned(price=0.03) takes a poll to be worth 3 % of a typical duration; it knows "
+            "nothing at first and is shown one job after the other. When exactly a job ended is not known, only "
+            "between which polls: delays are means over that. Jobs that had ended before their first poll, or took "
+            "longer than a day, are left out."
+        )
+        parts = (_pace(pace, place) for place, pace in enumerate(known))
+        yield Section("pacing", "Pacing", [note(shown), note(compared), *(piece for part in parts for piece in part)])
+
+
 def failures(figures: Figures) -> Iterator[Section]:
     """Show why jobs did not succeed."""
     kinds = list(figures.failures.most_frequent())
@@ -152,12 +178,35 @@ def _strip(figures: Figures, place: int, endpoint: str, most: int) -> Html:
     return element("li", title, strip(chart, stack, most), element("small", parts))
 
 
+def _pace(pace: Pace, place: int) -> Iterator[Html]:
+    line = [pace.belief.running_at(pace.until * step / _STEPS) for step in range(_STEPS + 1)]
+    marks = [_mark(age, pace) for age in pace.polls[:_MOST_MARKS]]
+    told = ", ".join(map(duration, pace.polls[:_MOST_TOLD]))
+    half = f"Half of such jobs {_LASTS[pace.phase]} more than {duration(pace.belief.age_at(0.5))}"
+    text = f"{half}, as learned from {count(pace.learned_from, 'job')}. It would pay to ask after {told} and so on."
+    cut = f" The first {_MOST_MARKS} polls are drawn." if len(pace.polls) > _MOST_MARKS else ""
+    chart = Chart(f"pacing-{place}", f"How long jobs of {name(pace.key)} take, and when to poll them", text)
+    yield element("h3", name(pace.key))
+    yield note(text + cut)
+    yield curve(chart, line, marks, ages(pace.until))
+    heads = (Column("schedule"), Column("polls a job", numeric=True), Column("noticed late by", numeric=True))
+    rows = ((named, f"{cost.calls:.1f}", duration(max(0.0, cost.delay))) for named, cost in pace.costs.items())
+    yield table(f"What polling cost {count(pace.compared, 'job')} of {name(pace.key)}, on average", heads, rows)
+
+
+def _mark(age: float, pace: Pace) -> tuple[float, float, str]:
+    """Return where the upright line of a poll stands, how tall it is, and what it stands for."""
+    running = pace.belief.running_at(age)
+    return age / pace.until, running, f"poll after {duration(age)}: {running:.0%} still run"
+
+
 SECTIONS: tuple[Callable[[Figures], Iterator[Section]], ...] = (
     outcomes,
     times,
     waits,
     delays,
     polls,
+    pacing,
     failures,
     unfinished,
     words,

@@ -13,6 +13,7 @@ from collections import OrderedDict
 from attrs import asdict, frozen
 
 from asyncpoll.schedule import Progress, Schedule
+from asyncpoll.waiting.learning.belief import Belief
 from asyncpoll.waiting.learning.history import History, check_key
 from asyncpoll.waiting.learning.model import Model, Terms
 from asyncpoll.waiting.learning.plan import Chance
@@ -137,6 +138,18 @@ class Learned:
         """
         if lo > 0 or hi < math.inf:  # else nothing was seen
             self._model(key).observe(state, lo, hi, during)
+
+    def belief(self, *, state: str = "processing", key: str = _POOL) -> Belief:
+        """Return what is believed of how long the next job with this key will be in a state.
+
+        Args:
+            state: "pending" or "processing".
+            key: The key of the job.
+
+        Raises:
+            ValueError: The key is too long.
+        """
+        return self._model(key).belief(state)
 
     def settle(self) -> None:
         """Put what has been observed so far into the history. A hub does it when it has nothing left to wait for."""

@@ -7,7 +7,7 @@ import math
 from attrs import field, frozen, validators
 
 from asyncpoll.schedule import DURATION, Progress
-from asyncpoll.waiting.learning.belief import grid
+from asyncpoll.waiting.learning.belief import Belief, grid
 from asyncpoll.waiting.learning.history import History
 from asyncpoll.waiting.learning.phase import Phase, Source
 from asyncpoll.waiting.learning.plan import Chance
@@ -77,6 +77,11 @@ class Model:
         """Record what has been observed so far."""
         for phase in (self._pending, self._processing):
             phase.settle()
+
+    def belief(self, state: str) -> Belief:
+        """Return what is believed of how long a job is in a state."""
+        self._think()
+        return self._phase(state).belief
 
     @property
     def jobs(self) -> int:

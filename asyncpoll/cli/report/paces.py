@@ -1,0 +1,101 @@
+"""How long jobs take, when that makes it pay to ask about them, and what asking has cost."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from statistics import fmean
+
+from attrs import evolve, frozen
+
+from asyncpoll.cli.pacing import Cost, Sample, Seen
+from asyncpoll.cli.report.figures import Figures
+from asyncpoll.cli.tune import schedules
+from asyncpoll.schedule import Progress
+from asyncpoll.waiting.learning.belief import HORIZON, Belief
+from asyncpoll.waiting.learning.history import LONGEST_KEY, History
+from asyncpoll.waiting.learning.learned import Learned
+
+_MOST_KEYS = 4
+_MOST_JOBS = 500  # of a key
+_MOST_SECONDS = 4e6  # that jobs may take together whose polls are replayed, so that drawing a page takes no minutes
+_COMPARED = ("Exponential()", "Learned(price=0.03)")
+_RARE = 0.05  # what is to be seen are the jobs up to here, not the few that take much longer,
+_BEYOND = 1.5  # and a little more,
+_BEYOND_LONGEST = 1.25  # but not much more than any job has taken
+_BEYOND_POLL = 1.05
+
+
+@frozen
+class Pace:
+    """What is known of the jobs of one pacing key, which should take about as long.
+
+    Attributes:
+        key: The pacing key.
+        phase: What `belief` is about: "pending", "processing", or "" for all of the time that a job takes.
+        belief: How long the next job is believed to be in that phase.
+        learned_from: How many jobs this rests on.
+        until: Seconds; what is beyond is not worth showing.
+        polls: The ages in seconds at which a job would be polled that runs until then, after its first poll.
+        compared: How many jobs of the run the costs are about.
+        costs: What their polls cost, and would have cost by other schedules, by name.
+    """
+
+    key: str
+    phase: str
+    belief: Belief
+    learned_from: int
+    until: float
+    polls: Sequence[float]
+    compared: int
+    costs: Mapping[str, Cost]
+
+
+def paces(figures: Figures) -> list[Pace]:
+    """Return what is known of the keys with the most jobs, at most four, those with the most first.
+
+    A job that took longer than a day is left out: nothing is planned for so long.
+    """
+    jobs: dict[str, list[Seen]] = {}
+    for job in figures.paced.jobs:
+        if job.hi <= HORIZON and len(job.key) <= LONGEST_KEY:
+            jobs.setdefault(job.key, []).append(job)
+    most = sorted(jobs, key=lambda key: (-len(jobs[key]), key))
+    return [_pace(key, jobs[key][:_MOST_JOBS], figures) for key in most[:_MOST_KEYS]]
+
+
+def _pace(key: str, jobs: list[Seen], figures: Figures) -> Pace:
+    history = figures.history
+    phase = next((phase for phase in ("processing", "pending") if history.track(key, phase).records), "")
+    learned = Learned(history=history if phase else History(), chance=random.Random(0).random)
+    for job in () if phase else jobs:
+        learned.observe(job.lo, job.hi, key=key)
+    state = phase or "processing"
+    belief = learned.belief(state=state, key=key)
+    # Of a job that is polled for the second time: only the very first delay is now and then that of an early look.
+    first = learned.delay(Progress(2, 0.0, state=state), key=key)
+    compared = jobs[: int(_MOST_SECONDS / max(1.0, fmean(job.hi for job in jobs)))]
+    until = max(min(_BEYOND * belief.age_at(_RARE), _BEYOND_LONGEST * belief.longest), _BEYOND_POLL * first)
+    return Pace(
+        key,
+        phase,
+        belief,
+        len(learned.history.track(key, state).records),
+        until,
+        list(_polls(learned, key, Progress(2, first, state=state), until)),
+        len(compared),
+        _costs(evolve(figures.paced, count=len(compared), jobs=compared)),
+    )
+
+
+def _polls(learned: Learned, key: str, progress: Progress, until: float) -> Iterator[float]:
+    """Yield the ages at which a job is polled from *progress* on."""
+    age = progress.elapsed
+    while age <= until:
+        yield age
+        age += learned.delay(Progress(2, age, state=progress.state), key=key)
+
+
+def _costs(sample: Sample) -> dict[str, Cost]:
+    known = schedules(random.Random(0).random)
+    return {"as it was": sample.really(), **{name: sample.with_(known[name]) for name in _COMPARED}}
