@@ -323,6 +323,7 @@ def test_waiters_that_come_and_go_leave_nothing_behind() -> None:
         assert lead.waits == (lead,)
         assert not lead.others
         first.cancel()
+        await asyncio.wait((first,))
 
     in_hub(work)
 
