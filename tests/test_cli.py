@@ -123,7 +123,8 @@ def failing(error: BaseException) -> Callable[[], int]:
     [
         (Rejected("the credential is refused"), 6, "asyncpoll: the credential is refused\n"),
         (ValueError("no such\nendpoint\x1b[2J"), 2, "asyncpoll: no such endpoint [2J\n"),
-        (FileNotFoundError(2, "No such file", "key.txt"), 2, "asyncpoll: [Errno 2] No such file: 'key.txt'\n"),
+        (FileNotFoundError(2, "No such file", "key.txt"), 2, "asyncpoll: key.txt cannot be used: No such file\n"),
+        (OSError("no such host"), 2, "asyncpoll: no such host\n"),
         (KeyboardInterrupt(), 130, "asyncpoll: interrupted\n"),
     ],
 )

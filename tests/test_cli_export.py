@@ -90,9 +90,11 @@ def test_ledger_is_not_replaced(ledger: Path, capsys: Output) -> None:
 
 
 def test_file_that_cannot_be_made(ledger: Path, tmp_path: Path, capsys: Output) -> None:
-    """A directory that is not there is one line and 2."""
+    """A directory, and a file in one that is not there, are one line and 2."""
     assert export(ledger, "-o", tmp_path / "nowhere" / "out") == 2
-    assert capsys.readouterr().err.count("\n") == 1
+    assert capsys.readouterr().err == f"asyncpoll: there is no directory {tmp_path}/nowhere; make it first\n"
+    assert export(ledger, "-o", tmp_path) == 2
+    assert capsys.readouterr().err == f"asyncpoll: {tmp_path} is a directory; name a file in it\n"
 
 
 def test_damaged_ledger(ledger: Path, tmp_path: Path, capsys: Output) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,7 +14,7 @@ from run_kit import FAST, environment, live, make_ledger, numbers, read_lines, s
 
 from asyncpoll.cli import main
 from asyncpoll.cli.run.options import Options
-from asyncpoll.ledger import Reader
+from asyncpoll.ledger import Ledger, Reader
 from asyncpoll.ledger.lock import Lock
 from asyncpoll.simulator import Simulator
 
@@ -100,6 +102,47 @@ def test_ledger_of_a_program(tmp_path: Path) -> None:
     """A run that the library began can go on here, too, without a results file."""
     assert resume(make_ledger(tmp_path / "run.db", None), *FAST) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["run.db"]
+
+
+def test_another_output(tmp_path: Path, capsys: Output) -> None:
+    """All results can go to another file, for instance when the first one is lost; it is the one from then on."""
+    lost, other = tmp_path / "lost.jsonl", tmp_path / "other.csv"
+    path = make_ledger(tmp_path / "run.db", "success", None, options=evolve(OPTIONS, output=str(lost)).plain())
+    assert resume(path) == 0
+    lost.unlink()
+    assert resume(path) == 6
+    assert f"{lost} cannot be used: No such file" in capsys.readouterr().err
+    assert resume(path, "-o", str(other)) == 0
+    assert len(other.read_text().splitlines()) == 3
+    assert resume(path, "-o", str(other)) == 0
+    assert len(other.read_text().splitlines()) == 3
+    with Reader(path) as reader:
+        kept = Options.kept(reader.options)
+    assert (kept.output, kept.format) == (str(other), "csv")
+
+
+@pytest.mark.parametrize("name", ["run.db", "full", "nowhere/out"])
+def test_refused_output(name: str, tmp_path: Path) -> None:
+    """Another file for the results must be new, and not the ledger."""
+    (tmp_path / "full").write_text("something")
+    path = make_ledger(tmp_path / "run.db", "success", options=OPTIONS.plain())
+    assert resume(path, "-o", str(tmp_path / name)) == 2
+    assert (tmp_path / "full").read_text() == "something"
+
+
+def test_copy_without_its_log(tmp_path: Path, capsys: Output) -> None:
+    """A copy made during a run that holds nothing, for want of the log, does not pass for a run that is over."""
+
+    async def copy() -> None:
+        async with Ledger(tmp_path / "run.db") as ledger:
+            await ledger.keep(OPTIONS.plain())
+            shutil.copy(ledger.path, tmp_path / "copy.db")
+
+    asyncio.run(copy())
+    assert resume(tmp_path / "copy.db") == 2
+    assert "copy.db holds no run" in capsys.readouterr().err
+    assert main(["status", str(tmp_path / "copy.db")]) == 0
+    assert "made at an unknown time" in capsys.readouterr().out
 
 
 def test_locked(tmp_path: Path, capsys: Output) -> None:

@@ -212,6 +212,9 @@ def test_again(jobs: Path, tmp_path: Path, world: Simulator) -> None:
         (["-o", "nowhere/out"], "there is no directory"),
         (["-o", "jobs.jsonl", "--ledger", "new"], "jobs.jsonl would be replaced by the results"),
         (["-o", "new", "--ledger", "new"], "new would be replaced by the results"),
+        (["-o", ".", "--ledger", "new"], "is no plain file"),
+        (["-o", "-", "--ledger", "new"], "asyncpoll export to print results"),
+        (["-o", "/dev/null", "--ledger", "new"], "/dev/null is no plain file"),
         (["-o", "full", "--ledger", "new"], "full has something in it that is not of this run"),
         (["-o", "other", "--ledger", "old.db"], "to go on with it: asyncpoll resume old.db"),
         (["--ledger", "old.db"], "the results of old.db go to"),
@@ -254,6 +257,7 @@ def test_no_key(tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch,
     err = capsys.readouterr().err
     assert "the environment variable BIGMODEL_API_KEY is not set; set it to your key" in err
     assert "go on with: asyncpoll resume" in err
+    assert "Ctrl-C" not in err
 
 
 def test_wrong_key(tmp_path: Path, jobs: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -279,6 +283,15 @@ def test_results_that_cannot_be_written(jobs: Path, tmp_path: Path, capsys: Outp
     assert "shorter than what was written to it" in capsys.readouterr().err
     output.write_text(kept)
     assert run(jobs, "-o", output) == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self").exists(), reason="there is no such place here")
+def test_results_that_can_never_be_written(jobs: Path, tmp_path: Path, world: Simulator, capsys: Output) -> None:
+    """A place where no file can be made is refused with 6 before anything is asked for."""
+    output, before = Path("/proc/out.jsonl"), world.requests
+    assert run(jobs, "-o", output, "--ledger", tmp_path / "run.db") == 6
+    assert f"asyncpoll: {output} cannot be used: " in capsys.readouterr().err
+    assert world.requests == before
 
 
 def test_progress(

@@ -3,19 +3,25 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import socket
+import sqlite3
 import subprocess
 from collections.abc import Generator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
 from cli_kit import PATIENCE, process, simulator
+from ledger_kit import Faults
 from run_kit import FAST, SUBTASKS, environment, live, numbers, read_lines, subtask, surroundings, until, write_lines
 
 from asyncpoll.cli import main
-from asyncpoll.ledger import Reader
+from asyncpoll.cli.run import driving
+from asyncpoll.ledger import Ledger, Reader, Tuning
 from asyncpoll.simulator import Fault, Latency, Simulator
 
 Output = pytest.CaptureFixture[str]
@@ -156,6 +162,36 @@ def test_idle_input(world: Simulator, tmp_path: Path, capsys: Output) -> None:
     assert resume(output) == 0
     assert "standard input had not been read to its end, and cannot be read again now" in capsys.readouterr().err
     assert numbers(output) == ["slow"]
+
+
+def test_stopped_while_the_disk_is_full(
+    world: Simulator, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output
+) -> None:
+    """A run that is asked to end does not wait for room on the disk; it says what is wrong, and can go on."""
+    faults = Faults(code=sqlite3.SQLITE_FULL)
+    monkeypatch.setattr(driving, "Ledger", partial(Ledger, tuning=Tuning(connect=faults.connect)))
+    for where in (f"{driving.__name__}._SAVING", "asyncpoll.ledger.run._GRACE", "asyncpoll.ledger.ledger.COMMIT_GRACE"):
+        monkeypatch.setattr(where, 0.1)
+
+    def stop() -> None:
+        until(lambda: world.counts[SUBTASKS] > 1)
+        faults.at, faults.lasting = faults.statements + 1, True
+        os.kill(os.getpid(), signal.SIGINT)
+
+    jobs, output = write_lines(tmp_path / "jobs", subtask(1), subtask("slow")), tmp_path / "out.jsonl"
+    with ThreadPoolExecutor() as beside:
+        stopping = beside.submit(stop)
+        assert main(["run", str(jobs), "-o", str(output), *FAST]) == 6
+        stopping.result()
+    err = capsys.readouterr().err
+    assert "Ctrl-C again stops at once" in err
+    assert err.endswith("cannot be used: there is no space left; make some\n")
+    monkeypatch.undo()
+    for name, value in environment(world).items():
+        monkeypatch.setenv(name, value)
+    live(world, "slow")
+    assert resume(output) == 0
+    assert numbers(output) == ["1", "slow"]
 
 
 def test_server_that_dies(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import os
 import random
 import tracemalloc
 from collections import deque
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from attrs import evolve
@@ -324,6 +324,30 @@ def test_waiters_that_come_and_go_leave_nothing_behind() -> None:
         assert not lead.others
         first.cancel()
         await asyncio.wait((first,))
+
+    in_hub(work)
+
+
+@pytest.mark.parametrize("answer", [Snapshot[Any](SUCCESS), Rejected("no")])
+def test_an_end_may_come_at_the_moment_of_a_cancellation(answer: Any) -> None:
+    """Cancelled is cancelled, and the end is nobody's business then."""
+
+    async def work(hub: Hub) -> None:
+        gate = asyncio.get_running_loop().create_future()
+
+        async def fetch() -> Snapshot[Any]:
+            await gate
+            if isinstance(answer, Exception):
+                raise answer
+            return cast("Snapshot[Any]", answer)
+
+        wait = asyncio.create_task(hub.wait(fetch, timeout=None))
+        await asyncio.sleep(1)
+        gate.set_result(None)
+        wait.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await wait
+        assert hub.counters.pending == 0
 
     in_hub(work)
 

@@ -514,9 +514,17 @@ def test_a_ledger_that_was_never_used_is_empty(path: Path) -> None:
 
 def test_no_file_is_made_by_reading(path: Path) -> None:
     """A name without a file is an error, and stays one."""
-    with pytest.raises(LedgerError, match="No such file") as caught:
+    with pytest.raises(LedgerError, match="there is no ledger") as caught:
         Reader(path).__enter__()
     assert (caught.value.kind, path.exists()) == ("io", False)
+
+
+def test_a_path_through_a_file_is_refused(path: Path) -> None:
+    """What cannot even be looked for is told as the system tells it."""
+    path.write_text("no directory")
+    with pytest.raises(LedgerError) as caught:
+        Reader(path / "run.db").__enter__()
+    assert caught.value.kind == "io"
 
 
 def test_what_is_stored_can_be_read_with_any_sqlite(path: Path) -> None:

@@ -75,7 +75,7 @@ STRANGERS: list[tuple[str, str, Callable[[Path], object]]] = [
     ("damaged", "empty file", lambda path: path.touch()),
     ("foreign", "its beginning is lost", cut_header),
     ("damaged", "recover", cut_end),
-    ("io", "reading or writing failed", lambda path: path.mkdir()),
+    ("foreign", "is a directory", lambda path: path.mkdir()),
 ]
 
 
@@ -85,6 +85,16 @@ def test_what_is_no_sound_ledger_is_refused(path: Path, kind: str, words: str, m
     make(path)
     error = refusal(path)
     assert (error.kind, words in str(error)) == (kind, True)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "words"), [("none.db", "io", "there is no ledger"), ("", "foreign", "is a dir")]
+)
+def test_what_is_not_there_cannot_be_read(path: Path, name: str, kind: str, words: str) -> None:
+    """Neither a file that is missing nor a directory."""
+    with pytest.raises(LedgerError, match=words) as caught, Reader(path.parent / name):
+        pass
+    assert caught.value.kind == kind
 
 
 def test_a_directory_that_does_not_exist_is_refused(path: Path) -> None:

@@ -15,8 +15,13 @@ def replacing(path: Path) -> Generator[BinaryIO, None, None]:
     """Open a file that takes the place of *path* when the block is left without an error. Its mode is up to the umask.
 
     Raises:
+        ValueError: It is a directory, or is to be in one that is not there.
         OSError: It cannot be written.
     """
+    if path.is_dir():
+        raise ValueError(f"{path} is a directory; name a file in it")
+    if not path.parent.is_dir():
+        raise ValueError(f"there is no directory {path.parent}; make it first")
     with NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}.", delete=False) as file:
         unfinished = Path(file.name)
         try:

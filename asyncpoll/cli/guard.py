@@ -21,10 +21,17 @@ def guarded(verb: Callable[[], int]) -> int:
         raise
     except PollError as error:
         return _because(error, Exit.TRANSPORT)
-    except (ValueError, OSError) as error:
+    except OSError as error:
+        return _because(_in_words(error), Exit.USAGE)
+    except ValueError as error:
         return _because(error, Exit.USAGE)
     except KeyboardInterrupt:
         return _because("interrupted", Exit.INTERRUPTED)
+
+
+def _in_words(error: OSError) -> str:
+    """Return which file it was, if it was one, and what the system said."""
+    return f"{error}" if error.filename is None else f"{error.filename} cannot be used: {error.strerror}"
 
 
 def _because(reason: object, status: Exit) -> Exit:

@@ -108,6 +108,7 @@ def _resume(verb: argparse.ArgumentParser) -> None:
     verb.formatter_class = argparse.RawDescriptionHelpFormatter
     verb.epilog = _RUN_EXITS
     _ledger(verb)
+    verb.add_argument("-o", "--output", type=Path, metavar="FILE", help="another file, for all results")
     _pace(verb, usual="as before")
 
 

@@ -7,7 +7,7 @@ from contextlib import nullcontext
 from pathlib import Path
 
 from asyncpoll.cli.output import note
-from asyncpoll.cli.run import finish
+from asyncpoll.cli.run import finish, refuse_output
 from asyncpoll.cli.run.lines import read_jobs
 from asyncpoll.cli.run.options import Options
 from asyncpoll.cli.run.source import reading
@@ -19,7 +19,15 @@ def run(args: argparse.Namespace) -> int:
     if not args.ledger.exists():
         raise ValueError(f"there is no ledger {args.ledger}; asyncpoll run makes one")
     with Reader(args.ledger) as reader:
-        options = Options.kept(reader.options).changed(args)
+        if not (reader.options or reader.counts.entries):
+            raise ValueError(
+                f"{args.ledger} holds no run; of a copy it may be that {args.ledger.name}-wal was left behind, "
+                "else begin with asyncpoll run"
+            )
+        kept = Options.kept(reader.options)
+    options = kept.changed(args)
+    if args.output is not None:
+        refuse_output(args.ledger, options, args.output.absolute(), fresh=kept.output != options.output)
     source = _left(options)
     with nullcontext() if source is None else reading(source) as file:
         return finish(args.ledger, options, None if file is None else read_jobs(file), plain=args.plain)

@@ -23,7 +23,7 @@ class Status:
     Attributes:
         ledger: The path of the ledger.
         process: Which process is at it, in words, or None.
-        created_at: When it was made, ISO 8601.
+        created_at: When it was made, ISO 8601; None when no process has been at it.
         alive: Seconds in which a process was at it, in all sessions.
         sessions: How many there were.
         rate: Outcomes a second in that time.
@@ -35,7 +35,7 @@ class Status:
 
     ledger: str
     process: str | None
-    created_at: str
+    created_at: str | None
     alive: float
     sessions: int
     rate: float | None
@@ -63,7 +63,7 @@ def _status(path: Path, reader: Reader) -> Status:
     return Status(
         str(path),
         reader.holder,
-        datetime.fromtimestamp(reader.created_at, UTC).isoformat(timespec="seconds"),
+        datetime.fromtimestamp(reader.created_at, UTC).isoformat(timespec="seconds") if sessions else None,
         round(alive, 3),
         len(sessions),
         round(counts.outcomes / alive, 3) if alive > 0 else None,
@@ -87,7 +87,8 @@ def _endings(counts: Counts, endpoint: str) -> dict[str, int]:
 def _page(status: Status) -> Iterator[str]:
     yield f"{status.ended:,} of {status.jobs:,} jobs have ended; {status.process or 'no process'} is at it"
     rate = "" if status.rate is None else f", {status.rate:,.3g} outcomes a second"
-    yield f"made {status.created_at}; {duration(status.alive)} of work in {status.sessions:,} sessions{rate}"
+    made = status.created_at or "at an unknown time"
+    yield f"made {made}; {duration(status.alive)} of work in {status.sessions:,} sessions{rate}"
     if status.anomalies:
         yield f"{status.anomalies:,} jobs were reported again with another outcome; the first one stands"
     if status.endpoints:

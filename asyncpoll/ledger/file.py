@@ -60,11 +60,15 @@ def inspect(path: Path) -> None:
             ("io", "readonly").
     """
     try:
+        if path.is_dir():
+            raise LedgerError(f"{path} is a directory, not a ledger; name the file", kind="foreign")
         if path.stat().st_size == 0:
             raise LedgerError(f"{path} is an empty file, not a ledger; remove it if nothing is missing", kind="damaged")
         with closing(read_only(path)) as connection:
             names = "application_id", "user_version"
             application, version = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
+    except FileNotFoundError as error:
+        raise LedgerError(f"there is no ledger {path}; see whether the name is right", kind="io") from error
     except OSError as error:
         raise os_trouble(error, path) from error
     except sqlite3.Error as error:
@@ -145,18 +149,18 @@ def held(path: Path) -> LedgerError:
 
 
 def os_trouble(error: OSError, path: Path) -> LedgerError:
-    """Return what an error of the file system means for the ledger at *path*."""
+    """Return what an error of the file system means for the file at *path*, a ledger or what is made from one."""
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
         return trouble(_CAUSES[sqlite3.SQLITE_READONLY], path)
     if error.errno == errno.ENOSPC:
         return trouble(_CAUSES[sqlite3.SQLITE_FULL], path)
-    return LedgerError(f"the ledger {path} cannot be used: {error.strerror}; choose another place", kind="io")
+    return LedgerError(f"{path} cannot be used: {error.strerror}; choose another place", kind="io")
 
 
 def trouble(cause: tuple[str, str], path: Path) -> LedgerError:
     """Return the error for a cause: one word for it, and what to do about it."""
     kind, cure = cause
-    return LedgerError(f"the ledger {path} cannot be used: {cure}", kind=kind)
+    return LedgerError(f"{path} cannot be used: {cure}", kind=kind)
 
 
 def _sync_directory(path: Path) -> None:

@@ -13,7 +13,7 @@ from asyncpoll.cli.run.source import reading
 from asyncpoll.cli.run.stop import run_stoppable
 from asyncpoll.ledger import Reader
 
-__all__ = ["finish", "run"]
+__all__ = ["finish", "refuse_output", "run"]
 
 
 def run(args: argparse.Namespace) -> int:
@@ -43,20 +43,25 @@ def _ledger(args: argparse.Namespace) -> Path:
 
 def _refuse_mistakes(path: Path, options: Options) -> None:
     """Raise ValueError for a file that would be written without being meant."""
-    output = None if options.output is None else Path(options.output)
-    if output is not None:
-        if str(output) in (str(path.absolute()), options.input):
-            raise ValueError(f"{output} would be replaced by the results; choose another --output")
-        if not output.parent.is_dir():
-            raise ValueError(f"there is no directory {output.parent}; make it first")
     kept = _kept(path)
-    if kept is None:
-        if output is not None and output.exists() and output.stat().st_size:
-            raise ValueError(f"{output} has something in it that is not of this run; choose another --output")
-    elif kept.output != options.output:
+    if options.output is not None:
+        refuse_output(path, options, Path(options.output), fresh=kept is None)
+    if kept is not None and kept.output != options.output:
         raise ValueError(
             f"the results of {path} go to {kept.output or 'no file'}; to go on with it: asyncpoll resume {path}"
         )
+
+
+def refuse_output(path: Path, options: Options, output: Path, *, fresh: bool) -> None:
+    """Raise ValueError when results cannot go to *output*; *fresh* says that none have so far."""
+    if str(output) in (str(path.absolute()), options.input):
+        raise ValueError(f"{output} would be replaced by the results; choose another --output")
+    if not output.parent.is_dir():
+        raise ValueError(f"there is no directory {output.parent}; make it first")
+    if output.name == "-" or (output.exists() and not output.is_file()):
+        raise ValueError(f"{output} is no plain file; choose another --output, and asyncpoll export to print results")
+    if fresh and output.exists() and output.stat().st_size:
+        raise ValueError(f"{output} has something in it that is not of this run; choose another --output")
 
 
 def _kept(path: Path) -> Options | None:

@@ -6,7 +6,7 @@ import asyncio
 import shlex
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import AbstractContextManager, aclosing, nullcontext
+from contextlib import AbstractContextManager, aclosing, nullcontext, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ from asyncpoll.waiting.state import State
 _TAKING = 0.05  # seconds between two looks at what the ledger has taken in
 _DELIVERY = 0.5  # seconds between two times that the results file is brought up to date
 _PLAIN = 5.0  # seconds between two plain lines
+_SAVING = 5.0  # seconds that a run which was asked to end may take to save what it has
 
 
 @define
@@ -69,21 +70,28 @@ class Drive:
             lines: Names further jobs.
             plain: Show progress as plain lines in any case.
         """
-        await self._keep()
+        await self._save()  # results that cannot be written are found out before anything is asked
         gauge = Gauge(self.ledger, self.hub.counters, self.intake)
+        gauge.look()  # the first rate that is shown counts from here
         with stoppable() as asked, view_of(gauge, plain=plain) as view:
             run = asyncio.create_task(self._wait(self._jobs(lines, asked)))
             delivery = asyncio.create_task(self._keep_delivering())
             try:
                 await _follow(view, run, asked, delivery)
                 if asked.done() and not run.done():
+                    if asked.exception() is None:
+                        note(
+                            f"asyncpoll: finishing {self.hub.counters.in_flight} polls in flight and saving; "
+                            "Ctrl-C again stops at once"
+                        )
                     await self._drain(run)
             finally:
                 for task in (run, delivery):
                     task.cancel()  # does nothing to one that is done
                 ends = await asyncio.gather(run, delivery, return_exceptions=True)
-                await self._deliver()
-            await self._keep()
+                with suppress(TimeoutError):  # a full disk, say: closing the ledger tries it once more, and tells why
+                    async with asyncio.timeout(_SAVING if asked.done() else None):
+                        await self._save()
             if asked.done():
                 await asked
         for end in ends:
@@ -148,12 +156,14 @@ class Drive:
 
     async def _drain(self, run: asyncio.Task[None]) -> None:
         """Let the polls in flight come to their ends."""
-        note(
-            f"asyncpoll: finishing {self.hub.counters.in_flight} polls in flight and saving; Ctrl-C again stops at once"
-        )
         shutting = asyncio.create_task(self.clients.shut())
         await asyncio.wait({run, shutting}, return_when=asyncio.FIRST_COMPLETED)
         shutting.cancel()
+
+    async def _save(self) -> None:
+        """Bring to the disk what there is."""
+        await self._keep()  # first, so that whoever stops a long delivery can go on with it
+        await self._deliver()
 
     async def _keep_delivering(self) -> None:
         """Bring the results file up to date again and again."""

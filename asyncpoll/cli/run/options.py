@@ -64,7 +64,11 @@ class Options:
 
     def changed(self, args: argparse.Namespace) -> Self:
         """Return the options with those that `asyncpoll resume` was given in place of the earlier ones."""
-        return evolve(self, **_pace(args))
+        output: Path | None = args.output
+        elsewhere: dict[str, Any] = {}
+        if output is not None:
+            elsewhere = {"output": str(output.absolute()), "format": format_of(output)}
+        return evolve(self, **elsewhere, **_pace(args))
 
     def plain(self) -> dict[str, Any]:
         """Return the options as JSON data."""
