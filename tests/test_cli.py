@@ -154,6 +154,17 @@ def test_broken_pipe(arguments: list[str]) -> None:
     assert complaint == ""
 
 
+@pytest.mark.parametrize("name", ["stdout", "stderr"])
+def test_a_stream_that_is_closed_from_the_start(name: str, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    """What is said goes nowhere; the status tells how it ended."""
+    monkeypatch.setattr(sys, name, None)
+    assert main(["endpoints"]) == 0
+    assert main(["wait", "nobody.knows", "id=1"]) == 2
+    getattr(sys, name).close()
+    said = capsys.readouterr()
+    assert (said.out == "", said.err == "") == (name == "stdout", name == "stderr")
+
+
 def test_runs_as_a_module() -> None:
     """`python -m asyncpoll` is the command line; importing that module runs nothing."""
     with process("--version") as child:

@@ -37,7 +37,7 @@ def test_page(ledger: Path, capsys: Output) -> None:
     first, second, *table = capsys.readouterr().out.splitlines()
     assert first == "4 of 5 jobs have ended; no process is at it"
     assert second.startswith("made 2")
-    assert "of work in 1 sessions, " in second
+    assert "of work in 1 session, " in second
     assert [line.split()[1:] for line in table[3:]] == [
         ["failed", "1"],
         ["success", "2"],

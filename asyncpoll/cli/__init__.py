@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 
 from asyncpoll.cli.exits import Exit
 from asyncpoll.cli.parser import build_parser
@@ -19,6 +20,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     Args:
         argv: The arguments after the name of the program; by default those of the process.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # it was closed from the start: what is said goes nowhere
+            setattr(sys, name, Path(os.devnull).open("w", encoding="utf-8"))  # noqa: SIM115  open to the end
     try:
         status = _run(argv)
         sys.stdout.flush()

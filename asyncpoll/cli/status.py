@@ -88,7 +88,7 @@ def _page(status: Status) -> Iterator[str]:
     yield f"{status.ended:,} of {status.jobs:,} jobs have ended; {status.process or 'no process'} is at it"
     rate = "" if status.rate is None else f", {status.rate:,.3g} outcomes a second"
     made = status.created_at or "at an unknown time"
-    yield f"made {made}; {duration(status.alive)} of work in {status.sessions:,} sessions{rate}"
+    yield f"made {made}; {duration(status.alive)} of work in {_counted(status.sessions)}{rate}"
     if status.anomalies:
         yield f"{status.anomalies:,} jobs were reported again with another outcome; the first one stands"
     if status.endpoints:
@@ -99,3 +99,7 @@ def _page(status: Status) -> Iterator[str]:
         ]
         yield ""
         yield from Grid(("endpoint", "state", "jobs"), "<<>", tuple(rows)).lines()
+
+
+def _counted(sessions: int) -> str:
+    return "1 session" if sessions == 1 else f"{sessions:,} sessions"
