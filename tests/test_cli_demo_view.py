@@ -15,7 +15,8 @@ from rich.console import Console
 from asyncpoll.cli.demo.live import picture
 from asyncpoll.cli.demo.play import view_of
 from asyncpoll.cli.demo.tally import Tally
-from asyncpoll.cli.demo.view import View, follow, progress_line
+from asyncpoll.cli.demo.view import follow, progress_line
+from asyncpoll.cli.view import View
 from asyncpoll.errors import WaitTimeout
 from asyncpoll.testing import run_virtual
 from asyncpoll.waiting.events import Event, Missed, Polled, StateChanged, UnknownWord

@@ -130,3 +130,22 @@ def test_a_hub_learns_from_each_job_once_and_by_its_key() -> None:
     assert sorted(pupil.lessons) == [("processing", 1.0, 2.0), ("processing", 1.0, 2.0), ("processing", 3.6, math.inf)]
     assert pupil.settled == 1
     assert pupil.keys - {""} == {("made.up:" + "x" * 300)[:200]}
+
+
+class Dunce(Pupil):
+    """A schedule that cannot bear to be taught."""
+
+    def observe(self, *_ages: float, **_facts: Any) -> None:
+        """Fail."""
+        raise RuntimeError("too hard")
+
+
+def test_a_schedule_that_fails_to_learn_breaks_no_wait(caplog: pytest.LogCaptureFixture) -> None:
+    """Neither the wait that is learned from nor any other; it is logged."""
+
+    async def work(hub: Hub) -> None:
+        outcomes = await hub.wait_all([Script([PROCESSING, DONE]), Script([PROCESSING])], timeout=4.0)
+        assert [outcome.succeeded for outcome in outcomes] == [True, False]
+
+    in_hub(work, schedule=Dunce())
+    assert [record.message.endswith("failed to learn") for record in caplog.records] == [True, True]

@@ -14,7 +14,7 @@ import os
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from attrs import frozen
 
@@ -59,12 +59,10 @@ class Sink(Protocol):
         ...
 
 
-class JsonLines:
-    """A file with one line of JSON for each outcome, as `Record.line` gives it, in UTF-8.
+class _File:
+    """What the files of both formats have in common."""
 
-    Args:
-        path: The file; made when there is none.
-    """
+    _format: ClassVar[str]
 
     def __init__(self, path: str | Path) -> None:
         self.path = Path(path).absolute()
@@ -72,7 +70,17 @@ class JsonLines:
     @property
     def name(self) -> str:
         """The name of this consumer in the ledger."""
-        return _name("jsonl", self.path)
+        return f"{self._format}:{self.path}".encode(errors="backslashreplace").decode()  # it may be no proper text
+
+
+class JsonLines(_File):
+    """A file with one line of JSON for each outcome, as `Record.line` gives it, in UTF-8.
+
+    Args:
+        path: The file; made when there is none.
+    """
+
+    _format = "jsonl"
 
     def text(self, records: Sequence[Record], *, first: bool) -> str:
         """Return one line for each record."""
@@ -80,7 +88,7 @@ class JsonLines:
         return "".join(f"{json_line(record.line())}\n" for record in records)
 
 
-class Csv:
+class Csv(_File):
     """A table with one row for each outcome and the columns of `Record.line`, in UTF-8, with a header.
 
     Reference and value are JSON in their cells. A text that a spreadsheet would take for a formula gets a leading
@@ -90,13 +98,7 @@ class Csv:
         path: The file; made when there is none.
     """
 
-    def __init__(self, path: str | Path) -> None:
-        self.path = Path(path).absolute()
-
-    @property
-    def name(self) -> str:
-        """The name of this consumer in the ledger."""
-        return _name("csv", self.path)
+    _format = "csv"
 
     def text(self, records: Sequence[Record], *, first: bool) -> str:
         """Return one row for each record, after the header in an empty file."""
@@ -193,10 +195,6 @@ def _mark(file: io.BufferedRandom, length: int) -> str:
     start = max(0, length - _MARK)
     file.seek(start)
     return hashlib.blake2b(file.read(length - start), digest_size=8).hexdigest()
-
-
-def _name(kind: str, path: Path) -> str:
-    return f"{kind}:{path}".encode(errors="backslashreplace").decode()  # a path may be no proper text
 
 
 def _cell(name: str, value: Any) -> Any:

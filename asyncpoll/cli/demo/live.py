@@ -12,7 +12,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 
 from asyncpoll.cli.demo.tally import Tally
-from asyncpoll.cli.demo.view import ENDINGS, View
+from asyncpoll.cli.view import ENDINGS, View
 from asyncpoll.waiting.state import State
 
 _STYLES: Mapping[State, str] = MappingProxyType(

@@ -14,7 +14,8 @@ from asyncpoll.cli.demo.report import Report
 from asyncpoll.cli.demo.scene import TROUBLES, Scene
 from asyncpoll.cli.demo.tally import Tally
 from asyncpoll.cli.demo.truth import findings
-from asyncpoll.cli.demo.view import View, follow, plain_view
+from asyncpoll.cli.demo.view import follow, plain_view
+from asyncpoll.cli.view import View
 from asyncpoll.endpoint import Job
 from asyncpoll.providers import BigModel, Molizhishu
 from asyncpoll.schedule import Exponential

@@ -10,8 +10,8 @@ from attrs import frozen
 
 from asyncpoll.cli.demo.tally import Tally
 from asyncpoll.cli.demo.truth import Finding
-from asyncpoll.cli.demo.view import ENDINGS
 from asyncpoll.cli.grid import Grid
+from asyncpoll.cli.view import ENDINGS
 
 _MOST_SHOWN = 20
 

@@ -4,29 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Generator
+from collections.abc import Generator
 from contextlib import contextmanager
-
-from attrs import frozen
 
 from asyncpoll.cli.demo.tally import Tally
 from asyncpoll.cli.output import note
-from asyncpoll.waiting.state import State
-
-ENDINGS = (State.SUCCESS, State.FAILED, State.TIMEOUT, State.CANCELLED)
-
-
-@frozen
-class View:
-    """A way to show how far the waits have come.
-
-    Attributes:
-        draw: Shows it once.
-        period: Seconds from one time to the next.
-    """
-
-    draw: Callable[[], object]
-    period: float
+from asyncpoll.cli.view import ENDINGS, View
 
 
 @contextmanager

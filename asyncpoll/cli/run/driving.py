@@ -13,7 +13,6 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from asyncpoll.cli.demo.view import View
 from asyncpoll.cli.exits import Exit
 from asyncpoll.cli.output import note
 from asyncpoll.cli.pacing import Sample, history_of
@@ -24,6 +23,7 @@ from asyncpoll.cli.run.lines import Lines
 from asyncpoll.cli.run.options import Options
 from asyncpoll.cli.run.progress import Gauge, endings
 from asyncpoll.cli.run.stop import halt, stoppable
+from asyncpoll.cli.view import View
 from asyncpoll.endpoint import Job
 from asyncpoll.ledger import Csv, DurableRun, JsonLines, Ledger
 from asyncpoll.waiting.hub import Hub

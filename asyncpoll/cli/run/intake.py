@@ -8,10 +8,10 @@ from typing import Any
 
 from attrs import define, evolve, field
 
-from asyncpoll.cli.access import client_of
 from asyncpoll.cli.run.clients import Clients
 from asyncpoll.cli.run.complaints import Complaints
 from asyncpoll.cli.run.lines import Bad, Named
+from asyncpoll.cli.run.told import told_of
 from asyncpoll.endpoint import Job
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.state import State
@@ -59,16 +59,12 @@ class Intake:
         """
         if isinstance(line, Bad):
             return line
-        endpoint, ref = line.data.get("endpoint"), line.data.get("ref")
-        if not (isinstance(endpoint, str) and isinstance(ref, dict)):
-            return Bad(line.number, 'a job is named by an "endpoint" (text) and a "ref" (object)')
+        told = told_of(line, "ref", 'a job is named by an "endpoint" (text) and a "ref" (object)')
+        if isinstance(told, Bad):
+            return told
+        self.clients.open(told.kind)  # what is wrong with the key is not wrong with the line
         try:
-            kind = client_of(endpoint)
-        except ValueError as problem:
-            return Bad(line.number, str(problem))
-        self.clients.open(kind)  # what is wrong with the key is not wrong with the line
-        try:
-            job = self.clients.job(endpoint, ref)
+            job = self.clients.job(told.endpoint, told.content)
         except (ValueError, TypeError) as problem:
             return Bad(line.number, str(problem))
         return evolve(job, submitted=_ended(line.data))

@@ -11,8 +11,8 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
-from asyncpoll.cli.demo.view import View
-from asyncpoll.cli.run.progress import ENDINGS, Gauge, Progress, errors
+from asyncpoll.cli.run.progress import Gauge, Progress, errors
+from asyncpoll.cli.view import ENDINGS, View
 from asyncpoll.waiting.state import State
 
 _STYLES: Mapping[State, str] = MappingProxyType(

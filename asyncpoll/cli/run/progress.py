@@ -9,16 +9,14 @@ from collections.abc import Iterator
 from attrs import define, field, frozen
 
 from asyncpoll.cli.run.intake import Intake
+from asyncpoll.cli.view import ENDINGS
 from asyncpoll.ledger import Counts, Ledger
 from asyncpoll.waiting.counters import Counters
-from asyncpoll.waiting.state import State
 
 _WINDOW = 30.0  # seconds that a rate is taken over
 _MANY = 10.0  # polls a second, of which nobody wants to know the tenths
 _MINUTE = 60.0
 _HOUR = 3600.0
-
-ENDINGS = (State.SUCCESS, State.FAILED, State.TIMEOUT, State.CANCELLED)
 
 
 @frozen

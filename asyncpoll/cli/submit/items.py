@@ -12,9 +12,9 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from asyncpoll.cli.access import client_of
 from asyncpoll.cli.run.clients import Clients
 from asyncpoll.cli.run.lines import Bad, Named
+from asyncpoll.cli.run.told import told_of
 from asyncpoll.endpoint import Job
 
 IDEMPOTENCY_KEYS: Mapping[str, str] = MappingProxyType({"molizhishu.tasks": "consumer_task_id"})
@@ -74,13 +74,10 @@ class Items:
         """
         if isinstance(line, Bad):
             return line
-        endpoint, arguments = line.data.get("endpoint"), line.data.get("submit")
-        if not (isinstance(endpoint, str) and isinstance(arguments, dict)):
-            return Bad(line.number, 'an item has an "endpoint" (text) and a "submit" (object)')
-        try:
-            kind = client_of(endpoint)
-        except ValueError as problem:
-            return Bad(line.number, str(problem))
+        told = told_of(line, "submit", 'an item has an "endpoint" (text) and a "submit" (object)')
+        if isinstance(told, Bad):
+            return told
+        endpoint, kind, arguments = told.endpoint, told.kind, told.content
         door = getattr(self.clients.open(kind), endpoint.removeprefix(f"{kind.provider}."))
         start = getattr(door, "start", None)
         if start is None:

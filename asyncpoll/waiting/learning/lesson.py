@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from datetime import UTC, datetime
 from typing import Any
 
+from asyncpoll.schedule import Learning
 from asyncpoll.waiting.decision import Decision
 from asyncpoll.waiting.snapshot import Snapshot
 from asyncpoll.waiting.state import State
+
+_log = logging.getLogger(__name__)
 
 _LASTING = frozenset({State.PENDING, State.PROCESSING})
 
@@ -26,17 +30,22 @@ def learn_from(wait: Decision, seen: object, now: float) -> None:
         ended = hi - _seconds_ago(seen)
         if lo <= ended <= hi:  # else the server's clock is not ours
             lo = hi = ended
-        during = wait.state_since, now
-        teacher.observe(lo, hi, state=last.state.value, key=wait.pacing_key, during=during)
+        _teach(teacher, wait, last.state, (lo, hi), now)
 
 
 def learn_of_end(wait: Decision, now: float) -> None:
     """Tell the schedule that *wait* has been given up, with its job unfinished when it was last seen."""
     teacher, last = wait.learning, wait.last
     if teacher is not None and last is not None and last.state in _LASTING and wait.running_at is not None:
-        lo = wait.running_at - wait.state_since
-        during = wait.state_since, now
-        teacher.observe(lo, math.inf, state=last.state.value, key=wait.pacing_key, during=during)
+        _teach(teacher, wait, last.state, (wait.running_at - wait.state_since, math.inf), now)
+
+
+def _teach(schedule: Learning, wait: Decision, state: State, ages: tuple[float, float], now: float) -> None:
+    """Tell the schedule. What it raises is logged: failing to learn must not break the wait that is learned from."""
+    try:
+        schedule.observe(*ages, state=state.value, key=wait.pacing_key, during=(wait.state_since, now))
+    except Exception:  # noqa: BLE001  whatever it is, it is the schedule's own
+        _log.exception("the schedule %r failed to learn", schedule)
 
 
 def _seconds_ago(seen: Snapshot[Any]) -> float:
