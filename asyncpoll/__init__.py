@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 from asyncpoll._version import __version__
 
 if TYPE_CHECKING:
-    from asyncpoll.endpoint import Endpoint, Group, Job
-    from asyncpoll.errors import (
+    from asyncpoll._endpoint import Endpoint, Group, Job
+    from asyncpoll._errors import (
         BadReply,
         ClientClosed,
         JobCancelled,
@@ -28,20 +28,20 @@ if TYPE_CHECKING:
         UnknownStatus,
         WaitTimeout,
     )
-    from asyncpoll.schedule import Exponential, Fixed, Progress, Schedule
-    from asyncpoll.waiting.bulk import as_completed, wait_all
-    from asyncpoll.waiting.hub import Hub
-    from asyncpoll.waiting.learning.history import History
-    from asyncpoll.waiting.learning.learned import Learned
-    from asyncpoll.waiting.run import Outcome
-    from asyncpoll.waiting.snapshot import Snapshot
-    from asyncpoll.waiting.state import State, Vocabulary
-    from asyncpoll.waiting.timeout import Timeout
-    from asyncpoll.waiting.wait import Fetch, wait_until_terminal, watch
+    from asyncpoll._schedule import Exponential, Fixed, Progress, Schedule
+    from asyncpoll._snapshot import Snapshot
+    from asyncpoll._state import State, Vocabulary
+    from asyncpoll.waiting._convenience import as_completed, wait_all
+    from asyncpoll.waiting._hub import Hub
+    from asyncpoll.waiting._run import Outcome
+    from asyncpoll.waiting._timeout import Timeout
+    from asyncpoll.waiting._wait import Fetch, wait_until_terminal, watch
+    from asyncpoll.waiting.learning._history import History
+    from asyncpoll.waiting.learning._learned import Learned
 
 _HOMES = {
-    "endpoint": ("Endpoint", "Group", "Job"),
-    "errors": (
+    "_endpoint": ("Endpoint", "Group", "Job"),
+    "_errors": (
         "BadReply",
         "ClientClosed",
         "JobCancelled",
@@ -56,16 +56,16 @@ _HOMES = {
         "UnknownStatus",
         "WaitTimeout",
     ),
-    "schedule": ("Exponential", "Fixed", "Progress", "Schedule"),
-    "waiting.bulk": ("as_completed", "wait_all"),
-    "waiting.hub": ("Hub",),
-    "waiting.learning.history": ("History",),
-    "waiting.learning.learned": ("Learned",),
-    "waiting.run": ("Outcome",),
-    "waiting.snapshot": ("Snapshot",),
-    "waiting.state": ("State", "Vocabulary"),
-    "waiting.timeout": ("Timeout",),
-    "waiting.wait": ("Fetch", "wait_until_terminal", "watch"),
+    "_schedule": ("Exponential", "Fixed", "Progress", "Schedule"),
+    "waiting._convenience": ("as_completed", "wait_all"),
+    "waiting._hub": ("Hub",),
+    "waiting.learning._history": ("History",),
+    "waiting.learning._learned": ("Learned",),
+    "waiting._run": ("Outcome",),
+    "_snapshot": ("Snapshot",),
+    "_state": ("State", "Vocabulary"),
+    "waiting._timeout": ("Timeout",),
+    "waiting._wait": ("Fetch", "wait_until_terminal", "watch"),
 }
 _HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import attrs
 
-from asyncpoll.errors import BadReply
+from asyncpoll._errors import BadReply
 
 if TYPE_CHECKING:
     from cattrs import Converter

@@ -11,7 +11,7 @@ from statistics import fmean
 
 from attrs import frozen
 
-from asyncpoll.waiting.learning.plan import cheapest
+from asyncpoll.waiting.learning._plan import cheapest
 
 Cost = tuple[float, float]
 """Mean calls of a job, and its mean delay."""

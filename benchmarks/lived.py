@@ -11,8 +11,8 @@ from durations import SUITE, Cost, Durations, by_hour, lognormal
 from policies import exponential_family, fixed, growing, least_delay, mean_cost, poll
 from table import Row
 
-from asyncpoll.schedule import Progress
-from asyncpoll.waiting.learning.learned import Learned
+from asyncpoll._schedule import Progress
+from asyncpoll.waiting.learning._learned import Learned
 
 
 def through_the_day(learners: int) -> Iterable[Row]:

@@ -10,8 +10,8 @@ from statistics import fmean
 
 from durations import Cost, Durations
 
-from asyncpoll.schedule import Progress, Schedule
-from asyncpoll.waiting.learning.learned import Learned
+from asyncpoll._schedule import Progress, Schedule
+from asyncpoll.waiting.learning._learned import Learned
 
 Policy = Callable[[Random], Iterator[float]]
 

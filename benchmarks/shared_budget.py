@@ -12,9 +12,9 @@ from typing import NamedTuple
 
 from durations import lognormal, mixture, nearly_constant
 
-from asyncpoll.schedule import Progress
-from asyncpoll.waiting.learning.learned import Learned
-from asyncpoll.waiting.learning.price import SharedPrice
+from asyncpoll._schedule import Progress
+from asyncpoll.waiting.learning._learned import Learned
+from asyncpoll.waiting.learning._shared_price import SharedPrice
 
 KINDS = [
     lognormal(20, 0.4),

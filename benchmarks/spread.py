@@ -17,7 +17,7 @@ from collections.abc import Callable
 import turns
 
 from asyncpoll import Exponential, Fetch, Fixed, Hub, Schedule, Snapshot, State
-from asyncpoll.schedule import full_jitter
+from asyncpoll._schedule import full_jitter
 from asyncpoll.testing import run_virtual
 
 BIN = 0.01

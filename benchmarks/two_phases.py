@@ -11,9 +11,9 @@ from statistics import NormalDist, fmean, median
 from durations import Cost, lognormal
 from policies import mean_cost
 
-from asyncpoll.schedule import Progress
-from asyncpoll.waiting.learning.learned import Learned
-from asyncpoll.waiting.learning.plan import cheapest
+from asyncpoll._schedule import Progress
+from asyncpoll.waiting.learning._learned import Learned
+from asyncpoll.waiting.learning._plan import cheapest
 
 QUEUE = lognormal(30, 0.9)
 WORK = lognormal(15, 0.25)

@@ -10,7 +10,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
 
-from asyncpoll.endpoint import Job
+from asyncpoll._endpoint import Job
 from asyncpoll.http.message import Reply
 from asyncpoll.providers import BigModel, Molizhishu
 from asyncpoll.simulator import Simulator

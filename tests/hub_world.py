@@ -11,13 +11,13 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from asyncpoll.endpoint import Endpoint, Group, Job
-from asyncpoll.errors import BadReply, Rejected, Throttled, TransportError
+from asyncpoll._endpoint import Endpoint, Group, Job
+from asyncpoll._errors import BadReply, Rejected, Throttled, TransportError
+from asyncpoll._schedule import Fixed
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 from asyncpoll.http import Reply, Request
-from asyncpoll.schedule import Fixed
-from asyncpoll.waiting.hub import Hub
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
+from asyncpoll.waiting._hub import Hub
 
 LONGEST_PARKING = 8.0  # seconds
 LATENCY = 0.125  # seconds that many an answer takes, unless it takes none or as long as the server's slowest

@@ -18,14 +18,14 @@ from collections.abc import AsyncGenerator, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-from asyncpoll.endpoint import Endpoint, Job
+from asyncpoll._endpoint import Endpoint, Job
+from asyncpoll._schedule import Fixed
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 from asyncpoll.http.message import Reply, Request
 from asyncpoll.ledger import Csv, JsonLines, Ledger, Tuning
-from asyncpoll.schedule import Fixed
 from asyncpoll.testing import MemoryTransport
-from asyncpoll.waiting.hub import Hub
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
+from asyncpoll.waiting._hub import Hub
 
 HURRY = Tuning(linger=0.002)
 THINGS: Endpoint[dict[str, int], str] = Endpoint(

@@ -16,7 +16,7 @@ from hub_kit import EVERY_SECOND
 
 from asyncpoll.ledger import Ending, Ledger, Reader, Record, Tuning
 from asyncpoll.testing import run_virtual
-from asyncpoll.waiting.hub import Hub
+from asyncpoll.waiting._hub import Hub
 
 T = TypeVar("T")
 

@@ -13,9 +13,9 @@ from typing import Any
 
 from cli_kit import KEY, PATIENCE
 
+from asyncpoll._state import State
 from asyncpoll.ledger import Ending, Ledger
 from asyncpoll.simulator import Life, Simulator
-from asyncpoll.waiting.state import State
 
 SUBTASKS = "molizhishu.subtasks"
 FAST = ("--interval", "0.05", "--plain")

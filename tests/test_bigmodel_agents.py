@@ -9,12 +9,12 @@ import pytest
 from attrs import asdict
 from schemas import check, example, request_example, request_schema
 
-from asyncpoll.endpoint import Job
-from asyncpoll.errors import BadReply, JobFailed, Rejected, TransportError
+from asyncpoll._endpoint import Job
+from asyncpoll._errors import BadReply, JobFailed, Rejected, TransportError
+from asyncpoll._state import State
 from asyncpoll.http import Reply, Request
 from asyncpoll.providers.bigmodel import AgentRef, AgentResult, BigModel, Choice, Content, Message, Usage
 from asyncpoll.testing import MemoryTransport
-from asyncpoll.waiting.state import State
 
 DOCUMENT = "agents_async_result"
 LINK = "https://cdn.example.com/a.pdf?sig=s3cret"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from asyncpoll.errors import BadReply, Rejected, Throttled, TransportError
+from asyncpoll._errors import BadReply, Rejected, Throttled, TransportError
 from asyncpoll.http import Reply
 from asyncpoll.providers.bigmodel.codes import CODES, classify
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 from schemas import check, example, request_example, request_schema
 
-from asyncpoll.endpoint import Job
-from asyncpoll.errors import BadReply, JobFailed, Rejected, TransportError
+from asyncpoll._endpoint import Job
+from asyncpoll._errors import BadReply, JobFailed, Rejected, TransportError
+from asyncpoll._state import State
 from asyncpoll.http import Reply, Request, Upload
 from asyncpoll.providers.bigmodel import BigModel, FileParserRef, ParsedFile
 from asyncpoll.testing import MemoryTransport
-from asyncpoll.waiting.state import State
 
 DOCUMENT = "file_parser_result"
 LINK = "https://cdn.example.com/a.zip?sig=s3cret"

@@ -6,9 +6,8 @@ from typing import Any
 
 from hub_kit import PENDING, SUCCESS, play
 
-from asyncpoll import Fixed, as_completed, wait_all
+from asyncpoll import Fixed, as_completed, events, wait_all
 from asyncpoll.testing import run_virtual
-from asyncpoll.waiting import events
 
 
 def test_all_are_awaited_in_the_order_given() -> None:

@@ -14,11 +14,11 @@ from typing import Any
 import pytest
 from await_points import MOMENTS, Moment, Run, cancelled_everywhere
 
-from asyncpoll.endpoint import Endpoint
+from asyncpoll._endpoint import Endpoint
+from asyncpoll._schedule import Fixed
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State, Vocabulary
 from asyncpoll.http import AiohttpTransport, Reply, Request
-from asyncpoll.schedule import Fixed
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State, Vocabulary
 
 WORDS = Vocabulary("v.jobs", {"running": State.PROCESSING, "done": State.SUCCESS})
 POLLS = 3  # until a job is done

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from asyncpoll.errors import BadReply, Rejected, Throttled, TransportError
+from asyncpoll._errors import BadReply, Rejected, Throttled, TransportError
 from asyncpoll.http import Reply
 from asyncpoll.http.classify import KINDS, STATUSES, Codes, Phrase, classify_status, complaint, fault, status_kind
 

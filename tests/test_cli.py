@@ -13,12 +13,12 @@ import pytest
 from cli_kit import PATIENCE, process
 
 import asyncpoll
+from asyncpoll._errors import Rejected
+from asyncpoll._state import State
 from asyncpoll.cli import main
 from asyncpoll.cli.exits import EXIT_OF_STATE
 from asyncpoll.cli.guard import guarded
 from asyncpoll.cli.parser import build_parser
-from asyncpoll.errors import Rejected
-from asyncpoll.waiting.state import State
 
 Output = pytest.CaptureFixture[str]
 

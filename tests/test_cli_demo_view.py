@@ -12,17 +12,17 @@ import pytest
 from cli_kit import agent, subtask
 from rich.console import Console
 
+from asyncpoll._errors import WaitTimeout
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 from asyncpoll.cli.demo.live import picture
 from asyncpoll.cli.demo.play import view_of
 from asyncpoll.cli.demo.tally import Tally
 from asyncpoll.cli.demo.view import follow, progress_line
 from asyncpoll.cli.view import View
-from asyncpoll.errors import WaitTimeout
+from asyncpoll.events import Event, Missed, Polled, StateChanged, UnknownWord
 from asyncpoll.testing import run_virtual
-from asyncpoll.waiting.events import Event, Missed, Polled, StateChanged, UnknownWord
-from asyncpoll.waiting.run import Outcome
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
+from asyncpoll.waiting._run import Outcome
 
 Output = pytest.CaptureFixture[str]
 

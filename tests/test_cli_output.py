@@ -13,17 +13,17 @@ from typing import Any
 import pytest
 from attrs import field, frozen
 
+from asyncpoll._endpoint import Endpoint, Job
+from asyncpoll._errors import TransportError, WaitTimeout, explained
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 from asyncpoll.cli.grid import Grid
 from asyncpoll.cli.output import note, say_json
 from asyncpoll.cli.result import result_of
 from asyncpoll.codec import json_line
-from asyncpoll.endpoint import Endpoint, Job
-from asyncpoll.errors import TransportError, WaitTimeout, explained
+from asyncpoll.events import Ended
 from asyncpoll.http.message import Reply, Request
 from asyncpoll.testing import MemoryTransport
-from asyncpoll.waiting.events import Ended
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
 
 HOSTILE = "\x1b[2J\x9b2J\u202eabc\x07\x7f\ud800\x00"
 

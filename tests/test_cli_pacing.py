@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from run_kit import SUBTASKS, make_ledger, subtask
 
+from asyncpoll._schedule import Fixed
 from asyncpoll.cli import main
 from asyncpoll.cli.pacing import MOST_REPLAYED, Sample, history_of, pacing_key
 from asyncpoll.ledger import Ending, Ledger, Record
 from asyncpoll.providers import ENDPOINTS, BigModel, Molizhishu
-from asyncpoll.schedule import Fixed
 
 Output = pytest.CaptureFixture[str]
 REFS: dict[str, dict[str, Any]] = {

@@ -12,6 +12,7 @@ from typing import Any, cast
 import pytest
 from rich.console import Console
 
+from asyncpoll._schedule import Fixed
 from asyncpoll.cli.parser import build_parser
 from asyncpoll.cli.run import driving
 from asyncpoll.cli.run.clients import Clients, Valve
@@ -24,11 +25,10 @@ from asyncpoll.cli.run.progress import Gauge, Progress, duration
 from asyncpoll.cli.run.stop import halt, run_stoppable, stoppable
 from asyncpoll.http.message import Reply, Request
 from asyncpoll.ledger import Counts
-from asyncpoll.schedule import Fixed
 from asyncpoll.testing import MemoryTransport, run_virtual
-from asyncpoll.waiting.counters import Counters
-from asyncpoll.waiting.learning.history import History
-from asyncpoll.waiting.learning.learned import Learned
+from asyncpoll.waiting._counters import Counters
+from asyncpoll.waiting.learning._history import History
+from asyncpoll.waiting.learning._learned import Learned
 
 Output = pytest.CaptureFixture[str]
 

@@ -15,11 +15,11 @@ import pytest
 from cli_kit import KEY, PATIENCE, process, simulator
 from run_kit import environment, read_lines, surroundings, until, write_lines
 
+from asyncpoll._endpoint import Job
+from asyncpoll._errors import LedgerError, Throttled
 from asyncpoll.cli import main
 from asyncpoll.cli.submit.items import Item
 from asyncpoll.cli.submit.sending import Sender
-from asyncpoll.endpoint import Job
-from asyncpoll.errors import LedgerError, Throttled
 from asyncpoll.ledger.submissions import Submissions
 from asyncpoll.simulator import Constant, ErrorStatus, Fault, Latency, Reset, Rewrite, Simulator
 from asyncpoll.simulator.effects import Effect

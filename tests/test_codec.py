@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 from attrs import field, frozen, validators
 
+from asyncpoll._errors import BadReply
 from asyncpoll.codec import at, camel_case, echoes, structure, text_at
-from asyncpoll.errors import BadReply
 
 
 @frozen(field_transformer=camel_case)

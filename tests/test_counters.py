@@ -6,13 +6,13 @@ from typing import Any
 
 from attrs import define
 
-from asyncpoll.endpoint import Endpoint
-from asyncpoll.errors import Throttled, TransportError
+from asyncpoll._endpoint import Endpoint
+from asyncpoll._errors import Throttled, TransportError
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 from asyncpoll.http.message import Reply, Request
 from asyncpoll.testing import MemoryTransport, Script, run_virtual
-from asyncpoll.waiting.counters import Counters
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
+from asyncpoll.waiting._counters import Counters
 
 ENDPOINT: Endpoint[str, Any] = Endpoint(
     "v.jobs", ask=lambda ref: Request("GET", f"/jobs/{ref}"), read=lambda _: Snapshot(State.SUCCESS)

@@ -8,15 +8,15 @@ from typing import Any
 
 import pytest
 
-from asyncpoll.errors import BadReply, Rejected, Throttled, TransportError, WaitTimeout
-from asyncpoll.schedule import Exponential, Fixed, Progress
-from asyncpoll.waiting.decision import LONGEST_HINT, SHORTEST_HINT, Decision
-from asyncpoll.waiting.misses import MISS_LIMITS
-from asyncpoll.waiting.past import Past
-from asyncpoll.waiting.policy import Policy
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
-from asyncpoll.waiting.timeout import Timeout
+from asyncpoll._errors import BadReply, Rejected, Throttled, TransportError, WaitTimeout
+from asyncpoll._schedule import Exponential, Fixed, Progress
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
+from asyncpoll.waiting._decision import LONGEST_HINT, SHORTEST_HINT, Decision
+from asyncpoll.waiting._misses import MISS_LIMITS
+from asyncpoll.waiting._past import Past
+from asyncpoll.waiting._policy import Policy
+from asyncpoll.waiting._timeout import Timeout
 
 PENDING: Snapshot[Any] = Snapshot(State.PENDING, "queued")
 PROCESSING: Snapshot[Any] = Snapshot(State.PROCESSING, "running", progress=0.25)

@@ -9,17 +9,17 @@ import pytest
 from attrs import evolve, frozen
 from cli_kit import PATIENCE, process, subtask
 
+from asyncpoll._errors import TransportError
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 from asyncpoll.cli import demo, main
 from asyncpoll.cli.demo.report import Report, p95
 from asyncpoll.cli.demo.tally import End, Tally
 from asyncpoll.cli.demo.truth import IDS, MEANS, Finding
 from asyncpoll.cli.parser import build_parser
-from asyncpoll.errors import TransportError
 from asyncpoll.providers import ENDPOINTS
 from asyncpoll.simulator import Simulator, Truth
-from asyncpoll.waiting.run import Outcome
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
+from asyncpoll.waiting._run import Outcome
 
 Output = pytest.CaptureFixture[str]
 

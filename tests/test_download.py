@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 from raw_server import Act, RawServer, Script, raw_server, reply
 
-from asyncpoll.errors import BadReply, Rejected, Throttled, TransportError
+from asyncpoll._errors import BadReply, Rejected, Throttled, TransportError
 from asyncpoll.http.download import LEAST_RATE, RATE_WINDOW, OnProgress, Rate, _every, download
 
 BODY = bytes(range(256)) * 1000

@@ -13,14 +13,14 @@ import pytest
 from hub_kit import arriving, jobs_of, now, transport_of
 from ledger_kit import BEGINNING, Faults, directory, in_run, records_of, success
 
-from asyncpoll.endpoint import Job
-from asyncpoll.errors import ClientClosed, LedgerError, Rejected
+from asyncpoll._endpoint import Job
+from asyncpoll._errors import ClientClosed, LedgerError, Rejected
+from asyncpoll._schedule import Fixed
 from asyncpoll.http import Request
 from asyncpoll.ledger import Ledger, Reader, Record
-from asyncpoll.schedule import Fixed
 from asyncpoll.testing import MemoryTransport, Script, run_virtual
-from asyncpoll.waiting.hub import Hub
-from asyncpoll.waiting.timeout import Timeout
+from asyncpoll.waiting._hub import Hub
+from asyncpoll.waiting._timeout import Timeout
 
 
 @pytest.fixture

@@ -12,13 +12,13 @@ import pytest
 from attrs import field, frozen
 from await_points import MOMENTS, Moment, cancelled_everywhere
 
-from asyncpoll.endpoint import Endpoint, Group, Job
-from asyncpoll.errors import BadReply, JobFailed, Rejected, Throttled, TransportError, WaitTimeout
+from asyncpoll._endpoint import Endpoint, Group, Job
+from asyncpoll._errors import BadReply, JobFailed, Rejected, Throttled, TransportError, WaitTimeout
+from asyncpoll._schedule import Fixed
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State, Vocabulary
 from asyncpoll.http.message import Reply, Request
-from asyncpoll.schedule import Fixed
 from asyncpoll.testing import MemoryTransport, run_virtual
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State, Vocabulary
 
 WORDS = Vocabulary("v.jobs", {"queued": State.PENDING, "done": State.SUCCESS, "failed": State.FAILED})
 STATUS, STOP = Request("GET", "/jobs/1", repeatable=True), Request("DELETE", "/jobs/1")

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from asyncpoll import errors
-from asyncpoll.errors import (
+from asyncpoll import _errors as errors
+from asyncpoll._errors import (
     BadReply,
     ClientClosed,
     JobCancelled,
@@ -25,8 +25,8 @@ from asyncpoll.errors import (
     UnknownStatus,
     WaitTimeout,
 )
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 
 FAILED: Snapshot[Any] = Snapshot(State.FAILED, "failed", reason="out of paper", code="17")
 HTTP_FACTS: dict[str, Any] = {

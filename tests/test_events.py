@@ -8,14 +8,14 @@ from typing import Any
 
 import pytest
 
-from asyncpoll.errors import Rejected, WaitTimeout
-from asyncpoll.errors import Throttled as ThrottledError
-from asyncpoll.schedule import Fixed
+from asyncpoll._errors import Rejected, WaitTimeout
+from asyncpoll._errors import Throttled as ThrottledError
+from asyncpoll._schedule import Fixed
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
+from asyncpoll.events import Ended, Event, Missed, Polled, StateChanged, Throttled, UnknownWord, tell
 from asyncpoll.testing import Script, run_virtual
-from asyncpoll.waiting.events import Ended, Event, Missed, Polled, StateChanged, Throttled, UnknownWord, tell
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
-from asyncpoll.waiting.wait import wait_until_terminal, watch
+from asyncpoll.waiting._wait import wait_until_terminal, watch
 
 PENDING: Snapshot[Any] = Snapshot(State.PENDING, "pending")
 ODD: Snapshot[Any] = Snapshot(State.UNKNOWN, "frozen")

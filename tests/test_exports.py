@@ -126,7 +126,7 @@ def test_a_name_that_does_not_exist_is_an_attribute_error(front: str) -> None:
     [
         ("asyncpoll", {"aiohttp", "cattrs", "backoff", "attr", "asyncio", "rich"}),
         ("asyncpoll.http", {"aiohttp", "cattrs", "rich"}),
-        ("asyncpoll.endpoint", {"aiohttp", "cattrs", "rich"}),
+        ("asyncpoll._endpoint", {"aiohttp", "cattrs", "rich"}),
         ("asyncpoll.testing", {"aiohttp", "cattrs", "rich"}),
     ],
 )

@@ -18,7 +18,7 @@ from aiohttp.http_exceptions import BadHttpMessage
 from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
-from asyncpoll.errors import BadReply, Rejected, TransportError
+from asyncpoll._errors import BadReply, Rejected, TransportError
 from asyncpoll.http.transport.failure import FAILURES, KINDS, failure_of, ours
 
 ORIGIN = "https://api.example"

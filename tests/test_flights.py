@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from asyncpoll.errors import ClientClosed
+from asyncpoll._errors import ClientClosed
 from asyncpoll.http.transport.flights import Flights
 
 

@@ -10,18 +10,18 @@ from typing import Any
 
 import pytest
 
-from asyncpoll.endpoint import Endpoint, Group
+from asyncpoll._endpoint import Endpoint, Group
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 from asyncpoll.http.message import Reply, Request
 from asyncpoll.testing import MemoryTransport, run_virtual
-from asyncpoll.waiting.policy import Policy
+from asyncpoll.waiting._policy import Policy
+from asyncpoll.waiting._timeout import as_timeout
 from asyncpoll.waiting.scheduler.agenda import NEVER
 from asyncpoll.waiting.scheduler.groups import Groups
 from asyncpoll.waiting.scheduler.lane import Lane
 from asyncpoll.waiting.scheduler.poller import Poller
 from asyncpoll.waiting.scheduler.topics import Together, Topic, Wait
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
-from asyncpoll.waiting.timeout import as_timeout
 
 SIZE = 3
 TRANSPORT = MemoryTransport(lambda _: Reply(200))

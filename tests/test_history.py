@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from asyncpoll.waiting.learning.history import LONGEST_KEY, MAX_AGE, MOST_TRACKS, WINDOW, History, Record, Track
+from asyncpoll.waiting.learning._history import LONGEST_KEY, MAX_AGE, MOST_TRACKS, WINDOW, History, Record, Track
 
 
 def now() -> float:

@@ -29,17 +29,17 @@ from hub_kit import (
     transport_of,
 )
 
-from asyncpoll.endpoint import Group
-from asyncpoll.errors import ClientClosed, JobFailed, PollError, Rejected, Throttled, TransportError, WaitTimeout
+from asyncpoll import events
+from asyncpoll._endpoint import Group
+from asyncpoll._errors import ClientClosed, JobFailed, PollError, Rejected, Throttled, TransportError, WaitTimeout
+from asyncpoll._schedule import Exponential, Fixed, Progress
+from asyncpoll._snapshot import Snapshot
 from asyncpoll.http import Request
 from asyncpoll.http.pace import Paced
 from asyncpoll.http.retry import Retrying
-from asyncpoll.schedule import Exponential, Fixed, Progress
 from asyncpoll.testing import Script, run_virtual
-from asyncpoll.waiting import events
-from asyncpoll.waiting.hub import Hub
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.timeout import Timeout
+from asyncpoll.waiting._hub import Hub
+from asyncpoll.waiting._timeout import Timeout
 
 # one wait
 

@@ -10,8 +10,8 @@ from collections.abc import Callable
 import pytest
 from attrs import define
 
-from asyncpoll.errors import BadReply, ClientClosed, Rejected, Throttled, TransportError, WaitTimeout
-from asyncpoll.waiting.decision import LONGEST_HINT
+from asyncpoll._errors import BadReply, ClientClosed, Rejected, Throttled, TransportError, WaitTimeout
+from asyncpoll.waiting._decision import LONGEST_HINT
 from asyncpoll.waiting.scheduler.lane import PROBE_EVERY, Lane
 
 REFUSED = TransportError("no connection could be made", kind="connect")

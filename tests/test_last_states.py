@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 from ledger_kit import batch, directory, filled, in_run, success
 
-from asyncpoll.errors import LedgerError
+from asyncpoll._errors import LedgerError
+from asyncpoll._state import State
 from asyncpoll.ledger import Ledger, Reader
-from asyncpoll.waiting.hub import Hub
-from asyncpoll.waiting.past import Past
-from asyncpoll.waiting.state import State
+from asyncpoll.waiting._hub import Hub
+from asyncpoll.waiting._past import Past
 
 SEEN = {1: State.PENDING, 2: State.PROCESSING, 3: None, 5: State.PROCESSING, 6: State.PENDING}
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 from asyncpoll.waiting.scheduler.lean import Lean
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
 
 
 def test_equal_looks_are_kept_once_and_without_their_payload() -> None:

@@ -11,9 +11,9 @@ from typing import Any
 
 import pytest
 
-from asyncpoll.schedule import Exponential, Fixed, Progress, Schedule
-from asyncpoll.waiting.learning.history import History
-from asyncpoll.waiting.learning.learned import ENOUGH, MOST_KEYS, Keyed, Learned
+from asyncpoll._schedule import Exponential, Fixed, Progress, Schedule
+from asyncpoll.waiting.learning._history import History
+from asyncpoll.waiting.learning._learned import ENOUGH, MOST_KEYS, Keyed, Learned
 
 Draw = Callable[[random.Random], float]
 

@@ -16,11 +16,11 @@ import pytest
 from attrs import frozen
 from ledger_kit import BEGINNING, QUICK, batch, directory, filled, in_run, quick, records_of, success
 
-from asyncpoll.errors import ClientClosed, LedgerError
+from asyncpoll._errors import ClientClosed, LedgerError
+from asyncpoll._state import State
 from asyncpoll.ledger import Ending, Ledger, Reader, Standing
-from asyncpoll.waiting.hub import Hub
-from asyncpoll.waiting.past import Past
-from asyncpoll.waiting.state import State
+from asyncpoll.waiting._hub import Hub
+from asyncpoll.waiting._past import Past
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import pytest
 from attrs import define
 from ledger_kit import QUICK, batch, directory, files_up_to, filled, records_of, success
 
-from asyncpoll.errors import LedgerError
+from asyncpoll._errors import LedgerError
 from asyncpoll.ledger import Entry, Ledger, Reader, Record, recover
 
 FLIPS = 300

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 from ledger_kit import QUICK, Faults, batch, directory, files_up_to, filled, quick, records_of, success
 
-from asyncpoll.errors import LedgerError
+from asyncpoll._errors import LedgerError
 from asyncpoll.ledger import Ledger, Reader
-from asyncpoll.waiting.past import Past
+from asyncpoll.waiting._past import Past
 
 FULL, FSYNC = sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_FSYNC
 JOBS = range(1, 4)

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 from ledger_kit import QUICK, batch, directory, filled, quick
 
-from asyncpoll.errors import LedgerError
+from asyncpoll._errors import LedgerError
 from asyncpoll.ledger import Ledger, Reader, recover
 from asyncpoll.ledger.file import ledger_error, os_trouble
 from asyncpoll.ledger.lock import holder_of, refuse_network

@@ -10,17 +10,17 @@ from typing import Any
 import pytest
 from hub_kit import JOBS, in_hub, jobs_of, now, transport_of
 
-from asyncpoll.endpoint import Endpoint
+from asyncpoll._endpoint import Endpoint
+from asyncpoll._schedule import Fixed, Learning, Progress
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 from asyncpoll.http import Request
-from asyncpoll.schedule import Fixed, Learning, Progress
 from asyncpoll.testing import Script, run_virtual
-from asyncpoll.waiting.decision import Decision
-from asyncpoll.waiting.hub import Hub
+from asyncpoll.waiting._decision import Decision
+from asyncpoll.waiting._hub import Hub
+from asyncpoll.waiting._policy import Policy
+from asyncpoll.waiting._wait import wait_until_terminal
 from asyncpoll.waiting.learning.lesson import learn_from
-from asyncpoll.waiting.policy import Policy
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
-from asyncpoll.waiting.wait import wait_until_terminal
 
 PENDING: Snapshot[Any] = Snapshot(State.PENDING)
 PROCESSING: Snapshot[Any] = Snapshot(State.PROCESSING)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncpoll.errors import Rejected
+from asyncpoll._errors import Rejected
 from asyncpoll.http.link import Link, Origin, check_link, follow
 
 START = check_link("https://store.example/a/b?sign=1")

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 from hub_kit import in_hub, jobs_of, now, transport_of
 
+from asyncpoll._schedule import Exponential, Fixed
 from asyncpoll.http import Request
-from asyncpoll.schedule import Exponential, Fixed
-from asyncpoll.waiting.hub import Hub
-from asyncpoll.waiting.learning.learned import Learned
+from asyncpoll.waiting._hub import Hub
+from asyncpoll.waiting.learning._learned import Learned
 from asyncpoll.waiting.learning.market import Market
 
 

@@ -6,10 +6,10 @@ import errno
 
 import pytest
 
-from asyncpoll.errors import BadReply, JobFailed, Rejected, Throttled, TransportError, UnknownStatus, WaitTimeout
-from asyncpoll.waiting.misses import LOCAL_PATIENCE, MISS_LIMITS, MissRow, is_miss, kind_of, without_traces
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
+from asyncpoll._errors import BadReply, JobFailed, Rejected, Throttled, TransportError, UnknownStatus, WaitTimeout
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
+from asyncpoll.waiting._misses import LOCAL_PATIENCE, MISS_LIMITS, MissRow, is_miss, kind_of, without_traces
 
 
 @pytest.mark.parametrize(

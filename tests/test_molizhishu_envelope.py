@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from asyncpoll.errors import BadReply, Rejected, TransportError
+from asyncpoll._errors import BadReply, Rejected, TransportError
 from asyncpoll.http import Reply
 from asyncpoll.providers.molizhishu.envelope import CODES, classify
 from asyncpoll.providers.molizhishu.moment import moment

@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 from schemas import check, example, request_example, request_schema
 
-from asyncpoll.endpoint import Job
-from asyncpoll.errors import BadReply, JobTimedOut, Rejected
+from asyncpoll._endpoint import Job
+from asyncpoll._errors import BadReply, JobTimedOut, Rejected
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 from asyncpoll.http import Reply, Request
 from asyncpoll.providers.molizhishu import (
     CategoryRanking,
@@ -25,8 +27,6 @@ from asyncpoll.providers.molizhishu import (
 )
 from asyncpoll.providers.molizhishu.subtasks import ENDPOINT
 from asyncpoll.testing import MemoryTransport
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
 
 DOCUMENT = "subtask_result"
 

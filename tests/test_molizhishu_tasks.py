@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from asyncpoll.endpoint import Job
-from asyncpoll.errors import BadReply, JobCancelled, JobFailed, Rejected, TransportError
+from asyncpoll._endpoint import Job
+from asyncpoll._errors import BadReply, JobCancelled, JobFailed, Rejected, TransportError
+from asyncpoll._state import State
 from asyncpoll.http import Reply, Request
 from asyncpoll.providers.molizhishu import Competitor, Molizhishu, Platform, SubtaskStatus, TaskRef, TaskStatus
 from asyncpoll.testing import MemoryTransport
-from asyncpoll.waiting.state import State
 
 TASK = "5a85cdd0ed9249cfb69daaeca2b91a09"
 STATUS = {

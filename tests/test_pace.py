@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from asyncpoll.errors import Throttled
+from asyncpoll._errors import Throttled
 from asyncpoll.http import Reply, Request
 from asyncpoll.http.pace import LONGEST, Paced
 from asyncpoll.testing import MemoryTransport, run_virtual

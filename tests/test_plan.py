@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncpoll.waiting.learning.plan import Plan, cheapest
+from asyncpoll.waiting.learning._plan import Plan, cheapest
 
 falls = st.lists(st.tuples(st.floats(0.01, 50.0), st.floats(0.0, 1.0)), min_size=1, max_size=40)
 

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from attrs import define, field
 
-from asyncpoll.errors import Throttled, TransportError
+from asyncpoll._errors import Throttled, TransportError
 from asyncpoll.testing import VirtualLoop, run_virtual
 from asyncpoll.waiting.scheduler.lane import Lane
 from asyncpoll.waiting.scheduler.poller import Poller

@@ -6,7 +6,7 @@ import math
 
 import pytest
 
-from asyncpoll.waiting.learning.price import SharedPrice
+from asyncpoll.waiting.learning._shared_price import SharedPrice
 
 
 def after(price: SharedPrice, seconds: int, late: float) -> SharedPrice:

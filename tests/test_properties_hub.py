@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 from hub_world import LATENCY, LONGEST_PARKING, End, Poll, Server, World
 
-from asyncpoll.errors import BadReply, Rejected, Throttled, WaitTimeout
+from asyncpoll._errors import BadReply, Rejected, Throttled, WaitTimeout
 from asyncpoll.testing import run_virtual
 from asyncpoll.waiting.scheduler.gate import LEAST
 

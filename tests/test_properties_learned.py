@@ -10,10 +10,10 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncpoll.schedule import Progress
-from asyncpoll.waiting.learning.history import WINDOW, History, Record, Track
-from asyncpoll.waiting.learning.learned import Learned
-from asyncpoll.waiting.learning.replay import replay
+from asyncpoll._schedule import Progress
+from asyncpoll.waiting.learning._history import WINDOW, History, Record, Track
+from asyncpoll.waiting.learning._learned import Learned
+from asyncpoll.waiting.learning._replay import replay
 
 property_of = settings(max_examples=100, derandomize=True, database=None, deadline=None)
 

@@ -11,15 +11,15 @@ from attrs import field, frozen
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from asyncpoll.errors import Throttled, WaitTimeout
-from asyncpoll.schedule import Exponential, Fixed, Progress
+from asyncpoll._errors import Throttled, WaitTimeout
+from asyncpoll._schedule import Exponential, Fixed, Progress
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State, Vocabulary
+from asyncpoll.events import Ended, Event, Missed, Polled
 from asyncpoll.testing import run_virtual
-from asyncpoll.waiting.decision import LONGEST_HINT, SHORTEST_HINT
-from asyncpoll.waiting.events import Ended, Event, Missed, Polled
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State, Vocabulary
-from asyncpoll.waiting.timeout import Timeout
-from asyncpoll.waiting.wait import wait_until_terminal
+from asyncpoll.waiting._decision import LONGEST_HINT, SHORTEST_HINT
+from asyncpoll.waiting._timeout import Timeout
+from asyncpoll.waiting._wait import wait_until_terminal
 
 NEXT_TO_NOTHING = 1e-6  # seconds; more than rounding, less than anything meant
 property_of = settings(max_examples=200, derandomize=True, database=None, deadline=None)

@@ -12,7 +12,7 @@ import pytest
 from attrs import fields
 
 from asyncpoll import providers
-from asyncpoll.errors import ClientClosed
+from asyncpoll._errors import ClientClosed
 from asyncpoll.http import Reply, Request
 from asyncpoll.http.pace import Paced
 from asyncpoll.http.retry import Retrying

@@ -11,14 +11,14 @@ from typing import Any
 
 import pytest
 
-from asyncpoll.endpoint import Job
-from asyncpoll.errors import Rejected, TransportError
+from asyncpoll._endpoint import Job
+from asyncpoll._errors import Rejected, TransportError
+from asyncpoll._schedule import Fixed
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 from asyncpoll.providers import BigModel, Molizhishu
 from asyncpoll.providers.bigmodel import ParsedFile
-from asyncpoll.schedule import Fixed
 from asyncpoll.simulator import Constant, Envelope, ErrorStatus, Fault, Life, Malformed, Reset, Simulator, WrongId
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
 
 KEY, TOKEN = "canary-bigmodel-0123", "canary-molizhishu-4567"
 QUICK = Fixed(0.02)

@@ -14,7 +14,7 @@ from aiohttp.streams import EMPTY_PAYLOAD
 from multidict import CIMultiDict
 from raw_server import Act, Script, gzip_reply, json_reply, polls, raw_server, reply
 
-from asyncpoll.errors import BadReply, TransportError
+from asyncpoll._errors import BadReply, TransportError
 from asyncpoll.http.auth import Bearer
 from asyncpoll.http.message import Reply, Request
 from asyncpoll.http.redact import Mask

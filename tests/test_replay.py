@@ -7,9 +7,9 @@ import random
 
 import pytest
 
-from asyncpoll.schedule import Exponential, Fixed
-from asyncpoll.waiting.learning.learned import Learned
-from asyncpoll.waiting.learning.replay import Replay, Replayed, replay
+from asyncpoll._schedule import Exponential, Fixed
+from asyncpoll.waiting.learning._learned import Learned
+from asyncpoll.waiting.learning._replay import Replay, Replayed, replay
 
 
 def test_an_exact_duration_is_polled_on_paper() -> None:

@@ -13,15 +13,15 @@ from cli_kit import PATIENCE, process
 from ledger_kit import QUICK, directory, filled, in_run
 from report_kit import Seen, run_of
 
+from asyncpoll._state import State
 from asyncpoll.cli import main
 from asyncpoll.cli.exits import Exit
 from asyncpoll.cli.report import figures_of, origin_of
 from asyncpoll.cli.report.verdict import Verdict
 from asyncpoll.ledger import Ending, Ledger, Reader
-from asyncpoll.waiting.hub import Hub
-from asyncpoll.waiting.learning.history import History
-from asyncpoll.waiting.past import Past
-from asyncpoll.waiting.state import State
+from asyncpoll.waiting._hub import Hub
+from asyncpoll.waiting._past import Past
+from asyncpoll.waiting.learning._history import History
 
 Output = pytest.CaptureFixture[str]
 

@@ -20,7 +20,7 @@ from asyncpoll.cli.report.paces import Pace, paces
 from asyncpoll.cli.report.page import page
 from asyncpoll.cli.tune import schedules
 from asyncpoll.ledger import Record
-from asyncpoll.waiting.learning.history import History
+from asyncpoll.waiting.learning._history import History
 
 DAY = 86_400.0
 

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from asyncpoll.errors import BadReply, ClientClosed, PollError, Rejected, Throttled, TransportError
+from asyncpoll._errors import BadReply, ClientClosed, PollError, Rejected, Throttled, TransportError
 from asyncpoll.http import Reply, Request
 from asyncpoll.http.retry import PAUSE, QUICK, RetryBudget, Retrying
 from asyncpoll.testing import MemoryTransport, run_virtual

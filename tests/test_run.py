@@ -25,14 +25,14 @@ from hub_kit import (
     transport_of,
 )
 
-from asyncpoll.errors import ClientClosed, JobFailed, Rejected, WaitTimeout
-from asyncpoll.schedule import Fixed
+from asyncpoll._errors import ClientClosed, JobFailed, Rejected, WaitTimeout
+from asyncpoll._schedule import Fixed
+from asyncpoll._snapshot import Snapshot
 from asyncpoll.testing import Script, run_virtual
-from asyncpoll.waiting.abandon import CANCEL_PATIENCE, UNWINDING
-from asyncpoll.waiting.hub import Hub
-from asyncpoll.waiting.past import Past
-from asyncpoll.waiting.run import Outcome
-from asyncpoll.waiting.snapshot import Snapshot
+from asyncpoll.waiting._hub import Hub
+from asyncpoll.waiting._past import Past
+from asyncpoll.waiting._remote_cancel import CANCEL_PATIENCE, UNWINDING
+from asyncpoll.waiting._run import Outcome
 
 
 async def all_of(hub: Hub, jobs: Any, *, timeout: float | None = None, **options: Any) -> list[Outcome[Any]]:

@@ -11,7 +11,7 @@ import backoff
 import pytest
 from attrs.exceptions import FrozenInstanceError
 
-from asyncpoll.schedule import Exponential, Fixed, Progress, Schedule, full_jitter
+from asyncpoll._schedule import Exponential, Fixed, Progress, Schedule, full_jitter
 
 
 def delays(schedule: Schedule, polls: int) -> list[float]:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from ledger_kit import QUICK, batch, directory, filled, records_of, success
 
-from asyncpoll.errors import LedgerError
+from asyncpoll._errors import LedgerError
 from asyncpoll.ledger import Csv, Ending, JsonLines, Ledger
 from asyncpoll.ledger.sinks import Sink
 

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from asyncpoll.errors import JobCancelled, JobError, JobFailed, JobTimedOut
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
+from asyncpoll._errors import JobCancelled, JobError, JobFailed, JobTimedOut
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 
 
 def test_a_snapshot_needs_only_a_state() -> None:

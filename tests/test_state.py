@@ -6,8 +6,8 @@ import logging
 
 import pytest
 
-from asyncpoll.errors import UnknownStatus
-from asyncpoll.waiting.state import State, Vocabulary
+from asyncpoll._errors import UnknownStatus
+from asyncpoll._state import State, Vocabulary
 
 WORDS = {"queued": State.PENDING, "Running": State.PROCESSING, "done": State.SUCCESS, "failed": State.FAILED}
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from asyncpoll.errors import ClientClosed, LedgerError
+from asyncpoll._errors import ClientClosed, LedgerError
 from asyncpoll.ledger.submissions import Submissions, Submitted
 
 

@@ -8,10 +8,10 @@ from functools import partial
 
 import pytest
 
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 from asyncpoll.http.message import Reply, Request
 from asyncpoll.testing import MemoryTransport, Script, VirtualLoop, run_virtual
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
 
 STATUS = Request("GET", "/jobs/1")
 

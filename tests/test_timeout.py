@@ -6,8 +6,8 @@ import math
 
 import pytest
 
-from asyncpoll.waiting.state import State
-from asyncpoll.waiting.timeout import UNLIMITED, PhaseClocks, Timeout, as_timeout
+from asyncpoll._state import State
+from asyncpoll.waiting._timeout import UNLIMITED, PhaseClocks, Timeout, as_timeout
 
 
 @pytest.mark.parametrize("clock", ["total", "pending", "processing"])

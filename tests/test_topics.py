@@ -9,16 +9,16 @@ from typing import Any
 import pytest
 from attrs import define
 
-from asyncpoll.endpoint import Endpoint, Group, Job
-from asyncpoll.errors import Rejected, Throttled, TransportError
+from asyncpoll._endpoint import Endpoint, Group, Job
+from asyncpoll._errors import Rejected, Throttled, TransportError
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 from asyncpoll.http.message import Reply, Request
 from asyncpoll.testing import MemoryTransport, Script, run_virtual
-from asyncpoll.waiting.policy import Policy
+from asyncpoll.waiting._policy import Policy
+from asyncpoll.waiting._timeout import Timeout, as_timeout
 from asyncpoll.waiting.scheduler.agenda import NEVER
 from asyncpoll.waiting.scheduler.topics import Place, Together, Wait
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
-from asyncpoll.waiting.timeout import Timeout, as_timeout
 
 ENDPOINT: Endpoint[str, Any] = Endpoint(
     "v.jobs", ask=lambda ref: Request("GET", f"/jobs/{ref}"), read=lambda _: Snapshot(State.SUCCESS)

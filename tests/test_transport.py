@@ -14,7 +14,7 @@ import pytest
 from aioresponses_shim import wire
 from raw_server import Act, Script, json_reply, polls, raw_server, reply
 
-from asyncpoll.errors import Rejected, TransportError
+from asyncpoll._errors import Rejected, TransportError
 from asyncpoll.http.auth import Bearer
 from asyncpoll.http.message import Request, Upload
 from asyncpoll.http.transport import AiohttpTransport

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from raw_server import Act, json_reply, polls, raw_server
 
-from asyncpoll.errors import ClientClosed, TransportError
+from asyncpoll._errors import ClientClosed, TransportError
 from asyncpoll.http.message import Request
 from asyncpoll.http.transport import AiohttpTransport
 from asyncpoll.http.transport import client as module

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from raw_server import Act, json_reply, raw_server, reply
 
-from asyncpoll.errors import Rejected, TransportError
+from asyncpoll._errors import Rejected, TransportError
 from asyncpoll.http.guard import AddressInfo
 from asyncpoll.http.message import Stream
 from asyncpoll.http.transport import open_stream

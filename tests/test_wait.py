@@ -12,14 +12,14 @@ from typing import Any
 import pytest
 from await_points import MOMENTS, Moment, cancelled_everywhere
 
-from asyncpoll.errors import BadReply, Rejected, Throttled, TransportError, UnknownStatus, WaitTimeout
-from asyncpoll.schedule import Exponential, Fixed
+from asyncpoll._errors import BadReply, Rejected, Throttled, TransportError, UnknownStatus, WaitTimeout
+from asyncpoll._schedule import Exponential, Fixed
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State, Vocabulary
 from asyncpoll.testing import Script, run_virtual
-from asyncpoll.waiting.misses import MISS_LIMITS
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State, Vocabulary
-from asyncpoll.waiting.timeout import Timeout
-from asyncpoll.waiting.wait import wait_until_terminal, watch
+from asyncpoll.waiting._misses import MISS_LIMITS
+from asyncpoll.waiting._timeout import Timeout
+from asyncpoll.waiting._wait import wait_until_terminal, watch
 
 PENDING: Snapshot[Any] = Snapshot(State.PENDING, "pending")
 PROCESSING: Snapshot[Any] = Snapshot(State.PROCESSING, "processing")

@@ -13,7 +13,7 @@ from schemas import check, example, request_example, request_schema
 from yarl import URL
 
 from asyncpoll import providers
-from asyncpoll.errors import TransportError
+from asyncpoll._errors import TransportError
 from asyncpoll.providers import BigModel, Molizhishu
 from asyncpoll.providers.client import Client
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from schemas import words
 
+from asyncpoll._state import State, Vocabulary
 from asyncpoll.providers.bigmodel import agents, file_parser
 from asyncpoll.providers.molizhishu import subtasks, tasks
-from asyncpoll.waiting.state import State, Vocabulary
 
 WORDS = [
     (agents.STATUSES, "pending", State.PENDING),

@@ -9,12 +9,12 @@ from importlib import import_module
 
 from attrs import asdict, frozen
 
+from asyncpoll._state import State, Vocabulary
 from asyncpoll.cli.access import client_of
 from asyncpoll.cli.exits import Exit
 from asyncpoll.cli.grid import Grid
 from asyncpoll.cli.output import say, say_json
 from asyncpoll.providers import ENDPOINTS
-from asyncpoll.waiting.state import State, Vocabulary
 
 
 @frozen

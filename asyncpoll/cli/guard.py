@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from asyncpoll._errors import PollError
 from asyncpoll.cli.exits import Exit
 from asyncpoll.cli.output import note
-from asyncpoll.errors import PollError
 
 
 def guarded(verb: Callable[[], int]) -> int:

@@ -9,11 +9,11 @@ from typing import Any, Self
 
 from attrs import define, field, frozen
 
+from asyncpoll._schedule import Exponential, Schedule
 from asyncpoll.ledger import Record
 from asyncpoll.providers import ENDPOINTS
-from asyncpoll.schedule import Exponential, Schedule
-from asyncpoll.waiting.learning.history import History
-from asyncpoll.waiting.learning.replay import replay
+from asyncpoll.waiting.learning._history import History
+from asyncpoll.waiting.learning._replay import replay
 
 MOST_REPLAYED = 5_000
 """Of the jobs of a run so many are replayed, chosen by chance."""

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from asyncpoll.endpoint import Job
-from asyncpoll.errors import explained
-from asyncpoll.waiting.events import Ended
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
+from asyncpoll._endpoint import Job
+from asyncpoll._errors import explained
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
+from asyncpoll.events import Ended
 
 _MILLISECONDS = 3  # decimals of a second
 _NOTHING_SEEN = Snapshot[Any](State.UNKNOWN)

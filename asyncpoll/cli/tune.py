@@ -7,13 +7,13 @@ import random
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from asyncpoll._schedule import Exponential, Fixed, Jitter, Schedule
 from asyncpoll.cli.exits import Exit
 from asyncpoll.cli.grid import Grid
 from asyncpoll.cli.output import say
 from asyncpoll.cli.pacing import Cost, Sample
 from asyncpoll.ledger import Reader
-from asyncpoll.schedule import Exponential, Fixed, Jitter, Schedule
-from asyncpoll.waiting.learning.learned import Learned
+from asyncpoll.waiting.learning._learned import Learned
 
 Chance = Callable[[], float]
 

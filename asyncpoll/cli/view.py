@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from asyncpoll.waiting.state import State
+from asyncpoll._state import State
 
 ENDINGS = (State.SUCCESS, State.FAILED, State.TIMEOUT, State.CANCELLED)
 

@@ -8,15 +8,15 @@ from typing import Any
 
 from attrs import define
 
+from asyncpoll._errors import WaitTimeout, explained
+from asyncpoll._schedule import Exponential, Fixed
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 from asyncpoll.cli.access import open_client
 from asyncpoll.cli.exits import EXIT_OF_STATE, Exit
 from asyncpoll.cli.output import note, say_json
 from asyncpoll.cli.result import result_of
-from asyncpoll.errors import WaitTimeout, explained
-from asyncpoll.schedule import Exponential, Fixed
-from asyncpoll.waiting.events import Ended, Event, Missed, Polled
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
+from asyncpoll.events import Ended, Event, Missed, Polled
 
 _NOT_YET = Ended(None, None, None, polls=0, waited=0.0)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from attrs import field, frozen
 
-from asyncpoll.errors import BadReply, Rejected, Throttled, TransportError
+from asyncpoll._errors import BadReply, Rejected, Throttled, TransportError
 from asyncpoll.http.redact import printable
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, frozen
 
-from asyncpoll.errors import BadReply, Rejected, TransportError
+from asyncpoll._errors import BadReply, Rejected, TransportError
 from asyncpoll.http.classify import fault, status_kind
 from asyncpoll.http.guard import AddressGuard
 from asyncpoll.http.link import Link, check_link, follow

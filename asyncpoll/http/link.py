@@ -12,7 +12,7 @@ from urllib.parse import quote, urljoin, urlsplit
 
 from attrs import field, frozen
 
-from asyncpoll.errors import Rejected
+from asyncpoll._errors import Rejected
 
 PORTS = {"https": 443, "http": 80}
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, field
 
-from asyncpoll.errors import Throttled
+from asyncpoll._errors import Throttled
 
 if TYPE_CHECKING:
     from asyncpoll.http.message import Reply, Request, Transport

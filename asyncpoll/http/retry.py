@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 from attrs import define, evolve, field
 
-from asyncpoll.errors import TransportError
+from asyncpoll._errors import TransportError
+from asyncpoll._schedule import Jitter, full_jitter
 from asyncpoll.http.classify import status_kind
-from asyncpoll.schedule import Jitter, full_jitter
 
 if TYPE_CHECKING:
     from asyncpoll.http.message import Reply, Request, Transport

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from asyncpoll.errors import LedgerError
+from asyncpoll._errors import LedgerError
 from asyncpoll.ledger import rows
 from asyncpoll.ledger.file import DATABASE_ERRORS, ledger_error
 from asyncpoll.ledger.head import Head

@@ -12,7 +12,7 @@ from typing import Final
 
 from attrs import frozen
 
-from asyncpoll.errors import LedgerError
+from asyncpoll._errors import LedgerError
 from asyncpoll.ledger.schema import APPLICATION, CURE, VERSION, create_tables
 
 _PATIENCE: Final = 5.0  # seconds for a writer that is just opening or closing the file

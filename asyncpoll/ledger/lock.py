@@ -8,7 +8,7 @@ import socket
 from pathlib import Path
 from typing import Any, Final
 
-from asyncpoll.errors import LedgerError
+from asyncpoll._errors import LedgerError
 from asyncpoll.ledger.file import Identity, os_trouble
 
 _NETWORKED: Final = frozenset({

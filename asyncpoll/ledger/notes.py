@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from asyncpoll.ledger.store import Store, Work
-from asyncpoll.waiting.past import Past
+from asyncpoll.waiting._past import Past
 
 
 class Notes:

@@ -7,8 +7,8 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from asyncpoll._errors import LedgerError
 from asyncpoll.codec import as_json_data
-from asyncpoll.errors import LedgerError
 from asyncpoll.http.redact import masked, printable
 from asyncpoll.ledger.records import Ending
 

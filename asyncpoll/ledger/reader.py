@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from asyncpoll.errors import LedgerError
+from asyncpoll._errors import LedgerError
 from asyncpoll.ledger import rows
 from asyncpoll.ledger.check import problems
 from asyncpoll.ledger.file import DATABASE_ERRORS, inspect, ledger_error, read_only

@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from asyncpoll.waiting.past import Past
+from asyncpoll.waiting._past import Past
 
 _MILLISECONDS = 3  # decimals of a second
 _MOST_POLLS = 2**63  # more than fit a column

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from asyncpoll.errors import LedgerError
+from asyncpoll._errors import LedgerError
 from asyncpoll.ledger.check import walk
 from asyncpoll.ledger.file import create, inspect, ledger_error, read_only
 from asyncpoll.ledger.head import Head

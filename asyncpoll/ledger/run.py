@@ -9,16 +9,16 @@ from functools import partial
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final, Self, cast
 
-from asyncpoll.errors import LedgerError, explained
+from asyncpoll._errors import LedgerError, explained
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 from asyncpoll.ledger.records import Ending, Record
 from asyncpoll.ledger.store import Store
 from asyncpoll.ledger.takings import Takings
-from asyncpoll.waiting.hub import Hub
-from asyncpoll.waiting.options import RunOptions
-from asyncpoll.waiting.run import Jobs, Outcome, Run
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
-from asyncpoll.waiting.timeout import Timeout
+from asyncpoll.waiting._hub import Hub
+from asyncpoll.waiting._options import RunOptions
+from asyncpoll.waiting._run import Jobs, Outcome, Run
+from asyncpoll.waiting._timeout import Timeout
 
 if TYPE_CHECKING:
     from asyncpoll.ledger.ledger import Ledger

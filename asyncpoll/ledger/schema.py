@@ -11,7 +11,7 @@ import hashlib
 import sqlite3
 from typing import Any, Final
 
-from asyncpoll.errors import LedgerError
+from asyncpoll._errors import LedgerError
 
 APPLICATION: Final = 0x61706C67  # "aplg"
 VERSION: Final = 1

@@ -18,8 +18,8 @@ from typing import Any, ClassVar, Final, Protocol
 
 from attrs import frozen
 
+from asyncpoll._errors import LedgerError
 from asyncpoll.codec import json_line
-from asyncpoll.errors import LedgerError
 from asyncpoll.ledger.file import os_trouble
 from asyncpoll.ledger.records import Record
 from asyncpoll.ledger.rows import PAGE

@@ -9,7 +9,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Literal
 
-from asyncpoll.errors import LedgerError
+from asyncpoll._errors import LedgerError
+from asyncpoll._state import State
 from asyncpoll.ledger import rows
 from asyncpoll.ledger.check import check_tail
 from asyncpoll.ledger.file import (
@@ -28,8 +29,7 @@ from asyncpoll.ledger.records import Counts, Record, Standing
 from asyncpoll.ledger.schema import APPEND, PUT, START, damaged, digest, verified
 from asyncpoll.ledger.sessions import Lifetime
 from asyncpoll.ledger.tuning import Tuning
-from asyncpoll.waiting.past import Past
-from asyncpoll.waiting.state import State
+from asyncpoll.waiting._past import Past
 
 Work = Callable[["Store"], Any]
 Synchronous = Literal["normal", "full"]

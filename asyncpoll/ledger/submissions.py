@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Self
 
 from attrs import frozen
 
-from asyncpoll.errors import ClientClosed, LedgerError
+from asyncpoll._errors import ClientClosed, LedgerError
 from asyncpoll.ledger.lock import Lock, refuse_network
 from asyncpoll.ledger.tuning import Tuning
 

@@ -8,8 +8,8 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from asyncpoll.ledger.records import Standing
-from asyncpoll.waiting.past import Past
-from asyncpoll.waiting.run import Jobs, every
+from asyncpoll.waiting._past import Past
+from asyncpoll.waiting._run import Jobs, every
 
 if TYPE_CHECKING:
     from asyncpoll.ledger.ledger import Ledger

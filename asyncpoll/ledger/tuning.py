@@ -9,7 +9,7 @@ from pathlib import Path
 
 from attrs import field, frozen, validators
 
-from asyncpoll.schedule import DURATION
+from asyncpoll._schedule import DURATION
 
 
 def wall_clock() -> float:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
-from asyncpoll.errors import ClientClosed, LedgerError
+from asyncpoll._errors import ClientClosed, LedgerError
 from asyncpoll.ledger.store import Work
 from asyncpoll.ledger.tuning import Tuning
 

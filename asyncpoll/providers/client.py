@@ -7,7 +7,7 @@ import os
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
-from asyncpoll.endpoint import TOKEN_VERSION, Job
+from asyncpoll._endpoint import TOKEN_VERSION, Job
 from asyncpoll.http.auth import Bearer
 from asyncpoll.http.pace import Paced
 from asyncpoll.http.retry import Retrying

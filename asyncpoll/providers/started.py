@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from asyncpoll._errors import BadReply
 from asyncpoll.codec import at, structure
-from asyncpoll.errors import BadReply
 from asyncpoll.http.message import Reply
 from asyncpoll.http.path import segment
 

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from asyncpoll.testing.memory import MemoryTransport
-from asyncpoll.testing.script import Script
-from asyncpoll.testing.virtual import VirtualLoop, run_virtual
+from asyncpoll.testing._memory import MemoryTransport
+from asyncpoll.testing._script import Script
+from asyncpoll.testing._virtual import VirtualLoop, run_virtual
 
 __all__ = ["MemoryTransport", "Script", "VirtualLoop", "run_virtual"]

@@ -11,9 +11,9 @@ from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
 
+from asyncpoll._state import State
 from asyncpoll.cli.demo.tally import Tally
 from asyncpoll.cli.view import ENDINGS, View
-from asyncpoll.waiting.state import State
 
 _STYLES: Mapping[State, str] = MappingProxyType(
     {State.SUCCESS: "green", State.FAILED: "red", State.TIMEOUT: "yellow", State.CANCELLED: "magenta"}

@@ -10,17 +10,17 @@ from functools import partial
 from importlib.util import find_spec
 from typing import Any
 
+from asyncpoll._endpoint import Job
+from asyncpoll._schedule import Exponential
 from asyncpoll.cli.demo.report import Report
 from asyncpoll.cli.demo.scene import TROUBLES, Scene
 from asyncpoll.cli.demo.tally import Tally
 from asyncpoll.cli.demo.truth import findings
 from asyncpoll.cli.demo.view import follow, plain_view
 from asyncpoll.cli.view import View
-from asyncpoll.endpoint import Job
 from asyncpoll.providers import BigModel, Molizhishu
-from asyncpoll.schedule import Exponential
 from asyncpoll.simulator import Simulator, Truth
-from asyncpoll.waiting.bulk import as_completed
+from asyncpoll.waiting._convenience import as_completed
 
 _KEY = "any"
 _PATIENCE = 60.0  # seconds for each job; only a defect makes one take that long

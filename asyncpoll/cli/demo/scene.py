@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import field, frozen, validators
 
-from asyncpoll.endpoint import Job
+from asyncpoll._endpoint import Job
 from asyncpoll.providers import BigModel, Molizhishu
 from asyncpoll.simulator import (
     Cut,

@@ -9,10 +9,10 @@ from typing import Any, Self
 
 from attrs import define, field, frozen
 
-from asyncpoll.endpoint import Job
-from asyncpoll.waiting.events import Event, Missed, Polled, UnknownWord
-from asyncpoll.waiting.run import Outcome
-from asyncpoll.waiting.state import State
+from asyncpoll._endpoint import Job
+from asyncpoll._state import State
+from asyncpoll.events import Event, Missed, Polled, UnknownWord
+from asyncpoll.waiting._run import Outcome
 
 
 @frozen

@@ -8,10 +8,10 @@ from typing import Any
 
 from attrs import frozen
 
+from asyncpoll._endpoint import Job
+from asyncpoll._state import State
 from asyncpoll.cli.demo.tally import End, Tally
-from asyncpoll.endpoint import Job
 from asyncpoll.simulator import Truth
-from asyncpoll.waiting.state import State
 
 TruthOf = Callable[[str, tuple[str, ...]], Truth]
 """From the name of an endpoint and the id of a job to the truth about it."""

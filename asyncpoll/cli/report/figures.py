@@ -15,7 +15,7 @@ from asyncpoll.cli.pacing import Sample as Paced
 from asyncpoll.cli.report.failures import Failures
 from asyncpoll.cli.report.timeline import Timeline, moment
 from asyncpoll.cli.report.verdict import Verdict, verdict_of
-from asyncpoll.waiting.learning.history import History
+from asyncpoll.waiting.learning._history import History
 
 if TYPE_CHECKING:
     from asyncpoll.ledger.records import Record

@@ -8,13 +8,13 @@ from statistics import fmean
 
 from attrs import evolve, frozen
 
+from asyncpoll._schedule import Progress
 from asyncpoll.cli.pacing import Cost, Sample, Seen
 from asyncpoll.cli.report.figures import Figures
 from asyncpoll.cli.tune import schedules
-from asyncpoll.schedule import Progress
-from asyncpoll.waiting.learning.belief import HORIZON, Belief
-from asyncpoll.waiting.learning.history import LONGEST_KEY, History
-from asyncpoll.waiting.learning.learned import Learned
+from asyncpoll.waiting.learning._history import LONGEST_KEY, History
+from asyncpoll.waiting.learning._learned import Learned
+from asyncpoll.waiting.learning._survival import HORIZON, Belief
 
 _MOST_KEYS = 4
 _MOST_JOBS = 500  # of a key

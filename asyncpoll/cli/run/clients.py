@@ -10,8 +10,8 @@ from typing import Any, Self
 
 from attrs import evolve
 
+from asyncpoll._endpoint import Job
 from asyncpoll.cli.access import client_of
-from asyncpoll.endpoint import Job
 from asyncpoll.http.message import Reply, Request, Transport
 from asyncpoll.providers.client import Client
 

@@ -13,6 +13,8 @@ from typing import Any
 
 from attrs import define, evolve, field
 
+from asyncpoll._endpoint import Job
+from asyncpoll._state import State
 from asyncpoll.cli.exits import Exit
 from asyncpoll.cli.output import note
 from asyncpoll.cli.pacing import Sample, history_of
@@ -24,12 +26,10 @@ from asyncpoll.cli.run.options import Options
 from asyncpoll.cli.run.progress import Gauge, endings
 from asyncpoll.cli.run.stop import halt, stoppable
 from asyncpoll.cli.view import View
-from asyncpoll.endpoint import Job
 from asyncpoll.ledger import Csv, DurableRun, JsonLines, Ledger
-from asyncpoll.waiting.hub import Hub
-from asyncpoll.waiting.learning.history import History
-from asyncpoll.waiting.learning.learned import Learned
-from asyncpoll.waiting.state import State
+from asyncpoll.waiting._hub import Hub
+from asyncpoll.waiting.learning._history import History
+from asyncpoll.waiting.learning._learned import Learned
 
 _TAKING = 0.05  # seconds between two looks at what the ledger has taken in
 _DELIVERY = 0.5  # seconds between two times that the results file is brought up to date

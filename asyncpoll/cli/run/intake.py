@@ -8,13 +8,13 @@ from typing import Any
 
 from attrs import define, evolve, field
 
+from asyncpoll._endpoint import Job
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 from asyncpoll.cli.run.clients import Clients
 from asyncpoll.cli.run.complaints import Complaints
 from asyncpoll.cli.run.lines import Bad, Named
 from asyncpoll.cli.run.told import told_of
-from asyncpoll.endpoint import Job
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
 
 _TERMINAL = tuple(state for state in State if state.is_terminal)
 

@@ -9,9 +9,9 @@ from typing import Any, Self
 
 from attrs import asdict, evolve, fields_dict, frozen
 
-from asyncpoll.schedule import Exponential, Fixed, Schedule
-from asyncpoll.waiting.learning.history import History
-from asyncpoll.waiting.learning.learned import Learned
+from asyncpoll._schedule import Exponential, Fixed, Schedule
+from asyncpoll.waiting.learning._history import History
+from asyncpoll.waiting.learning._learned import Learned
 
 _PACE = ("concurrency", "rate", "timeout", "interval")
 _DAY = 86_400.0

@@ -11,7 +11,7 @@ from attrs import define, field, frozen
 from asyncpoll.cli.run.intake import Intake
 from asyncpoll.cli.view import ENDINGS
 from asyncpoll.ledger import Counts, Ledger
-from asyncpoll.waiting.counters import Counters
+from asyncpoll.waiting._counters import Counters
 
 _WINDOW = 30.0  # seconds that a rate is taken over
 _MANY = 10.0  # polls a second, of which nobody wants to know the tenths

@@ -12,10 +12,10 @@ from typing import Any
 
 from attrs import define, field, frozen
 
+from asyncpoll._endpoint import Job
 from asyncpoll.cli.run.clients import Clients
 from asyncpoll.cli.run.lines import Bad, Named
 from asyncpoll.cli.run.told import told_of
-from asyncpoll.endpoint import Job
 
 IDEMPOTENCY_KEYS: Mapping[str, str] = MappingProxyType({"molizhishu.tasks": "consumer_task_id"})
 """From the name of an endpoint to the argument with which its API tells a repeated submit from a new one."""

@@ -10,17 +10,17 @@ from uuid import uuid4
 
 from attrs import define, field
 
+from asyncpoll._endpoint import Job
+from asyncpoll._errors import PollError, Rejected, Throttled, TransportError
+from asyncpoll._schedule import Exponential, Progress
 from asyncpoll.cli.output import note
 from asyncpoll.cli.result import result_of
 from asyncpoll.cli.run.stop import halt
 from asyncpoll.cli.submit.items import Item
-from asyncpoll.endpoint import Job
-from asyncpoll.errors import PollError, Rejected, Throttled, TransportError
+from asyncpoll.events import Ended
 from asyncpoll.ledger.plain import as_text
 from asyncpoll.ledger.submissions import Submissions, Submitted
-from asyncpoll.schedule import Exponential, Progress
-from asyncpoll.waiting.events import Ended
-from asyncpoll.waiting.misses import CONDEMNING
+from asyncpoll.waiting._misses import CONDEMNING
 
 T = TypeVar("T")
 What = Literal["submitted", "known", "refused", "unknown"]

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, NoReturn, Self
 import aiohttp
 from yarl import URL
 
-from asyncpoll.errors import ClientClosed, PollError
+from asyncpoll._errors import ClientClosed, PollError
 from asyncpoll.http.auth import NO_CREDENTIAL, Auth
 from asyncpoll.http.message import Reply, Request
 from asyncpoll.http.transport.failure import failure_of, ours

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import TypeVar
 
-from asyncpoll.errors import BadReply, PollError, Rejected, TransportError
+from asyncpoll._errors import BadReply, PollError, Rejected, TransportError
 
 T = TypeVar("T")
 

@@ -8,7 +8,7 @@ import os
 from contextlib import suppress
 from types import TracebackType
 
-from asyncpoll.errors import ClientClosed
+from asyncpoll._errors import ClientClosed
 
 
 class Flights:

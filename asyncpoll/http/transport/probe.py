@@ -11,7 +11,7 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
-from asyncpoll.errors import TransportError
+from asyncpoll._errors import TransportError
 from asyncpoll.http.message import Request, Transport
 
 LIMIT = 2.0

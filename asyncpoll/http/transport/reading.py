@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from attrs import define, field
 from multidict import CIMultiDict, MultiMapping
 
-from asyncpoll.errors import BadReply, TransportError
+from asyncpoll._errors import BadReply, TransportError
 from asyncpoll.http.decode import decode
 from asyncpoll.http.message import Reply
 from asyncpoll.http.redact import Mask

@@ -13,7 +13,7 @@ from aiohttp.connector import SocketFactoryType
 from attrs import frozen
 from yarl import URL
 
-from asyncpoll.errors import PollError
+from asyncpoll._errors import PollError
 from asyncpoll.http.link import Origin
 from asyncpoll.http.message import Stream
 from asyncpoll.http.transport.failure import failure_of, ours

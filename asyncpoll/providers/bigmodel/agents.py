@@ -14,16 +14,16 @@ from uuid import uuid4
 
 from attrs import evolve, field, frozen
 
+from asyncpoll._endpoint import Endpoint, Job
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State, Vocabulary
 from asyncpoll.codec import at, echoes, structure, text_at
-from asyncpoll.endpoint import Endpoint, Job
 from asyncpoll.http.classify import complaint, fault
 from asyncpoll.http.message import Reply, Request, Transport
 from asyncpoll.http.path import identifier, is_identifier
 from asyncpoll.providers.bigmodel.agent_result import AgentResult, as_documented
 from asyncpoll.providers.bigmodel.codes import CODES, classify
 from asyncpoll.providers.started import started_id
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State, Vocabulary
 
 
 def _json_copy(extra: Mapping[str, Any]) -> dict[str, Any]:

@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Literal, get_args
 
 from attrs import evolve, field, frozen
 
+from asyncpoll._endpoint import Endpoint, Job
+from asyncpoll._errors import Rejected
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State, Vocabulary
 from asyncpoll.codec import echoes, structure, text_at
-from asyncpoll.endpoint import Endpoint, Job
-from asyncpoll.errors import Rejected
 from asyncpoll.http.classify import complaint, fault
 from asyncpoll.http.message import Reply, Request, Transport
 from asyncpoll.http.path import is_segment, segment
 from asyncpoll.providers.bigmodel.codes import CODES, classify
 from asyncpoll.providers.bigmodel.upload import File, ToolType, upload_form
 from asyncpoll.providers.started import started_id
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State, Vocabulary
 
 if TYPE_CHECKING:
     from asyncpoll.http.download import OnProgress

@@ -10,17 +10,17 @@ from operator import attrgetter
 
 from attrs import evolve, field, frozen
 
+from asyncpoll._endpoint import Endpoint, Group, Job
+from asyncpoll._errors import BadReply
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State, Vocabulary
 from asyncpoll.codec import at, echoes, structure, text_at
-from asyncpoll.endpoint import Endpoint, Group, Job
-from asyncpoll.errors import BadReply
 from asyncpoll.http.message import Reply, Request, Transport
 from asyncpoll.http.path import is_segment, segment
 from asyncpoll.providers.molizhishu import tasks
 from asyncpoll.providers.molizhishu.envelope import classify
 from asyncpoll.providers.molizhishu.subtask_result import Subtask, as_documented
 from asyncpoll.providers.molizhishu.task_status import TaskStatus
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State, Vocabulary
 
 
 @frozen

@@ -10,16 +10,16 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from asyncpoll._endpoint import Endpoint, Job
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State, Vocabulary
 from asyncpoll.codec import at, echoes, structure, text_at
-from asyncpoll.endpoint import Endpoint, Job
 from asyncpoll.http.message import Reply, Request, Transport
 from asyncpoll.http.path import is_segment, segment
 from asyncpoll.providers.molizhishu.envelope import classify
 from asyncpoll.providers.molizhishu.order import Platform, order
 from asyncpoll.providers.molizhishu.task_status import Competitor, TaskStatus
 from asyncpoll.providers.started import started_id
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State, Vocabulary
 
 
 @frozen

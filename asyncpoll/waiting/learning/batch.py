@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from asyncpoll.waiting.learning.plan import Chance
+from asyncpoll.waiting.learning._plan import Chance
 
 SAMPLE = 64
 """Of the jobs of one batch so many are remembered, chosen by chance: as many as a history keeps."""

@@ -7,10 +7,10 @@ import math
 from datetime import UTC, datetime
 from typing import Any
 
-from asyncpoll.schedule import Learning
-from asyncpoll.waiting.decision import Decision
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
+from asyncpoll._schedule import Learning
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
+from asyncpoll.waiting._decision import Decision
 
 _log = logging.getLogger(__name__)
 

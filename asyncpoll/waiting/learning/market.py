@@ -5,8 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from asyncpoll.waiting.learning.learned import Learned
-from asyncpoll.waiting.learning.price import SharedPrice
+from asyncpoll.waiting.learning._learned import Learned
+from asyncpoll.waiting.learning._shared_price import SharedPrice
 
 _EVERY = 1.0  # seconds between two looks
 _LONGEST = 10.0  # seconds of which one look can tell

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
+from asyncpoll.waiting.learning._history import History, Record
+from asyncpoll.waiting.learning._plan import Chance, Plan, cheapest
+from asyncpoll.waiting.learning._survival import believe
 from asyncpoll.waiting.learning.batch import Batch
-from asyncpoll.waiting.learning.belief import believe
 from asyncpoll.waiting.learning.drift import Drift
-from asyncpoll.waiting.learning.history import History, Record
-from asyncpoll.waiting.learning.plan import Chance, Plan, cheapest
 
 _LOOKS = 0.1  # how often a job is looked at early, while only poll times are known
 _EARLIEST = 4.0  # by which divisor of the planned age at most

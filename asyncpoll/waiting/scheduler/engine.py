@@ -6,15 +6,16 @@ import asyncio
 from collections.abc import Callable, Hashable, Mapping
 from typing import Any, cast
 
-from asyncpoll.errors import ClientClosed, Rejected, WaitTimeout
-from asyncpoll.schedule import Progress
-from asyncpoll.waiting import events
-from asyncpoll.waiting.counters import Counters
+from asyncpoll import events
+from asyncpoll._errors import ClientClosed, Rejected, WaitTimeout
+from asyncpoll._schedule import Progress
+from asyncpoll._snapshot import Snapshot
+from asyncpoll.waiting._counters import Counters
+from asyncpoll.waiting._misses import condemns
+from asyncpoll.waiting._past import Past
+from asyncpoll.waiting._policy import Policy
 from asyncpoll.waiting.learning.lesson import learn_from, learn_of_end
 from asyncpoll.waiting.learning.market import Market
-from asyncpoll.waiting.misses import condemns
-from asyncpoll.waiting.past import Past
-from asyncpoll.waiting.policy import Policy
 from asyncpoll.waiting.scheduler.agenda import NEVER
 from asyncpoll.waiting.scheduler.groups import Groups
 from asyncpoll.waiting.scheduler.home import Home
@@ -25,7 +26,6 @@ from asyncpoll.waiting.scheduler.lean import Lean
 from asyncpoll.waiting.scheduler.poller import Poller
 from asyncpoll.waiting.scheduler.topics import Sink, Together, Topic, Wait, run_out
 from asyncpoll.waiting.scheduler.witness import Witness
-from asyncpoll.waiting.snapshot import Snapshot
 
 
 class Engine:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 
-from asyncpoll.errors import ClientClosed
+from asyncpoll._errors import ClientClosed
 
 
 class Home:

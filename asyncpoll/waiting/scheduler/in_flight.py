@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable
 from typing import Any
 
-from asyncpoll.errors import PollError
-from asyncpoll.waiting.counters import Counters
+from asyncpoll._errors import PollError
+from asyncpoll.waiting._counters import Counters
 from asyncpoll.waiting.scheduler.agenda import NEVER
 from asyncpoll.waiting.scheduler.topics import Topic
 

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
-from asyncpoll.errors import Throttled, TransportError, WaitTimeout
-from asyncpoll.waiting.decision import LONGEST_HINT
-from asyncpoll.waiting.misses import kind_of
+from asyncpoll._errors import Throttled, TransportError, WaitTimeout
+from asyncpoll.waiting._decision import LONGEST_HINT
+from asyncpoll.waiting._misses import kind_of
 from asyncpoll.waiting.scheduler.backlog import Backlog, Queued
 from asyncpoll.waiting.scheduler.breaker import Breaker
 from asyncpoll.waiting.scheduler.gate import Gate

@@ -6,7 +6,7 @@ from typing import Any
 
 from attrs import evolve
 
-from asyncpoll.waiting.snapshot import Snapshot
+from asyncpoll._snapshot import Snapshot
 
 _MOST = 4096  # different looks that are remembered
 

@@ -7,11 +7,11 @@ from typing import Any, Protocol
 
 from attrs import frozen
 
-from asyncpoll.errors import Throttled
-from asyncpoll.waiting.decision import Decision
-from asyncpoll.waiting.misses import is_miss
-from asyncpoll.waiting.past import Past
-from asyncpoll.waiting.policy import Policy
+from asyncpoll._errors import Throttled
+from asyncpoll.waiting._decision import Decision
+from asyncpoll.waiting._misses import is_miss
+from asyncpoll.waiting._past import Past
+from asyncpoll.waiting._policy import Policy
 from asyncpoll.waiting.scheduler.agenda import NEVER
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from asyncpoll.waiting import events
-from asyncpoll.waiting.decision import Decision
-from asyncpoll.waiting.misses import without_traces
+from asyncpoll import events
+from asyncpoll.waiting import _emission
+from asyncpoll.waiting._decision import Decision
+from asyncpoll.waiting._misses import without_traces
 
 
 class Witness:
@@ -35,15 +36,15 @@ class Witness:
         if isinstance(seen, Exception):
             wait.missed(seen, now)
             without_traces(seen)  # as many waits keep their last miss as there are, through a whole outage
-            self._tell(events.after_miss(wait, seen, now))
+            self._tell(_emission.after_miss(wait, seen, now))
             return False
         before, over = wait.last, wait.saw(kept, now)
-        self._tell(events.after_poll(wait, before, seen, now))
+        self._tell(_emission.after_poll(wait, before, seen, now))
         return over
 
     def end(self, wait: Decision, error: BaseException | None, now: float) -> None:
         """Tell that *wait* is over: with its last snapshot, or with *error*."""
-        self._tell(events.at_end(wait, error, now))
+        self._tell(_emission.at_end(wait, error, now))
 
     def _tell(self, happened: Iterable[events.Event]) -> None:
         if self._observe is not None:

@@ -14,7 +14,7 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from asyncpoll.waiting.learning.plan import Chance
+from asyncpoll.waiting.learning._plan import Chance
 
 HORIZON = 86_400.0
 """The longest duration that is planned for, unless intervals are of that order themselves."""

@@ -9,12 +9,12 @@ from typing import Any, Generic, TypeVar, Unpack
 import attrs
 from attrs import evolve, field, frozen, validators
 
-from asyncpoll.errors import BadReply, TransportError
+from asyncpoll._errors import BadReply, TransportError
+from asyncpoll._snapshot import Snapshot
 from asyncpoll.http.classify import classify_status
 from asyncpoll.http.message import Reply, Request, Transport
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.timeout import Timeout
-from asyncpoll.waiting.wait import WaitOptions, wait_until_terminal, watch
+from asyncpoll.waiting._timeout import Timeout
+from asyncpoll.waiting._wait import WaitOptions, wait_until_terminal, watch
 
 Ref = TypeVar("Ref")
 T = TypeVar("T")

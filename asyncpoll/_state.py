@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from attrs import field, frozen
 
-from asyncpoll.errors import UnknownStatus
+from asyncpoll._errors import UnknownStatus
 
 _log = logging.getLogger(__name__)
 _MOST_WORDS_LOGGED = 100

@@ -9,22 +9,22 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, Unpack
 
-from asyncpoll.errors import ClientClosed, WaitTimeout
-from asyncpoll.schedule import Exponential, Progress, Schedule
-from asyncpoll.waiting import events
-from asyncpoll.waiting.abandon import OnAbandon, cancel_remotely, remote_cancel_of
-from asyncpoll.waiting.counters import Counters
-from asyncpoll.waiting.learning.learned import Learned
+from asyncpoll import events
+from asyncpoll._errors import ClientClosed, WaitTimeout
+from asyncpoll._schedule import Exponential, Progress, Schedule
+from asyncpoll._snapshot import Snapshot
+from asyncpoll.waiting._counters import Counters
+from asyncpoll.waiting._options import JobOptions, RunOptions
+from asyncpoll.waiting._policy import Policy
+from asyncpoll.waiting._remote_cancel import OnAbandon, cancel_remotely, remote_cancel_of
+from asyncpoll.waiting._run import Intake, Jobs, Journal, Outcome, Run, Until, every
+from asyncpoll.waiting._timeout import Timeout, as_timeout
+from asyncpoll.waiting._wait import Fetch, PollOptions
+from asyncpoll.waiting.learning._learned import Learned
 from asyncpoll.waiting.learning.market import Market
-from asyncpoll.waiting.options import JobOptions, RunOptions
-from asyncpoll.waiting.policy import Policy
-from asyncpoll.waiting.run import Intake, Jobs, Journal, Outcome, Run, Until, every
 from asyncpoll.waiting.scheduler.engine import Engine
 from asyncpoll.waiting.scheduler.lane import Lane
 from asyncpoll.waiting.scheduler.topics import Wait
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.timeout import Timeout, as_timeout
-from asyncpoll.waiting.wait import Fetch, PollOptions
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -95,7 +95,7 @@ class Hub:
         lane_rate: The most polls a second towards one client; by default no limit of its own.
         schedule: When to ask next, where a wait does not say otherwise. By default it is learned how long jobs take:
             `Learned` with `Exponential()` as its cold start. `Exponential()` by itself learns nothing.
-        observe: Called with every event of `asyncpoll.waiting.events`.
+        observe: Called with every event of `asyncpoll.events`.
         chance: Gives numbers from 0 up to 1; spreads what would otherwise happen at the same time.
 
     Attributes:

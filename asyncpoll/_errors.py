@@ -23,7 +23,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from asyncpoll.waiting.snapshot import Snapshot
+    from asyncpoll._snapshot import Snapshot
 
 
 class PollError(Exception):

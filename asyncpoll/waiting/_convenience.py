@@ -6,11 +6,11 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import TypeVar, Unpack
 
-from asyncpoll.waiting import events
-from asyncpoll.waiting.hub import Hub
-from asyncpoll.waiting.options import RunOptions
-from asyncpoll.waiting.run import Jobs, Outcome, Run
-from asyncpoll.waiting.timeout import Timeout
+from asyncpoll import events
+from asyncpoll.waiting._hub import Hub
+from asyncpoll.waiting._options import RunOptions
+from asyncpoll.waiting._run import Jobs, Outcome, Run
+from asyncpoll.waiting._timeout import Timeout
 
 T = TypeVar("T")
 
@@ -36,7 +36,7 @@ async def as_completed(
         timeout: For each wait, from when its job is taken in.
         concurrency: The most polls in flight.
         rate: The most polls a second.
-        observe: Called with every event of `asyncpoll.waiting.events`.
+        observe: Called with every event of `asyncpoll.events`.
         **options: Those of `Hub.as_completed`.
     """
     async with (
@@ -62,7 +62,7 @@ async def wait_all(
         timeout: For each wait, from when its job is taken in.
         concurrency: The most polls in flight.
         rate: The most polls a second.
-        observe: Called with every event of `asyncpoll.waiting.events`.
+        observe: Called with every event of `asyncpoll.events`.
         **options: Those of `Hub.wait_all`.
     """
     async with _hub(concurrency, rate, observe, options) as hub:

@@ -9,8 +9,8 @@ from typing import Any, Generic, TypeVar
 
 from attrs import field, frozen
 
-from asyncpoll.errors import JobCancelled, JobError, JobFailed, JobTimedOut
-from asyncpoll.waiting.state import State
+from asyncpoll._errors import JobCancelled, JobError, JobFailed, JobTimedOut
+from asyncpoll._state import State
 
 T_co = TypeVar("T_co", covariant=True)
 

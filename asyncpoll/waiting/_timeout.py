@@ -6,8 +6,8 @@ import math
 
 from attrs import define, field, frozen, validators
 
-from asyncpoll.schedule import DURATION
-from asyncpoll.waiting.state import State
+from asyncpoll._schedule import DURATION
+from asyncpoll._state import State
 
 _LIMIT = validators.optional(DURATION)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from attrs import field, frozen, validators
 
-from asyncpoll.waiting.policy import NOT_NEGATIVE
-from asyncpoll.waiting.state import State
+from asyncpoll._state import State
+from asyncpoll.waiting._policy import NOT_NEGATIVE
 
 
 @frozen(kw_only=True)

@@ -13,7 +13,7 @@ from typing import TypeGuard
 
 from attrs import define
 
-from asyncpoll.errors import BadReply, PollError, Rejected, TransportError
+from asyncpoll._errors import BadReply, PollError, Rejected, TransportError
 
 MISS_LIMITS: Mapping[str, int] = MappingProxyType(
     {

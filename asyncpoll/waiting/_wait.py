@@ -10,15 +10,16 @@ from typing import Any, Generic, TypedDict, TypeVar, Unpack
 
 from attrs import frozen
 
-from asyncpoll.errors import WaitTimeout
-from asyncpoll.schedule import Exponential, Schedule
-from asyncpoll.waiting import events
-from asyncpoll.waiting.abandon import OnAbandon, cancel_remotely, remote_cancel_of
-from asyncpoll.waiting.decision import Decision
+from asyncpoll import events
+from asyncpoll._errors import WaitTimeout
+from asyncpoll._schedule import Exponential, Schedule
+from asyncpoll._snapshot import Snapshot
+from asyncpoll.waiting import _emission
+from asyncpoll.waiting._decision import Decision
+from asyncpoll.waiting._policy import Hints, Policy
+from asyncpoll.waiting._remote_cancel import OnAbandon, cancel_remotely, remote_cancel_of
+from asyncpoll.waiting._timeout import Timeout, as_timeout
 from asyncpoll.waiting.learning.lesson import learn_from, learn_of_end
-from asyncpoll.waiting.policy import Hints, Policy
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.timeout import Timeout, as_timeout
 
 T = TypeVar("T")
 Fetch = Callable[[], Awaitable[Snapshot[T]]]
@@ -74,7 +75,7 @@ async def wait_until_terminal(
         stable_for: Believe a terminal answer once it has come so many times in a row.
         hints: What a server's hint does to the next poll: makes it no earlier, sets it, or nothing.
         on_abandon: Whether a local cancel or deadline also cancels the remote job, once, for at most 5 seconds.
-        observe: Called with every event of `asyncpoll.waiting.events`.
+        observe: Called with every event of `asyncpoll.events`.
 
     Raises:
         WaitTimeout: A limit passed; `.last` is what was last seen, `__cause__` the last miss if the last poll was one.
@@ -176,17 +177,17 @@ class _Wait(Generic[T]):
                 if snapshot is not None:
                     learn_from(decision, snapshot, seen_at)
                     over = decision.saw(snapshot, seen_at)
-                    self._tell(events.after_poll(decision, before, snapshot, seen_at))
+                    self._tell(_emission.after_poll(decision, before, snapshot, seen_at))
                     yield snapshot
                 due = seen_at if over else decision.next_poll(seen_at)
         except BaseException as error:
-            self._tell(events.at_end(decision, None if over else error, now()))
+            self._tell(_emission.at_end(decision, None if over else error, now()))
             if isinstance(error, WaitTimeout):
                 learn_of_end(decision, now())
             if self.remote_cancel and not over and isinstance(error, _ABANDONED):
                 await cancel_remotely(self.remote_cancel)
             raise
-        self._tell(events.at_end(decision, None, now()))
+        self._tell(_emission.at_end(decision, None, now()))
 
     async def _poll(self, decision: Decision, now: Callable[[], float]) -> Snapshot[T] | None:
         """Return what one poll sees, or None for a miss; cut it at the deadline."""
@@ -199,7 +200,7 @@ class _Wait(Generic[T]):
         if cut.expired():
             raise decision.cut(now())
         decision.missed(failure, now())
-        self._tell(events.after_miss(decision, failure, now()))
+        self._tell(_emission.after_miss(decision, failure, now()))
         return None
 
     def _tell(self, happened: Iterable[events.Event]) -> None:

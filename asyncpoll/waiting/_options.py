@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from asyncpoll.waiting.abandon import OnAbandon
-from asyncpoll.waiting.run import Journal, Until
-from asyncpoll.waiting.wait import PollOptions
+from asyncpoll.waiting._remote_cancel import OnAbandon
+from asyncpoll.waiting._run import Journal, Until
+from asyncpoll.waiting._wait import PollOptions
 
 
 class JobOptions(PollOptions, total=False):

@@ -11,7 +11,7 @@ import math
 
 from attrs import field, frozen
 
-from asyncpoll.schedule import DURATION
+from asyncpoll._schedule import DURATION
 
 _LATE = 0.5  # lateness that is more than chance
 _IDLE = 0.1  # idleness that is

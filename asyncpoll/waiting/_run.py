@@ -12,15 +12,15 @@ from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast
 
 from attrs import Factory, define, evolve, field, frozen
 
-from asyncpoll.errors import WaitTimeout
-from asyncpoll.waiting.abandon import OnAbandon, RemoteCancels, remote_cancel_of
-from asyncpoll.waiting.past import Past
-from asyncpoll.waiting.policy import Policy
+from asyncpoll._errors import WaitTimeout
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
+from asyncpoll.waiting._past import Past
+from asyncpoll.waiting._policy import Policy
+from asyncpoll.waiting._remote_cancel import OnAbandon, RemoteCancels, remote_cancel_of
+from asyncpoll.waiting._wait import Fetch
 from asyncpoll.waiting.scheduler.engine import Engine
 from asyncpoll.waiting.scheduler.topics import Wait
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
-from asyncpoll.waiting.wait import Fetch
 
 T = TypeVar("T")
 

@@ -13,14 +13,14 @@ from typing import Any
 
 from attrs import define
 
-from asyncpoll.errors import WaitTimeout
-from asyncpoll.schedule import Learning, Progress
-from asyncpoll.waiting.misses import MissRow, is_miss
-from asyncpoll.waiting.past import Past
-from asyncpoll.waiting.policy import Policy
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
-from asyncpoll.waiting.timeout import PhaseClocks
+from asyncpoll._errors import WaitTimeout
+from asyncpoll._schedule import Learning, Progress
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
+from asyncpoll.waiting._misses import MissRow, is_miss
+from asyncpoll.waiting._past import Past
+from asyncpoll.waiting._policy import Policy
+from asyncpoll.waiting._timeout import PhaseClocks
 
 LONGEST_HINT = 86_400.0
 """A server that asks to stay away for more than a day is taken to mean a day."""

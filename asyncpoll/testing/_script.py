@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Iterable
 from typing import Any, Generic, TypeVar
 
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 
 T = TypeVar("T")
 

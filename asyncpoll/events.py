@@ -6,15 +6,13 @@ Every event names the wait by `key`: the key of the job, or None when a bare cor
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from attrs import frozen
 
-from asyncpoll.errors import Throttled as ThrottledError
-from asyncpoll.waiting.decision import Decision
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 
 _log = logging.getLogger(__name__)
 
@@ -77,29 +75,6 @@ class Ended:
 
 Event = Polled | StateChanged | UnknownWord | Missed | Throttled | Ended
 Observer = Callable[[Event], object]
-
-
-def after_poll(
-    decision: Decision, before: Snapshot[Any] | None, snapshot: Snapshot[Any], now: float
-) -> Iterator[Event]:
-    """Yield the events of a poll that saw *snapshot*, after one that saw *before*."""
-    yield Polled(decision.key, snapshot, decision.polls, now - decision.began)
-    if before is None or before.state is not snapshot.state:
-        yield StateChanged(decision.key, None if before is None else before.state, snapshot.state)
-    if snapshot.state is State.UNKNOWN:
-        yield UnknownWord(decision.key, snapshot.status)
-
-
-def after_miss(decision: Decision, error: Exception, now: float) -> Iterator[Event]:
-    """Yield the events of a poll that failed with *error*."""
-    yield Missed(decision.key, error, decision.polls, now - decision.began)
-    if isinstance(error, ThrottledError):
-        yield Throttled(decision.key, error.retry_after)
-
-
-def at_end(decision: Decision, error: BaseException | None, now: float) -> Iterator[Event]:
-    """Yield the event of a wait that is over, with *error* unless its last snapshot was terminal."""
-    yield Ended(decision.key, decision.last, error, decision.polls, now - decision.began)
 
 
 def tell(observe: Observer, event: Event) -> None:

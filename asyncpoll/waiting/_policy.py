@@ -8,8 +8,8 @@ from typing import Literal
 
 from attrs import Factory, field, frozen, validators
 
-from asyncpoll.schedule import Exponential, Learning, Schedule
-from asyncpoll.waiting.timeout import UNLIMITED, Timeout
+from asyncpoll._schedule import Exponential, Learning, Schedule
+from asyncpoll.waiting._timeout import UNLIMITED, Timeout
 
 Hints = Literal["at_least", "exactly", "ignore"]
 

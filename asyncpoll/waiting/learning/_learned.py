@@ -12,11 +12,11 @@ from collections import OrderedDict
 
 from attrs import asdict, frozen
 
-from asyncpoll.schedule import Progress, Schedule
-from asyncpoll.waiting.learning.belief import Belief
-from asyncpoll.waiting.learning.history import History, check_key
-from asyncpoll.waiting.learning.model import Model, Terms
-from asyncpoll.waiting.learning.plan import Chance
+from asyncpoll._schedule import Progress, Schedule
+from asyncpoll.waiting.learning._history import History, check_key
+from asyncpoll.waiting.learning._model import Model, Terms
+from asyncpoll.waiting.learning._plan import Chance
+from asyncpoll.waiting.learning._survival import Belief
 
 MOST_KEYS = 512
 """Plans are kept for so many keys, the most recently used; others are made again from their history."""

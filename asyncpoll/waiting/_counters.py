@@ -6,9 +6,9 @@ from typing import Any
 
 from attrs import define, field
 
-from asyncpoll.errors import Throttled
-from asyncpoll.waiting.snapshot import Snapshot
-from asyncpoll.waiting.state import State
+from asyncpoll._errors import Throttled
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 
 
 @define

@@ -6,11 +6,11 @@ import math
 
 from attrs import field, frozen, validators
 
-from asyncpoll.schedule import DURATION, Progress
-from asyncpoll.waiting.learning.belief import Belief, grid
-from asyncpoll.waiting.learning.history import History
+from asyncpoll._schedule import DURATION, Progress
+from asyncpoll.waiting.learning._history import History
+from asyncpoll.waiting.learning._plan import Chance
+from asyncpoll.waiting.learning._survival import Belief, grid
 from asyncpoll.waiting.learning.phase import Phase, Source
-from asyncpoll.waiting.learning.plan import Chance
 
 PRICE = 0.03
 """The share of a typical duration that a call is worth in delay, unless something else is said."""

@@ -14,8 +14,8 @@ from typing import NamedTuple
 
 from attrs import frozen
 
-from asyncpoll.schedule import Progress, Schedule
-from asyncpoll.waiting.learning.learned import Learned
+from asyncpoll._schedule import Progress, Schedule
+from asyncpoll.waiting.learning._learned import Learned
 
 MOST_POLLS = 100_000
 """A schedule that polls a job more often than this is refused: it would never come to an end."""
