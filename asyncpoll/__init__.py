@@ -1,7 +1,7 @@
 """Wait for remote jobs: politely, cheaply, until they are done.
 
-The names below are the whole front door. Each is fetched from its module on first use, so that `import asyncpoll`
-costs nothing to those who import it long before they wait for anything.
+All public names of this package are listed below. Each is imported from its module when it is first used, so that
+`import asyncpoll` stays fast.
 """
 
 from __future__ import annotations
@@ -9,111 +9,70 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from asyncpoll._version import __version__
-
 if TYPE_CHECKING:
-    from asyncpoll._endpoint import Endpoint, Group, Job
-    from asyncpoll._errors import (
-        BadReply,
-        ClientClosed,
-        JobCancelled,
-        JobError,
-        JobFailed,
-        JobTimedOut,
-        LedgerError,
-        PollError,
-        Rejected,
-        Throttled,
-        TransportError,
-        UnknownStatus,
-        WaitTimeout,
-    )
-    from asyncpoll._schedule import Exponential, Fixed, Progress, Schedule
-    from asyncpoll._snapshot import Snapshot
-    from asyncpoll._state import State, Vocabulary
-    from asyncpoll.waiting._convenience import as_completed, wait_all
-    from asyncpoll.waiting._hub import Hub
-    from asyncpoll.waiting._run import Outcome
-    from asyncpoll.waiting._timeout import Timeout
-    from asyncpoll.waiting._wait import Fetch, wait_until_terminal, watch
-    from asyncpoll.waiting.learning._history import History
-    from asyncpoll.waiting.learning._learned import Learned
+    from asyncpoll._endpoint import Endpoint as Endpoint
+    from asyncpoll._endpoint import Group as Group
+    from asyncpoll._endpoint import Job as Job
+    from asyncpoll._errors import BadReply as BadReply
+    from asyncpoll._errors import ClientClosed as ClientClosed
+    from asyncpoll._errors import JobCancelled as JobCancelled
+    from asyncpoll._errors import JobError as JobError
+    from asyncpoll._errors import JobFailed as JobFailed
+    from asyncpoll._errors import JobTimedOut as JobTimedOut
+    from asyncpoll._errors import LedgerError as LedgerError
+    from asyncpoll._errors import PollError as PollError
+    from asyncpoll._errors import Rejected as Rejected
+    from asyncpoll._errors import Throttled as Throttled
+    from asyncpoll._errors import TransportError as TransportError
+    from asyncpoll._errors import UnknownStatus as UnknownStatus
+    from asyncpoll._errors import WaitTimeout as WaitTimeout
+    from asyncpoll._schedule import Exponential as Exponential
+    from asyncpoll._schedule import Fixed as Fixed
+    from asyncpoll._schedule import Progress as Progress
+    from asyncpoll._schedule import Schedule as Schedule
+    from asyncpoll._snapshot import Snapshot as Snapshot
+    from asyncpoll._state import State as State
+    from asyncpoll._state import Vocabulary as Vocabulary
+    from asyncpoll._timeout import Timeout as Timeout
+    from asyncpoll._version import __version__ as __version__
+    from asyncpoll.waiting._convenience import as_completed as as_completed
+    from asyncpoll.waiting._convenience import wait_all as wait_all
+    from asyncpoll.waiting._hub import Hub as Hub
+    from asyncpoll.waiting._run import Outcome as Outcome
+    from asyncpoll.waiting._wait import Fetch as Fetch
+    from asyncpoll.waiting._wait import wait_until_terminal as wait_until_terminal
+    from asyncpoll.waiting._wait import watch as watch
+    from asyncpoll.waiting.learning._history import History as History
+    from asyncpoll.waiting.learning._learned import Learned as Learned
+else:
+    _NAMES = {
+        "_endpoint": "Endpoint Group Job",
+        "_errors": (
+            "BadReply ClientClosed JobCancelled JobError JobFailed JobTimedOut LedgerError PollError Rejected "
+            "Throttled TransportError UnknownStatus WaitTimeout"
+        ),
+        "_schedule": "Exponential Fixed Progress Schedule",
+        "_snapshot": "Snapshot",
+        "_state": "State Vocabulary",
+        "_timeout": "Timeout",
+        "_version": "__version__",
+        "waiting._convenience": "as_completed wait_all",
+        "waiting._hub": "Hub",
+        "waiting._run": "Outcome",
+        "waiting._wait": "Fetch wait_until_terminal watch",
+        "waiting.learning._history": "History",
+        "waiting.learning._learned": "Learned",
+    }
+    _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 
-_HOMES = {
-    "_endpoint": ("Endpoint", "Group", "Job"),
-    "_errors": (
-        "BadReply",
-        "ClientClosed",
-        "JobCancelled",
-        "JobError",
-        "JobFailed",
-        "JobTimedOut",
-        "LedgerError",
-        "PollError",
-        "Rejected",
-        "Throttled",
-        "TransportError",
-        "UnknownStatus",
-        "WaitTimeout",
-    ),
-    "_schedule": ("Exponential", "Fixed", "Progress", "Schedule"),
-    "waiting._convenience": ("as_completed", "wait_all"),
-    "waiting._hub": ("Hub",),
-    "waiting.learning._history": ("History",),
-    "waiting.learning._learned": ("Learned",),
-    "waiting._run": ("Outcome",),
-    "_snapshot": ("Snapshot",),
-    "_state": ("State", "Vocabulary"),
-    "waiting._timeout": ("Timeout",),
-    "waiting._wait": ("Fetch", "wait_until_terminal", "watch"),
-}
-_HOME_OF = {name: home for home, names in _HOMES.items() for name in names}
+    __all__ = list(_MODULE_OF)
 
-__all__ = [  # a test holds it in step with the two lists above
-    "BadReply",
-    "ClientClosed",
-    "Endpoint",
-    "Exponential",
-    "Fetch",
-    "Fixed",
-    "Group",
-    "History",
-    "Hub",
-    "Job",
-    "JobCancelled",
-    "JobError",
-    "JobFailed",
-    "JobTimedOut",
-    "Learned",
-    "LedgerError",
-    "Outcome",
-    "PollError",
-    "Progress",
-    "Rejected",
-    "Schedule",
-    "Snapshot",
-    "State",
-    "Throttled",
-    "Timeout",
-    "TransportError",
-    "UnknownStatus",
-    "Vocabulary",
-    "WaitTimeout",
-    "__version__",
-    "as_completed",
-    "wait_all",
-    "wait_until_terminal",
-    "watch",
-]
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULE_OF:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+        globals()[name] = value
+        return value
 
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME_OF:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = getattr(import_module(f"{__name__}.{_HOME_OF[name]}"), name)
-    globals()[name] = value
-    return value
-
-
-def __dir__() -> list[str]:
-    return __all__
+    def __dir__() -> list[str]:
+        return __all__

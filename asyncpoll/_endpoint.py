@@ -1,91 +1,140 @@
-"""Where the columns meet: an `Endpoint` is two pure functions, a `Job` binds one to a reference and a transport."""
+"""Define `Endpoint`, how to poll one API, and `Job`, an endpoint with a reference and a transport."""
 
 from __future__ import annotations
 
 import json
+import logging
+import re
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from typing import Any, Generic, TypeVar, Unpack
 
 import attrs
-from attrs import evolve, field, frozen, validators
+from attrs import evolve, field, frozen
 
-from asyncpoll._errors import BadReply, TransportError
+from asyncpoll._checks import by_field, function, refusal, whole
+from asyncpoll._errors import BadReply, PollError, TransportError
 from asyncpoll._snapshot import Snapshot
-from asyncpoll.http.classify import classify_status
+from asyncpoll._timeout import Timeout
+from asyncpoll.http.classify import MESSAGE_LIMIT, classify_status
 from asyncpoll.http.message import Reply, Request, Transport
-from asyncpoll.waiting._timeout import Timeout
-from asyncpoll.waiting._wait import WaitOptions, wait_until_terminal, watch
+from asyncpoll.http.redact import printable
+from asyncpoll.waiting._policy import WaitOptions
+from asyncpoll.waiting._wait import single_wait, single_watch
 
 Ref = TypeVar("Ref")
 T = TypeVar("T")
 
 TOKEN_VERSION = 1
 
+_NAME = re.compile(r"[a-z0-9_.-]+")
+_log = logging.getLogger(__name__)
 _compact = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
 def as_plain(ref: Any) -> Any:
-    """Return a reference as JSON data: what `Job.key` and `Job.to_json` are made of."""
+    """Return a reference as JSON data, for `Job.key` and `Job.to_json`."""
     return ref if isinstance(ref, str) or not attrs.has(type(ref)) else attrs.asdict(ref)
+
+
+def _check_name(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise refusal(TypeError, name, "text such as 'vendor.things'", value)
+    if not _NAME.fullmatch(value):
+        wanted = "made of lower-case letters, digits, '.', '-' and '_', such as 'vendor.things'"
+        raise refusal(ValueError, name, wanted, value)
+
+
+def _check_group(name: str, value: object) -> None:
+    if not (value is None or isinstance(value, Group)):
+        raise refusal(TypeError, name, "a Group or None", value)
+
+
+def _check_optional_function(name: str, value: object) -> None:
+    if not (value is None or callable(value)):
+        raise refusal(TypeError, name, "a function or None", value)
+
+
+_FUNCTION, _OPTIONAL_FUNCTION = by_field(function), by_field(_check_optional_function)
 
 
 @frozen
 class Group(Generic[Ref, T]):
-    """How to ask about many jobs at once, where an API has a call for that.
+    """How to ask about many jobs with one request, for an API that has such a call.
 
     Attributes:
-        key: What jobs must share to be asked about together.
-        ask: The request for the jobs of one group.
-        read: What its reply says about each of them; a job left out is asked about on its own.
-        size: The most jobs in one call.
+        key: A function from a reference to a key. Jobs with the same key can be asked about together.
+        ask: A function from references with the same key to the request about their jobs.
+        read: A function from the reply and the references to a snapshot per reference. A job that it leaves out is
+            asked about with a request of its own. An error that it raises, other than a `PollError`, is logged once
+            per endpoint.
+        size: The largest number of jobs in one request.
     """
 
-    key: Callable[[Ref], Hashable]
-    ask: Callable[[Sequence[Ref]], Request]
-    read: Callable[[Reply, Sequence[Ref]], Mapping[Ref, Snapshot[T]]]
-    size: int = field(validator=validators.ge(1))
+    key: Callable[[Ref], Hashable] = field(validator=_FUNCTION)
+    ask: Callable[[Sequence[Ref]], Request] = field(validator=_FUNCTION)
+    read: Callable[[Reply, Sequence[Ref]], Mapping[Ref, Snapshot[T]]] = field(validator=_FUNCTION)
+    size: int = field(validator=by_field(whole(1)))
 
 
 @frozen
 class Endpoint(Generic[Ref, T]):
-    """How one API is asked about a job, and how its answers read. Everything in it is a pure function or data.
+    """How to ask one API about a job, and how to read its answers. An endpoint consists of data and pure functions.
 
     Attributes:
-        name: A name such as "vendor.things", part of every job's key.
-        ask: The request that asks about a job.
-        read: What a reply says about the job.
-        classify: Raises for a reply that is no answer about the job; it sees every status code.
-        cancel: The request that cancels a job, where the API can.
-        group: How to ask about many jobs at once, where the API can.
-        predicts: What of a reference predicts how long the job takes.
-        same_job: Whether a reply speaks of the job asked about, where the API echoes an id.
-        plain: A reference as JSON data, from which the provider can make it again.
+        name: A name such as "vendor.things". It consists of lower-case letters, digits, ".", "-" and "_", and is part
+            of the key of every job.
+        ask: A function from a reference to the request that asks about the job.
+        read: A function from a reply to a snapshot of the job.
+        classify: A function that raises an error for a reply that does not answer the request. It is called with
+            every reply before `read`, whatever its status, and with the reply to `cancel`. There it raises
+            `Rejected(..., kind="already_ended")` if the server says that the job has already ended: then `Job.cancel`
+            succeeds. With a `Codes` table, list the server's code for that as "already_ended".
+        cancel: A function from a reference to the request that cancels the job, or None if the API has no such call.
+            If the API refuses to cancel a job that has ended, `classify` must report this refusal with the kind
+            "already_ended". Otherwise `Job.cancel` raises it.
+        group: How to ask about many jobs with one request, or None if the API has no such call.
+        predicts: A function from a reference to the part of it that predicts how long the job takes, or None.
+        same_job: A function that returns whether a reply is about the job with a reference, or None if the API does
+            not repeat the id in its replies.
+        plain: A function from a reference to JSON data, from which the provider can make the reference again.
+
+    Raises:
+        TypeError: An argument has a wrong type. The message names it.
+        ValueError: The name has other characters, or none.
     """
 
-    name: str
-    ask: Callable[[Ref], Request] = field(kw_only=True)
-    read: Callable[[Reply], Snapshot[T]] = field(kw_only=True)
-    classify: Callable[[Reply], None] = field(default=classify_status, kw_only=True)
-    cancel: Callable[[Ref], Request] | None = field(default=None, kw_only=True)
-    group: Group[Ref, T] | None = field(default=None, kw_only=True)
-    predicts: Callable[[Ref], Hashable] | None = field(default=None, kw_only=True)
-    same_job: Callable[[Ref, Reply], bool] | None = field(default=None, kw_only=True)
-    plain: Callable[[Ref], Any] = field(default=as_plain, kw_only=True)
+    name: str = field(validator=by_field(_check_name))
+    ask: Callable[[Ref], Request] = field(kw_only=True, validator=_FUNCTION)
+    read: Callable[[Reply], Snapshot[T]] = field(kw_only=True, validator=_FUNCTION)
+    classify: Callable[[Reply], None] = field(default=classify_status, kw_only=True, validator=_FUNCTION)
+    cancel: Callable[[Ref], Request] | None = field(default=None, kw_only=True, validator=_OPTIONAL_FUNCTION)
+    group: Group[Ref, T] | None = field(default=None, kw_only=True, validator=by_field(_check_group))
+    predicts: Callable[[Ref], Hashable] | None = field(default=None, kw_only=True, validator=_OPTIONAL_FUNCTION)
+    same_job: Callable[[Ref, Reply], bool] | None = field(default=None, kw_only=True, validator=_OPTIONAL_FUNCTION)
+    plain: Callable[[Ref], Any] = field(default=as_plain, kw_only=True, validator=_FUNCTION)
+    _logged: set[str] = field(init=False, factory=set, repr=False, eq=False)
 
     def job(self, transport: Transport, ref: Ref) -> Job[T]:
-        """Return the job that *ref* names, to be asked about over *transport*."""
+        """Return the job with the reference *ref*. Its requests are sent over *transport*."""
         return Job(self, transport, ref)
+
+    def _log_once(self, error: Exception) -> None:
+        if "read" not in self._logged:
+            self._logged.add("read")
+            shown = printable(repr(error), MESSAGE_LIMIT)
+            _log.warning("%s: Group.read failed, so jobs may be polled one by one; correct it: %s", self.name, shown)
 
 
 @frozen(eq=False, weakref_slot=False)
 class Job(Generic[T]):
-    """One remote job. It holds no state: waiting again asks again. It is an `async def () -> Snapshot` too.
+    """A remote job, and a function `async () -> Snapshot`. It stores no state: a second wait sends requests again.
 
     Attributes:
-        endpoint: How to ask about it.
-        transport: Whom to ask.
-        ref: Its reference, such as its id.
-        submitted: The terminal answer that the submit itself already gave, or None; then nobody is asked.
+        endpoint: How to ask about the job.
+        transport: What sends the requests.
+        ref: The reference of the job, such as its id.
+        submitted: The terminal snapshot, if the reply to the submit already contained it, or None. With a snapshot
+            here, no request is sent about the job.
     """
 
     endpoint: Endpoint[Any, T]
@@ -95,11 +144,11 @@ class Job(Generic[T]):
 
     @property
     def key(self) -> str:
-        """A stable text, unique per endpoint and reference."""
+        """Return a stable text that is unique per endpoint and reference."""
         return f"{self.endpoint.name}:{_compact(self.endpoint.plain(self.ref))}"
 
     def __eq__(self, other: object) -> bool:
-        """Whether both ask the same server about the same job."""
+        """Return whether both jobs have the same endpoint, transport and reference."""
         if not isinstance(other, Job):
             return NotImplemented
         same_place = self.endpoint is other.endpoint and self.transport is other.transport
@@ -113,7 +162,7 @@ class Job(Generic[T]):
 
     @property
     def group_key(self) -> Hashable:
-        """What jobs share that can be asked about together; None for a job that is asked about on its own."""
+        """Return a key that jobs share if one request can ask about them, or None if the job needs its own request."""
         group = self.endpoint.group
         if group is None or self.submitted is not None:
             return None
@@ -121,21 +170,21 @@ class Job(Generic[T]):
 
     @property
     def pacing_key(self) -> str:
-        """What jobs share that should take about as long."""
+        """Return a text that jobs share if they are expected to take about the same time."""
         predicts = self.endpoint.predicts
         return self.endpoint.name if predicts is None else f"{self.endpoint.name}:{predicts(self.ref)}"
 
     @property
     def can_cancel(self) -> bool:
-        """Whether its API has a call to cancel it."""
+        """Return whether the API has a call to cancel a job."""
         return self.endpoint.cancel is not None
 
     async def fetch(self) -> Snapshot[T]:
-        """Ask once.
+        """Ask about the job once, and return the snapshot that the endpoint reads from the reply.
 
         Raises:
-            TransportError: No answer about the job could be had; `BadReply` if it was about another job.
-            UnknownStatus: A strict vocabulary met a word it does not list.
+            TransportError: There was no answer about the job. If it was about another job, this is a `BadReply`.
+            UnknownStatus: A strict vocabulary does not list the status word.
             ClientClosed: The transport is closed.
         """
         if self.submitted is not None:
@@ -150,10 +199,14 @@ class Job(Generic[T]):
     __call__ = fetch
 
     async def fetch_together(self, jobs: Sequence[Job[T]]) -> dict[Job[T], Snapshot[T]]:
-        """Ask once about *jobs*, which all have the `group_key` of this one; what the answer leaves out is left out.
+        """Ask about *jobs* with one request, and return a snapshot per job that the answer contains.
+
+        Args:
+            jobs: Jobs with the same `group_key` as this job.
 
         Raises:
-            TransportError: As `fetch`.
+            NotImplementedError: The API has no such call.
+            TransportError: There was no answer about the jobs.
         """
         group = self.endpoint.group
         if group is None:
@@ -161,16 +214,23 @@ class Job(Generic[T]):
         refs = [job.ref for job in jobs]
         reply = await self.transport.send(group.ask(refs))
         self.endpoint.classify(reply)
-        answers = group.read(reply, refs)
-        return {job: answers[job.ref] for job in jobs if job.ref in answers}
+        try:
+            answers = group.read(reply, refs)
+            return {job: answers[job.ref] for job in jobs if job.ref in answers}
+        except PollError:
+            raise
+        except Exception as error:
+            self.endpoint._log_once(error)  # noqa: SLF001  a method of this module
+            raise
 
     async def _ask_afresh(self, request: Request) -> Reply:
-        # A pooled connection may hold an answer that belongs to somebody else; a new one cannot.
+        # A connection of the pool may still contain the answer to an earlier request. A new connection cannot.
         reply = await self.transport.send(evolve(request, fresh=True))
         self.endpoint.classify(reply)
         if not (self.endpoint.same_job and self.endpoint.same_job(self.ref, reply)):
             raise BadReply(
-                f"{self.endpoint.name}: the answer is about another job, even on a fresh connection",
+                f"{self.endpoint.name}: the answer is about another job, even on a new connection; "
+                "look for a proxy or a cache that mixes up answers",
                 kind="identity",
                 status=reply.status,
                 origin=reply.origin,
@@ -179,7 +239,7 @@ class Job(Generic[T]):
 
     async def wait(self, *, timeout: float | Timeout | None, **options: Unpack[WaitOptions]) -> Snapshot[T]:
         """Wait until the job is terminal, and return the terminal snapshot; see `wait_until_terminal`."""
-        return await wait_until_terminal(self, timeout=timeout, **options)
+        return await single_wait("Job.wait", self, timeout, options)
 
     async def result(self, *, timeout: float | Timeout | None, **options: Unpack[WaitOptions]) -> T:
         """Wait until the job is terminal, and return its result.
@@ -187,21 +247,26 @@ class Job(Generic[T]):
         Raises:
             JobError: The job did not succeed. Otherwise as `wait_until_terminal`.
         """
-        return (await self.wait(timeout=timeout, **options)).unwrap()
+        return (await single_wait("Job.result", self, timeout, options)).unwrap()
 
     def watch(self, *, changes_only: bool = False, **options: Unpack[WaitOptions]) -> AsyncGenerator[Snapshot[T], None]:
         """Yield what every poll sees, up to and including the terminal snapshot; see `asyncpoll.watch`."""
-        return watch(self, changes_only=changes_only, **options)
+        return single_watch("Job.watch", self, options, changes_only=changes_only)
 
     async def cancel(self) -> None:
-        """Cancel the remote job; also fine when it has already ended.
+        """Cancel the remote job.
+
+        A job that has already ended is not an error, if the endpoint reports this with the kind "already_ended" (see
+        `Endpoint.classify`). For a job that ended at its submit, no request is sent.
 
         Raises:
-            NotImplementedError: Its API has no such call.
-            TransportError: The server could not be asked, or refused.
+            NotImplementedError: The API has no such call.
+            TransportError: The server did not answer, or refused.
         """
         if self.endpoint.cancel is None:
             raise NotImplementedError(f"{self.endpoint.name} has no call to cancel a job")
+        if self.submitted is not None:
+            return
         reply = await self.transport.send(self.endpoint.cancel(self.ref))
         try:
             self.endpoint.classify(reply)
@@ -210,6 +275,6 @@ class Job(Generic[T]):
                 raise
 
     def to_json(self) -> str:
-        """Return a token without secrets from which the provider's `job_from_json` makes the job again, anywhere."""
+        """Return a token without secrets. The provider's `job_from_json` makes the job from it in any process."""
         token = {"version": TOKEN_VERSION, "endpoint": self.endpoint.name, "ref": self.endpoint.plain(self.ref)}
         return json.dumps(token, ensure_ascii=False)

@@ -1,21 +1,21 @@
-"""What can go wrong, and whose fault it was.
+"""Define the errors of this package.
 
-    PollError                       everything below
-     ├─ WaitTimeout                 the caller's own limit passed; the job was left running (also a TimeoutError)
-     ├─ JobError                    the job ended, but not well; `.snapshot` holds what the server said
+    PollError                       the base of all errors below
+     ├─ WaitTimeout                 a limit of the caller passed; the job was left running (also a TimeoutError)
+     ├─ JobError                    the job ended without success; see `.snapshot`
      │   ├─ JobFailed
      │   ├─ JobTimedOut             the *server* ran out of time
      │   └─ JobCancelled
-     ├─ TransportError              no answer about the job could be had
+     ├─ TransportError              there was no answer about the job
      │   ├─ Throttled               the server asks for fewer requests
-     │   ├─ Rejected                the server refuses this request; asking again will not help
-     │   └─ BadReply                an answer came, but it makes no sense
-     ├─ UnknownStatus               a strict vocabulary met a word it does not list
-     ├─ ClientClosed                used after close, from another event loop, or after a fork
+     │   ├─ Rejected                the server refuses this request; a repetition will not help
+     │   └─ BadReply                the server answered, but the answer cannot be used
+     ├─ UnknownStatus               a strict vocabulary does not list the status word
+     ├─ ClientClosed                a client was used after close, from another event loop, or after a fork
      └─ LedgerError                 the ledger of a run cannot be opened, read or written
 
-Bad arguments are plain `ValueError`, raised before any request. No error carries a credential, a request header or
-more of an address than its origin.
+A bad argument raises a plain `ValueError` or `TypeError` before any request. No error contains a credential, a request
+header, or more of an address than its origin.
 """
 
 from __future__ import annotations
@@ -27,30 +27,30 @@ if TYPE_CHECKING:
 
 
 class PollError(Exception):
-    """The base of every error that asyncpoll raises on its own account. All of them can be pickled."""
+    """The base class of the errors that asyncpoll defines. All of them can be pickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _revive, (type(self), self.args, self.__dict__)
 
 
 def _revive(kind: type[PollError], args: tuple[Any, ...], facts: dict[str, Any]) -> PollError:
-    # The default way would call the constructor with the message alone and lose every keyword.
+    # By default, pickle calls the constructor with the message only, so that all keyword arguments are lost.
     error = kind.__new__(kind)
-    error.args = args  # an OSError, which WaitTimeout is too, would not take them from its constructor
+    error.args = args  # WaitTimeout is an OSError, too, whose constructor would ignore them here
     error.__dict__.update(facts)
     return error
 
 
 class WaitTimeout(PollError, TimeoutError):
-    """The wait reached a limit before the job was terminal. The job itself was left alone.
+    """The wait reached a limit before the job was terminal. The job itself was left running.
 
     Attributes:
-        last: What the last successful poll saw, or None when no poll saw anything.
-        waited: Seconds from the start of the wait.
-        polls: How many polls were made, failed ones included.
-        limit: Which limit passed: "total", "pending", "processing", "polls" or "throttled".
-        key: The key of the job, or None when a bare coroutine function was awaited.
-        unknown: Status words seen that the vocabulary does not list.
+        last: The snapshot of the last poll that succeeded, or None if all polls failed.
+        waited: The seconds from the start of the wait.
+        polls: The number of polls, including failed ones.
+        limit: The limit that passed: "total", "pending", "processing", "polls" or "throttled".
+        key: The key of the job, or None if the wait was for a plain coroutine function.
+        unknown: The status words that the vocabulary does not list.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class WaitTimeout(PollError, TimeoutError):
 
 
 class JobError(PollError):
-    """The job is terminal and did not succeed. `snapshot` is what the server said about it."""
+    """The job ended without success. `snapshot` is the terminal snapshot, with the reason that the server gave."""
 
     verb = "ended badly"
 
@@ -90,33 +90,34 @@ class JobError(PollError):
 
 
 class JobFailed(JobError):
-    """The server says that the job failed."""
+    """The server reports that the job failed."""
 
     verb = "failed"
 
 
 class JobTimedOut(JobError):
-    """The server says that the job ran out of time there; the caller's own limit is `WaitTimeout`."""
+    """The server reports that the job ran out of time there. For a limit of the caller, see `WaitTimeout`."""
 
     verb = "timed out at the server"
 
 
 class JobCancelled(JobError):
-    """The server says that the job was cancelled or stopped."""
+    """The server reports that the job was cancelled or stopped."""
 
     verb = "was cancelled"
 
 
 class TransportError(PollError):
-    """A request brought no answer about the job.
+    """A request did not bring an answer about the job.
 
     Attributes:
-        kind: One word for what happened, such as "connect", "timeout", "server" or "malformed".
-        passing: Whether asking again later may help. A poll that fails so is a miss; the wait goes on.
-        status: The HTTP status, or None when no response was received.
+        kind: One word for the failure, such as "connect", "timeout", "server" or "malformed".
+        passing: Whether a repetition may succeed later. If True, the poll counts as a miss and the wait continues. If
+            False, the wait ends with this error.
+        status: The HTTP status, or None if there was no response.
         code: The API's own error code, as text, or None.
-        retry_after: Seconds to stay away for, as the server asked, or None.
-        origin: Scheme, host and port of the server, or None; never a path or a query.
+        retry_after: The seconds until the next request that the server asks for, or None.
+        origin: The scheme, host and port of the server, or None. It never contains a path or a query.
     """
 
     default_kind = "transport"
@@ -142,13 +143,18 @@ class TransportError(PollError):
 
 
 class Throttled(TransportError):
-    """The server asks for fewer requests. `retry_after` is in seconds, where it said so."""
+    """The server asks for fewer requests. `retry_after` is None if it does not say when to come back."""
 
     default_kind = "throttled"
 
 
 class Rejected(TransportError):
-    """The server refuses the request: a bad credential, an unpaid bill, an unknown id. Not worth repeating as it is."""
+    """The server refuses the request, for example for a bad credential, an unpaid bill or an unknown id.
+
+    The same request would be refused again, so `passing` is False by default, and the wait ends at once. If the server
+    refuses to cancel a job because the job has already ended, raise it with `kind="already_ended"` from
+    `Endpoint.classify`: then `Job.cancel` succeeds.
+    """
 
     default_kind = "rejected"
 
@@ -157,16 +163,21 @@ class Rejected(TransportError):
 
 
 class BadReply(TransportError):
-    """An answer arrived, but it is malformed, too large, or about another job."""
+    """The server answered, but the answer is malformed, too large, or about another job.
+
+    By default `passing` is True: the poll counts as a miss, and the wait continues, because the next answer may be
+    good. `BadReply(..., passing=False)` ends the wait at once. Raise it so for an answer that will not change, such
+    as the result of a job that has ended.
+    """
 
     default_kind = "malformed"
 
 
 class UnknownStatus(PollError):
-    """A strict vocabulary met a status word that it does not list.
+    """A strict vocabulary does not list the status word of the server.
 
     Attributes:
-        word: The word as the server wrote it, shortened to 100 characters.
+        word: The word as the server wrote it, cut at 100 characters.
         vocabulary: The name of the vocabulary.
     """
 
@@ -177,17 +188,18 @@ class UnknownStatus(PollError):
 
 
 class ClientClosed(PollError):
-    """The client was used after `aclose()`, from another event loop, or after a fork. Open one client per loop."""
+    """A client was used after `aclose()`, from another event loop, or after a fork. Open one client per event loop."""
 
 
 class LedgerError(PollError):
-    """The ledger of a run cannot be used as it is. Nothing was changed, and what was committed before is safe.
+    """The ledger of a run cannot be used as it is. Nothing was changed, and everything committed before is safe.
 
     Attributes:
-        kind: One word for why: "locked" (another process is at it), "damaged" (a row or the file is not what was
-            written), "foreign" (not a ledger), "version" (of another format), "full" (no space left), "io" (reading
-            or writing failed), "readonly", "network" (on a network file system), "gone" (moved or removed while in
-            use), "busy" (another program holds the file) or "value" (what was given cannot be stored).
+        kind: One word for the cause: "locked" (another process uses the ledger), "damaged" (a row or the file is not
+            as it was written), "foreign" (the file is not a ledger), "version" (the ledger has another format), "full"
+            (the disk is full), "io" (reading or writing failed), "readonly" (the file cannot be written), "network"
+            (the file is on a network file system), "gone" (the file was moved or removed while in use), "busy"
+            (another program has locked the file) or "value" (the given value cannot be stored).
     """
 
     def __init__(self, message: str, *, kind: str) -> None:
@@ -196,10 +208,10 @@ class LedgerError(PollError):
 
     @property
     def passing(self) -> bool:
-        """Whether the cause may pass by itself: a full or failing disk, or a file that somebody else holds."""
+        """Return whether the cause may pass: a full or failing disk, or a file that another program has locked."""
         return self.kind in {"full", "io", "busy"}
 
 
 def explained(error: BaseException) -> str:
-    """Return an error in words, and why the last poll failed if it did."""
+    """Return the message of *error*, followed by that of the error which caused it, if there is one."""
     return f"{error}" if error.__cause__ is None else f"{error}; the last poll failed: {error.__cause__}"

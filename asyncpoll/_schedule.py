@@ -1,40 +1,43 @@
-"""When to ask next: frozen schedules, each a pure function of a small `Progress`.
+"""Define schedules: frozen values that compute from a small `Progress` when to poll next.
 
-A schedule keeps no cursor. Whoever waits says how far the wait has come, and the schedule answers with a delay; so
-one schedule serves any number of waits at once, and a wait can be stored and taken up again by another process.
-All times are seconds.
+A schedule stores nothing about a wait. It is told how far the wait has come and returns a delay, so one schedule
+serves any number of waits at once, and another process can continue a stored wait. All times are in seconds.
 """
 
 from __future__ import annotations
 
-import itertools
 import math
 from collections.abc import Callable
-from functools import lru_cache
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import backoff
-from attrs import field, frozen, validators
+from attrs import field, frozen
+
+from asyncpoll._checks import by_field, duration, factor, refusal
 
 Jitter = Callable[[float], float]
 full_jitter: Jitter = backoff.full_jitter
 
-DURATION = validators.and_(validators.gt(0.0), validators.lt(math.inf))
-_LONGEST_CURVE = 10_000
+DURATION = by_field(duration)
+"""The validator of a field that holds a finite number of seconds above 0."""
 
 
-@frozen
-class Progress:
+def _check_jitter(name: str, value: object) -> None:
+    if not (value is None or callable(value)):
+        raise refusal(TypeError, name, "a function from seconds to seconds, or None", value)
+
+
+class Progress(NamedTuple):
     """How far a wait has come: plain numbers, so that it can be stored as JSON.
 
     Attributes:
-        polls: Polls made so far; 1 when the first delay is asked for.
-        elapsed: Seconds since the wait began.
-        misses: Failed polls in a row, up to now.
-        state: The state last seen, as its lower-case word, or None when no poll has seen anything.
-        hint: Seconds to the next poll that the server suggested in its last answer, or None.
-        done: The share of the job that is done, 0 to 1, or None when the server does not say.
-        in_state: Seconds since the job came into that state, as far as is known, or None as before.
+        polls: The number of polls so far. It is 1 when the first delay is computed.
+        elapsed: The seconds since the wait began.
+        misses: The number of failed polls since the last one that succeeded.
+        state: The state that was last seen, as its lower-case word, or None if no poll has succeeded yet.
+        hint: The seconds until the next poll that the server suggested in its last answer, or None.
+        done: The share of the job that is done, from 0 to 1, or None if the server does not say.
+        in_state: The seconds since the job came into that state, as far as is known, or None if *state* is None.
     """
 
     polls: int
@@ -47,7 +50,7 @@ class Progress:
 
 
 class Schedule(Protocol):
-    """Anything that can say how long to wait before the next poll."""
+    """An object that computes how long to wait before the next poll."""
 
     def delay(self, progress: Progress, /) -> float:
         """Return the seconds from the last answer to the next poll: finite and not negative."""
@@ -56,7 +59,7 @@ class Schedule(Protocol):
 
 @runtime_checkable
 class Learning(Schedule, Protocol):
-    """A schedule that keeps what it learns apart by a key, and says for each key when to ask next."""
+    """A schedule that learns separately for each key, and computes for each key when to poll next."""
 
     def delay(self, progress: Progress, /, *, key: str = "") -> float:
         """Return the seconds to the next poll of a job with this key."""
@@ -75,24 +78,25 @@ class Learning(Schedule, Protocol):
         ...
 
     def settle(self) -> None:
-        """Learn from what has been observed: of the jobs that were awaited together none is left."""
+        """Learn from all observations so far: the last of the jobs that were awaited together has ended."""
         ...
 
 
 @frozen
 class Fixed:
-    """The same interval every time.
+    """A schedule that waits for the same interval after every poll.
 
     Attributes:
-        interval: Seconds between polls, above 0.
-        jitter: Applied to the interval if given; a tenth of the interval is the least that it can leave.
+        interval: The seconds between polls, above 0.
+        jitter: A function from the interval to the delay, or None. The delay is at least a tenth of the interval,
+            whatever the function returns.
     """
 
     interval: float = field(validator=DURATION)
-    jitter: Jitter | None = field(default=None, kw_only=True)
+    jitter: Jitter | None = field(default=None, kw_only=True, validator=by_field(_check_jitter))
 
     def delay(self, _progress: Progress, /) -> float:
-        """Return the interval, jittered."""
+        """Return the interval, or the delay that the jitter makes of it."""
         if self.jitter is None:
             return self.interval
         return max(self.interval / 10, self.jitter(self.interval))
@@ -100,46 +104,38 @@ class Fixed:
 
 @frozen
 class Exponential:
-    """Intervals that grow by a factor from *initial* to *maximum*, spread at random above *initial*.
+    """A schedule whose intervals grow by a factor from *initial* to *maximum*, with random delays in between.
 
-    After poll n the cap is `min(maximum, initial * factor**(n - 1))` and the delay `initial + jitter(cap - initial)`.
-    No delay is ever below *initial*: a backoff that is fully jittered down to nought now and then hammers the server.
+    After poll n the cap is `min(maximum, initial * factor**(n - 1))`, and the delay is
+    `initial + jitter(cap - initial)`. A delay is never below *initial*: with full jitter down to 0, some polls would
+    follow each other at once.
 
     Attributes:
-        initial: The shortest interval and the first, in seconds.
+        initial: The first and shortest interval, in seconds.
         maximum: The longest interval, in seconds.
-        factor: What the cap grows by from poll to poll, at least 1.
-        jitter: Any function from a value to a value, as in `backoff`; None takes the cap itself.
+        factor: The factor by which the cap grows from poll to poll, at least 1.
+        jitter: A function from seconds to seconds, such as those of `backoff`. With None the delay is the cap.
     """
 
     initial: float = field(default=1.0, validator=DURATION)
     maximum: float = field(default=30.0, validator=DURATION)
-    factor: float = field(default=2.0, validator=validators.and_(validators.ge(1.0), validators.lt(math.inf)))
-    jitter: Jitter | None = field(default=full_jitter, kw_only=True)
+    factor: float = field(default=2.0, validator=by_field(factor))
+    jitter: Jitter | None = field(default=full_jitter, kw_only=True, validator=by_field(_check_jitter))
 
     def __attrs_post_init__(self) -> None:
         if self.maximum < self.initial:
             raise ValueError(f"maximum ({self.maximum:g} s) must not be below initial ({self.initial:g} s)")
-        _curve(self.initial, self.maximum, self.factor)
 
     def delay(self, progress: Progress, /) -> float:
         """Return the delay after poll number `progress.polls`."""
-        caps = _curve(self.initial, self.maximum, self.factor)
-        cap = caps[min(progress.polls, len(caps)) - 1]
+        cap = self._cap(progress.polls)
         if self.jitter is None:
             return cap
-        # In this order NaN, which a jitter function of the user's own may give, becomes the floor.
+        # If the jitter returns NaN, this order of the arguments returns initial.
         return min(max(self.initial, self.initial + self.jitter(cap - self.initial)), self.maximum)
 
-
-@lru_cache(maxsize=256)
-def _curve(initial: float, maximum: float, factor: float) -> tuple[float, ...]:
-    """Cut backoff's exponential curve into the tuple of caps, up to the first that does not grow any more."""
-    if factor == 1:
-        return (initial,)
-    curve = backoff.expo(base=factor, factor=initial, max_value=maximum)
-    next(curve)  # its generators open with an empty yield
-    caps = (*itertools.takewhile(lambda cap: cap < maximum, itertools.islice(curve, _LONGEST_CURVE)), maximum)
-    if len(caps) > _LONGEST_CURVE:
-        raise ValueError(f"factor {factor:g} grows too slowly; use 1, or at least 1.001")
-    return caps
+    def _cap(self, polls: int) -> float:
+        try:
+            return min(self.maximum, self.initial * math.pow(self.factor, max(0, polls - 1)))
+        except OverflowError:
+            return self.maximum

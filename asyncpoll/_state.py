@@ -1,4 +1,4 @@
-"""The one `State` enum, and the `Vocabulary` that reads an API's own status words into it."""
+"""Define `State`, the states of a job, and `Vocabulary`, which maps the status words of an API to states."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _LONGEST_WORD = 100
 
 
 class State(StrEnum):
-    """Where a remote job stands. `TIMEOUT` is the server's verdict; the caller's own deadline is never a state."""
+    """The state of a remote job. `TIMEOUT` is a timeout at the server; a timeout of the caller is not a state."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -28,7 +28,7 @@ class State(StrEnum):
 
     @property
     def is_terminal(self) -> bool:
-        """Whether the job will not change any more."""
+        """Return whether the job has ended, so that its state cannot change any more."""
         return self in _TERMINAL
 
 
@@ -43,21 +43,23 @@ def _fold_all(words: Mapping[str, State]) -> Mapping[str, State]:
     folded: dict[str, State] = {}
     for word, state in words.items():
         if folded.setdefault(_fold(word), State(state)) != state:
-            raise ValueError(f"the word {word!r} stands for two states; letter case and outer spaces do not count")
+            raise ValueError(
+                f"the word {word!r} stands for two states; list it once (letter case and outer spaces do not count)"
+            )
     return folded
 
 
 @frozen
 class Vocabulary:
-    """The status words of one endpoint, and what each of them means.
+    """The status words of one endpoint, with the state that each of them stands for.
 
-    Words are trimmed and compared without regard to letter case. A word that is not listed reads as `State.UNKNOWN`,
-    which keeps a wait going; it is logged once, and named in the `WaitTimeout` that may follow.
+    Letter case and outer spaces of a word do not count. A word that is not listed stands for `State.UNKNOWN`, and the
+    wait continues. The word is logged once, and a `WaitTimeout` that follows names it.
 
     Attributes:
-        name: The endpoint's name, for messages.
-        words: From status word to state.
-        strict: Raise `UnknownStatus` for a word that is not listed.
+        name: The name of the endpoint, for messages.
+        words: A mapping from status words to states.
+        strict: Whether a word that is not listed raises `UnknownStatus`.
     """
 
     name: str
@@ -79,5 +81,9 @@ class Vocabulary:
             raise UnknownStatus(word, vocabulary=self.name, known=tuple(self.words))
         if word not in self._logged and len(self._logged) < _MOST_WORDS_LOGGED:
             self._logged.add(word)
-            _log.warning("%s: unknown status word %r; the job is taken to be running", self.name, word)
+            _log.warning(
+                "%s: the status word %r is not listed, so the wait continues; add the word to the vocabulary",
+                self.name,
+                word,
+            )
         return State.UNKNOWN

@@ -1,11 +1,10 @@
-"""What an observer is told while waits go on: frozen values, made only when somebody listens.
+"""The events of waits: frozen values, made only for waits with `observe=`, or in a hub that has it.
 
-Every event names the wait by `key`: the key of the job, or None when a bare coroutine function is awaited.
+Every event has a `key`: that of the job, or None when a bare coroutine function is awaited.
 """
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -13,8 +12,6 @@ from attrs import frozen
 
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
-
-_log = logging.getLogger(__name__)
 
 
 @frozen
@@ -75,11 +72,3 @@ class Ended:
 
 Event = Polled | StateChanged | UnknownWord | Missed | Throttled | Ended
 Observer = Callable[[Event], object]
-
-
-def tell(observe: Observer, event: Event) -> None:
-    """Give *event* to the observer. What it raises is logged: looking on must not break what is looked at."""
-    try:
-        observe(event)
-    except Exception:  # noqa: BLE001  whatever it is, it is the observer's own
-        _log.exception("the observer %r failed", observe)

@@ -11,7 +11,7 @@ from statistics import fmean
 
 from attrs import frozen
 
-from asyncpoll.waiting.learning._plan import cheapest
+from asyncpoll.waiting.learning._plan import cheapest_plan
 
 Cost = tuple[float, float]
 """Mean calls of a job, and its mean delay."""
@@ -89,7 +89,7 @@ class Durations:
     def optimum(self, price: float) -> Cost:
         """Return the least that polling can cost when a call is worth *price* seconds and this survival is known."""
         ages = self.knots
-        plan = cheapest(ages, [1.0, *map(self.survival, ages[1:-1]), 0.0], price)
+        plan = cheapest_plan(ages, [1.0, *map(self.survival, ages[1:-1]), 0.0], price)
         here, delays = 0, []
         while here < len(ages) - 1:
             there = plan.following[here]

@@ -13,7 +13,7 @@ import asyncio
 import random
 import statistics
 
-import turns
+import rounds
 
 from asyncpoll import Exponential, Hub, Learned, Schedule
 from asyncpoll.providers import BigModel
@@ -47,7 +47,7 @@ async def batch(sim: Simulator, hub: Hub, client: BigModel, names: list[str]) ->
     return delays
 
 
-async def measured(kind: str, schedule: Schedule, jobs: int) -> turns.Figures:
+async def measured(kind: str, schedule: Schedule, jobs: int) -> rounds.Figures:
     """Wait for two batches of jobs of one kind; return the figures of the second."""
     chance = random.Random(7)
     async with (
@@ -66,20 +66,20 @@ async def measured(kind: str, schedule: Schedule, jobs: int) -> turns.Figures:
     return {CALLS: calls, DELAY: statistics.fmean(delays), LATEST: statistics.quantiles(delays, n=20)[-1]}
 
 
-async def all_kinds(schedules: list[Schedule], jobs: int) -> turns.Figures:
+async def all_kinds(schedules: list[Schedule], jobs: int) -> rounds.Figures:
     """Return the means over all kinds of jobs, which are awaited at the same time."""
     kinds = zip(DURATIONS, schedules, strict=True)
     figures = await asyncio.gather(*(measured(kind, schedule, jobs) for kind, schedule in kinds))
     return {name: statistics.fmean(one[name] for one in figures) for name in (CALLS, DELAY, LATEST)}
 
 
-def contestant(price: float | None) -> turns.Contestant:
+def contestant(price: float | None) -> rounds.Contestant:
     """Return what measures a learned schedule at this price, or the exponential one."""
 
     def schedule() -> Schedule:
         return Exponential() if price is None else Learned(price=price, cold=Exponential())
 
-    def measure(options: argparse.Namespace) -> turns.Figures:
+    def measure(options: argparse.Namespace) -> rounds.Figures:
         return asyncio.run(all_kinds([schedule() for _ in DURATIONS], options.jobs))
 
     return measure
@@ -87,14 +87,14 @@ def contestant(price: float | None) -> turns.Contestant:
 
 def main() -> None:
     """Let the schedules take turns, and print their medians."""
-    parser = turns.parser(__doc__)
+    parser = rounds.parser(__doc__)
     parser.add_argument("--jobs", type=int, default=200, help="in each of the two batches of each kind")
     options = parser.parse_args()
     contestants = {BASELINE: contestant(None)}
     contestants |= {f"learned, price {price:g}": contestant(price) for price in (0.03, 0.1)}
-    rounds = turns.take(options, contestants)
+    results = rounds.take(options, contestants)
     for figure in (CALLS, DELAY, LATEST):
-        turns.show(rounds, figure, baseline=BASELINE)
+        rounds.show(results, figure, baseline=BASELINE)
 
 
 if __name__ == "__main__":

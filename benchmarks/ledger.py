@@ -21,9 +21,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import rounds
 import server
-import turns
-from drive import KEY
+from drive import KEY, POLLS_PER_JOB, AtOnce
 
 from asyncpoll import Endpoint, Hub, Job, Snapshot, State
 from asyncpoll.http import Reply, Request
@@ -31,7 +31,6 @@ from asyncpoll.ledger import Ending, Ledger
 from asyncpoll.providers import BigModel
 from asyncpoll.testing import MemoryTransport
 
-POLLS_PER_JOB = 5
 IN_FLIGHT = 100
 BATCH = 5000
 
@@ -48,14 +47,6 @@ THINGS: Endpoint[str, str] = Endpoint(
     ask=lambda ref: Request("GET", ref, repeatable=True),
     read=lambda reply: Snapshot(State(reply.json["state"]), reply.json["state"], reply.json.get("value")),
 )
-
-
-class AtOnce:
-    """The schedule of a benchmark: no delay at all."""
-
-    def delay(self, _progress: object, /) -> float:
-        """Return nought."""
-        return 0.0
 
 
 def things(count: int) -> Iterator[Job[str]]:
@@ -95,7 +86,7 @@ async def opened(exits: AsyncExitStack, name: str, directory: Path) -> Ledger | 
     )
 
 
-async def cost(name: str, options: argparse.Namespace) -> turns.Figures:
+async def cost(name: str, options: argparse.Namespace) -> rounds.Figures:
     """Return what a run costs in memory, and how fast it is over HTTP."""
     async with AsyncExitStack() as exits:
         ledger = await opened(exits, name, options.directory)
@@ -118,7 +109,7 @@ async def cost(name: str, options: argparse.Namespace) -> turns.Figures:
     }
 
 
-async def resumed(share: float, options: argparse.Namespace) -> turns.Figures:
+async def resumed(share: float, options: argparse.Namespace) -> rounds.Figures:
     """Fill a ledger of which this share has ended, and return how soon a run that goes on with it asks again."""
     first: list[float] = []
 
@@ -161,31 +152,33 @@ async def fill(path: Path, jobs: int, share: float) -> None:
             )
 
 
-def in_loop(measure: Callable[[Any, argparse.Namespace], Any], what: Any, options: argparse.Namespace) -> turns.Figures:
+def in_loop(
+    measure: Callable[[Any, argparse.Namespace], Any], what: Any, options: argparse.Namespace
+) -> rounds.Figures:
     """Measure in an event loop of its own."""
-    figures: turns.Figures = asyncio.run(measure(what, options))
+    figures: rounds.Figures = asyncio.run(measure(what, options))
     return figures
 
 
 def main() -> None:
     """Let the contestants take turns, and print their medians."""
-    parser = turns.parser(__doc__)
+    parser = rounds.parser(__doc__)
     parser.add_argument("--jobs", type=int, default=1_000_000)
     parser.add_argument("--outcomes", type=int, default=20_000)
     parser.add_argument("--directory", type=Path)
     options = parser.parse_args()
-    costs: dict[str, turns.Contestant] = {name: partial(in_loop, cost, name) for name in (ALONE, FULL, NORMAL)}
-    resumes: dict[str, turns.Contestant] = {
+    costs: dict[str, rounds.Contestant] = {name: partial(in_loop, cost, name) for name in (ALONE, FULL, NORMAL)}
+    resumes: dict[str, rounds.Contestant] = {
         name: partial(in_loop, resumed, share) for name, share in ((FRESH, 0.0), (LATE, 0.9))
     }
     if options.contestant:
-        turns.take(options, costs | resumes)
-    rounds = turns.take(options, costs)
-    turns.show(rounds, CPU, baseline=ALONE)
-    turns.show(rounds, CPU_HTTP, baseline=ALONE)
-    turns.show(rounds, THROUGHPUT, baseline=ALONE)
+        rounds.take(options, costs | resumes)
+    results = rounds.take(options, costs)
+    rounds.show(results, CPU, baseline=ALONE)
+    rounds.show(results, CPU_HTTP, baseline=ALONE)
+    rounds.show(results, THROUGHPUT, baseline=ALONE)
     options.rounds = 1
-    turns.show(turns.take(options, resumes), FIRST_POLL, baseline=FRESH)
+    rounds.show(rounds.take(options, resumes), FIRST_POLL, baseline=FRESH)
 
 
 if __name__ == "__main__":

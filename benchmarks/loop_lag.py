@@ -14,8 +14,8 @@ import asyncio
 import statistics
 from collections.abc import Awaitable, Callable
 
+import rounds
 import server
-import turns
 from drive import KEY, path_of
 
 POLLS_PER_JOB = 5
@@ -75,7 +75,7 @@ async def idle(_base: str, options: argparse.Namespace) -> None:
     await asyncio.sleep(POLLS_PER_JOB * options.interval)
 
 
-async def lag(work: Work, options: argparse.Namespace) -> turns.Figures:
+async def lag(work: Work, options: argparse.Namespace) -> rounds.Figures:
     """Run *work* with the probe beside it, and return how late the probe was."""
     lags: list[float] = []
     with server.serving(POLLS_PER_JOB) as base:
@@ -86,22 +86,22 @@ async def lag(work: Work, options: argparse.Namespace) -> turns.Figures:
     return {USUAL: percentiles[499] * 1e3, LATE: percentiles[998] * 1e3, WORST: max(lags) * 1e3}
 
 
-def beside(work: Work) -> turns.Contestant:
+def beside(work: Work) -> rounds.Contestant:
     """Return what measures the lag beside *work*."""
     return lambda options: asyncio.run(lag(work, options))
 
 
 def main() -> None:
     """Let the contestants take turns, and print their medians."""
-    parser = turns.parser(__doc__)
+    parser = rounds.parser(__doc__)
     parser.add_argument("--jobs", type=int, default=10_000)
     parser.add_argument("--in-flight", type=int, default=100)
     parser.add_argument("--interval", type=float, default=4.0, help="seconds between two polls of a job")
     options = parser.parse_args()
     contestants = {BASELINE: hand_written, "asyncpoll Hub": hub, "an idle loop": idle}
-    rounds = turns.take(options, {name: beside(work) for name, work in contestants.items()})
+    results = rounds.take(options, {name: beside(work) for name, work in contestants.items()})
     for figure in (USUAL, LATE, WORST):
-        turns.show(rounds, figure, baseline=BASELINE)
+        rounds.show(results, figure, baseline=BASELINE)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,7 @@ from random import Random
 import shared_budget
 from attrs import frozen
 from durations import FURTHER, SUITE, Cost, Durations
-from lived import own_cost, poisoned, through_the_day
+from hub_pacing import own_cost, poisoned, through_the_day
 from policies import (
     SHIPPED,
     between,

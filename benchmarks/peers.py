@@ -9,12 +9,13 @@ import importlib.metadata
 import logging
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from drive import KEY, Work, in_flight, path_of
+from drive import KEY, SeeThrough, Work, in_flight, path_of
 
 _HEADERS = {"Authorization": f"Bearer {KEY}"}
 _MOST_THREADS = 32
@@ -31,7 +32,8 @@ def _unfinished(payload: Any) -> bool:
 def _retried(retrying: Callable[[Callable[[str], Awaitable[Any]]], Callable[[str], Awaitable[Any]]]) -> Work:
     """Return the work of a decorator that retries a hand-written aiohttp request until its payload is finished."""
 
-    async def work(base: str, names: Sequence[str], count: int) -> None:
+    @asynccontextmanager
+    async def work(base: str, count: int) -> AsyncGenerator[SeeThrough, None]:
         import aiohttp
 
         connector = aiohttp.TCPConnector(limit=count)
@@ -41,7 +43,8 @@ def _retried(retrying: Callable[[Callable[[str], Awaitable[Any]]], Callable[[str
                 async with session.get(base + path_of(name)) as response:
                     return await response.json()
 
-            await in_flight(count, names, retrying(ask))
+            asking = retrying(ask)
+            yield lambda names: in_flight(count, names, asking)
 
     return work
 
@@ -74,7 +77,8 @@ def _by_stamina(ask: Callable[[str], Awaitable[Any]]) -> Any:
     return one
 
 
-async def httpx_by_hand(base: str, names: Sequence[str], count: int) -> None:
+@asynccontextmanager
+async def httpx_by_hand(base: str, count: int) -> AsyncGenerator[SeeThrough, None]:
     """Get, decode, compare, loop, with httpx."""
     import httpx
 
@@ -85,10 +89,11 @@ async def httpx_by_hand(base: str, names: Sequence[str], count: int) -> None:
             while _unfinished((await client.get(base + path_of(name))).json()):
                 pass
 
-        await in_flight(count, names, one)
+        yield lambda names: in_flight(count, names, one)
 
 
-async def azure_poller(base: str, names: Sequence[str], count: int) -> None:
+@asynccontextmanager
+async def azure_poller(base: str, count: int) -> AsyncGenerator[SeeThrough, None]:
     """Poll with `AsyncLROPoller`, taught how this API says that it is done."""
     import aiohttp
     from azure.core import AsyncPipelineClient
@@ -128,10 +133,11 @@ async def azure_poller(base: str, names: Sequence[str], count: int) -> None:
             polling = WithoutPause(timeout=0, lro_algorithms=[ByStatus()])
             await AsyncLROPoller(client, first, lambda response: response, polling).result()
 
-        await in_flight(count, names, one)
+        yield lambda names: in_flight(count, names, one)
 
 
-async def aws_waiter(base: str, names: Sequence[str], count: int) -> None:
+@asynccontextmanager
+async def aws_waiter(base: str, count: int) -> AsyncGenerator[SeeThrough, None]:
     """Wait for objects in a bucket; a poll has no body to decode, but is signed."""
     from aiobotocore.session import get_session
     from botocore.config import Config
@@ -141,10 +147,15 @@ async def aws_waiter(base: str, names: Sequence[str], count: int) -> None:
     async with get_session().create_client("s3", endpoint_url=base, config=config, **account) as client:
         waiter = client.get_waiter("object_exists")
         at_once = {"Delay": 0, "MaxAttempts": 1000}
-        await in_flight(count, names, lambda name: waiter.wait(Bucket="bucket", Key=name, WaiterConfig=at_once))
+
+        async def one(name: str) -> None:
+            await waiter.wait(Bucket="bucket", Key=name, WaiterConfig=at_once)
+
+        yield lambda names: in_flight(count, names, one)
 
 
-async def zai_on_threads(base: str, names: Sequence[str], count: int) -> None:
+@asynccontextmanager
+async def zai_on_threads(base: str, count: int) -> AsyncGenerator[SeeThrough, None]:
     """Ask with the vendor's own SDK, which is synchronous, on at most 32 threads."""
     from zai import ZhipuAiClient
 
@@ -154,11 +165,12 @@ async def zai_on_threads(base: str, names: Sequence[str], count: int) -> None:
         while _unfinished(client.file_parser.content(task_id=name, format_type="text").json()):
             pass
 
-    def all_of_them() -> None:
-        with ThreadPoolExecutor(min(count, _MOST_THREADS)) as threads:
+    with ThreadPoolExecutor(min(count, _MOST_THREADS)) as threads:
+
+        def all_of_them(names: Sequence[str]) -> None:
             list(threads.map(one, names))
 
-    await asyncio.to_thread(all_of_them)
+        yield lambda names: asyncio.to_thread(all_of_them, names)
 
 
 PEERS: dict[str, Work] = {

@@ -119,7 +119,7 @@ def taught(kind: Durations, checks: Sequence[int], rounds: int, *, exact: bool, 
     costs: dict[int, list[Cost]] = {check: [] for check in checks}
     for number in range(rounds):
         draws = Random(f"{kind.name} {number}")
-        learned = Learned(chance=Random(f"chance {number}").random, **terms)
+        learned = Learned(random=Random(f"chance {number}").random, **terms)
         for jobs in range(max(checks) + 1):
             if jobs in costs:
                 costs[jobs].append(kind.cost(delays_of(learned)))

@@ -23,7 +23,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import turns
+import rounds
 
 from asyncpoll import Endpoint, Fixed, Hub, Job, Snapshot, State
 from asyncpoll.http import Reply, Request
@@ -123,10 +123,10 @@ def megabytes(whose: int) -> float:
     return resource.getrusage(whose).ru_maxrss / 1024
 
 
-def contestant(*, ledger: bool) -> turns.Contestant:
+def contestant(*, ledger: bool) -> rounds.Contestant:
     """Return what measures both runs, with or without a ledger."""
 
-    def measure(options: argparse.Namespace) -> turns.Figures:
+    def measure(options: argparse.Namespace) -> rounds.Figures:
         with tempfile.TemporaryDirectory(dir=options.directory) as name:
             place, begun = Path(name), time.perf_counter()
             asyncio.run(in_memory(options, place if ledger else None))
@@ -147,17 +147,17 @@ def contestant(*, ledger: bool) -> turns.Contestant:
 
 def main() -> None:
     """Let both take turns, and print their medians."""
-    parser = turns.parser(__doc__)
+    parser = rounds.parser(__doc__)
     parser.set_defaults(rounds=1)
     parser.add_argument("--references", type=int, default=1_000_000)
     parser.add_argument("--over-http", type=int, default=50_000)
     parser.add_argument("--directory", type=Path)
     options = parser.parse_args()
     alone, remembered = "a hub alone", "with a ledger"
-    rounds = turns.take(options, {alone: contestant(ledger=False), remembered: contestant(ledger=True)})
+    results = rounds.take(options, {alone: contestant(ledger=False), remembered: contestant(ledger=True)})
     for figure in (SECONDS, MEGABYTES, SECONDS_HTTP):
-        turns.show(rounds, figure, baseline=alone)
-    turns.show([{remembered: each[remembered]} for each in rounds], MEGABYTES_HTTP, baseline=remembered)
+        rounds.show(results, figure, baseline=alone)
+    rounds.show([{remembered: each[remembered]} for each in results], MEGABYTES_HTTP, baseline=remembered)
 
 
 if __name__ == "__main__":

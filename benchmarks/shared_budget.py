@@ -69,7 +69,7 @@ class OnePrice:
 
     def __init__(self) -> None:
         self._price = SharedPrice(5.0)
-        self._learned = Learned(call_cost=1.0, max_interval=LONGEST, chance=Random("plans").random)
+        self._learned = Learned(call_cost=1.0, max_interval=LONGEST, random=Random("plans").random)
         chance = Random("lessons")
         for number, kind in enumerate(KINDS):
             for _ in range(64):

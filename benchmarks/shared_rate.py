@@ -17,7 +17,7 @@ import random
 import statistics
 from collections.abc import Callable, Iterator
 
-import turns
+import rounds
 
 from asyncpoll import Endpoint, Exponential, Fixed, Hub, Job, Learned, Schedule, Snapshot, State
 from asyncpoll.http import Reply, Request
@@ -81,10 +81,10 @@ async def delay(hub_schedule: Schedule, schedule: Schedule, options: argparse.Na
     return statistics.fmean(late)
 
 
-def contestant(make: Callable[[], tuple[Schedule, Schedule]]) -> turns.Contestant:
+def contestant(make: Callable[[], tuple[Schedule, Schedule]]) -> rounds.Contestant:
     """Return what measures the schedules that *make* makes: the hub's own, and that of its waits."""
 
-    def measure(options: argparse.Namespace) -> turns.Figures:
+    def measure(options: argparse.Namespace) -> rounds.Figures:
         return {mean(share): run_virtual(delay(*make(), options, share)) for share in SHARES}
 
     return measure
@@ -106,13 +106,13 @@ CONTESTANTS = {
 
 def main() -> None:
     """Let the schedules take turns, and print their medians."""
-    parser = turns.parser(__doc__)
+    parser = rounds.parser(__doc__)
     parser.add_argument("--waits", type=int, default=2000)
     parser.add_argument("--seconds", type=float, default=3000.0, help="of virtual time")
     options = parser.parse_args()
-    rounds = turns.take(options, {name: contestant(make) for name, make in CONTESTANTS.items()})
+    results = rounds.take(options, {name: contestant(make) for name, make in CONTESTANTS.items()})
     for share in SHARES:
-        turns.show(rounds, mean(share), baseline=BASELINE)
+        rounds.show(results, mean(share), baseline=BASELINE)
 
 
 if __name__ == "__main__":

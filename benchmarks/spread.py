@@ -14,7 +14,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable
 
-import turns
+import rounds
 
 from asyncpoll import Exponential, Fetch, Fixed, Hub, Schedule, Snapshot, State
 from asyncpoll._schedule import full_jitter
@@ -48,10 +48,10 @@ async def polls_by_bin(jobs: int, interval: float, schedule: Schedule) -> Counte
     return bins
 
 
-def unevenness(schedule_for: Callable[[float], Schedule]) -> turns.Contestant:
+def unevenness(schedule_for: Callable[[float], Schedule]) -> rounds.Contestant:
     """Return what measures the schedule that *schedule_for* makes for an interval."""
 
-    def measure(options: argparse.Namespace) -> turns.Figures:
+    def measure(options: argparse.Namespace) -> rounds.Figures:
         bins = run_virtual(polls_by_bin(options.jobs, options.interval, schedule_for(options.interval)))
         mean = bins.total() * BIN / options.interval
         return {MEAN: mean, BUSIEST: max(bins.values()), RATIO: max(bins.values()) / mean}
@@ -68,13 +68,13 @@ CONTESTANTS: dict[str, Callable[[float], Schedule]] = {
 
 def main() -> None:
     """Let the schedules take turns, and print their medians."""
-    parser = turns.parser(__doc__)
+    parser = rounds.parser(__doc__)
     parser.add_argument("--jobs", type=int, default=100_000)
     parser.add_argument("--interval", type=float, default=30.0, help="seconds between two polls of a job")
     options = parser.parse_args()
-    rounds = turns.take(options, {name: unevenness(schedule_for) for name, schedule_for in CONTESTANTS.items()})
+    results = rounds.take(options, {name: unevenness(schedule_for) for name, schedule_for in CONTESTANTS.items()})
     for figure in (MEAN, BUSIEST, RATIO):
-        turns.show(rounds, figure, baseline=BASELINE)
+        rounds.show(results, figure, baseline=BASELINE)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from policies import mean_cost
 
 from asyncpoll._schedule import Progress
 from asyncpoll.waiting.learning._learned import Learned
-from asyncpoll.waiting.learning._plan import cheapest
+from asyncpoll.waiting.learning._plan import cheapest_plan
 
 QUEUE = lognormal(30, 0.9)
 WORK = lognormal(15, 0.25)
@@ -49,7 +49,7 @@ def without_phases(jobs: Sequence[Job], worth: float) -> Cost:
     works = [15 * math.exp(0.25 * NormalDist().inv_cdf((step + 0.5) / 200)) for step in range(200)]
     ages = [0.5 * step for step in range(600)] + [300 * 1.02**step for step in range(180)]
     survival = [fmean(QUEUE.survival(age - work) for work in works) for age in ages[:-1]]
-    plan = cheapest(ages, [*survival, 0.0], worth)
+    plan = cheapest_plan(ages, [*survival, 0.0], worth)
     here, polls = 0, []
     while here < len(ages) - 1:
         here = plan.following[here]
@@ -62,7 +62,7 @@ def without_phases(jobs: Sequence[Job], worth: float) -> Cost:
 def taught(number: int, worth: float, jobs: Sequence[Job], *, told: bool) -> Cost:
     """Return what jobs cost a learner after its first hundred."""
     chance = Random(f"lessons {number}")
-    learned = Learned(call_cost=worth, chance=Random(number).random)
+    learned = Learned(call_cost=worth, random=Random(number).random)
     for _ in range(LESSONS):
         wait(learned, QUEUE.draw(chance), WORK.draw(chance), told=told)
     return mean_cost([wait(learned, queue, work, told=told) for queue, work in jobs])

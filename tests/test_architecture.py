@@ -18,16 +18,19 @@ import asyncpoll
 PACKAGE = Path(str(asyncpoll.__file__)).parent
 TESTS = Path(__file__).parent
 
-GROUND = {"_version", "_errors", "_schedule", "_snapshot", "_state", "events"}
+GROUND = {"_affinity", "_checks", "_errors", "_schedule", "_snapshot", "_state", "_timeout", "_version", "events"}
 COLUMNS = {"waiting", "http"}
 MEETING = {"_endpoint", "codec"}
 MAY_IMPORT: dict[str, set[str]] = {
     "": {"_version"},
     "_version": set(),
+    "_affinity": {"_errors"},
+    "_checks": set(),
     "_errors": set(),
-    "_schedule": set(),
+    "_schedule": {"_checks"},
     "_state": {"_errors"},
-    "_snapshot": {"_errors", "_state"},
+    "_snapshot": {"_checks", "_errors", "_state"},
+    "_timeout": {"_checks", "_schedule", "_state"},
     "events": GROUND,
     "waiting": GROUND,
     "http": GROUND,

@@ -16,11 +16,11 @@ from ledger_kit import BEGINNING, Faults, directory, in_run, records_of, success
 from asyncpoll._endpoint import Job
 from asyncpoll._errors import ClientClosed, LedgerError, Rejected
 from asyncpoll._schedule import Fixed
+from asyncpoll._timeout import Timeout
 from asyncpoll.http import Request
 from asyncpoll.ledger import Ledger, Reader, Record
 from asyncpoll.testing import MemoryTransport, Script, run_virtual
 from asyncpoll.waiting._hub import Hub
-from asyncpoll.waiting._timeout import Timeout
 
 
 @pytest.fixture

@@ -201,11 +201,11 @@ def test_the_second_answer_is_classified_too() -> None:
 
 
 def test_answers_about_another_job_end_a_wait() -> None:
-    """Two polls in a row that are answered about another job end the wait."""
+    """Polls that are answered about another job for a minute end the wait; each is made twice."""
     transport = answering({"id": "2", "status": "done"})
     with pytest.raises(BadReply):
-        run_virtual(endpoint(same_job=same_job).job(transport, "1").wait(timeout=60))
-    assert transport.requests == 4
+        run_virtual(endpoint(same_job=same_job).job(transport, "1").wait(timeout=600, schedule=Fixed(30.0)))
+    assert transport.requests == 6
 
 
 # waiting

@@ -1,4 +1,4 @@
-"""The front doors of the package."""
+"""The public names of the package and of its public modules."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ import pytest
 
 import asyncpoll
 
-FRONTS = [
+PUBLIC = [
     "asyncpoll",
     "asyncpoll.http",
     "asyncpoll.ledger",
@@ -24,7 +24,7 @@ FRONTS = [
     "asyncpoll.simulator",
     "asyncpoll.testing",
 ]
-DOORS = {
+LEAST = {
     "asyncpoll": """
         State Vocabulary Snapshot wait_until_terminal watch as_completed wait_all Hub Outcome Timeout
         Schedule Progress Fixed Exponential Learned Endpoint Job
@@ -40,7 +40,7 @@ DOORS = {
 
 
 def undocumented(name: str, thing: Any) -> Iterator[str]:
-    """Give what lacks a docstring: the class or function itself, or public methods of the class."""
+    """Yield the names that lack a docstring: of the class or function itself, and of the public methods of a class."""
     if not (inspect.isclass(thing) or inspect.isfunction(thing)):
         return
     if not inspect.getdoc(thing):
@@ -52,7 +52,7 @@ def undocumented(name: str, thing: Any) -> Iterator[str]:
 
 
 def names_for_type_checkers(module: ModuleType) -> set[tuple[str, str]]:
-    """Return the (home, name) pairs that a front imports for type checkers only."""
+    """Return the pairs of a module and a name that *module* imports for type checkers only."""
     tree = ast.parse(Path(str(module.__file__)).read_text(encoding="utf-8"))
     guarded = [node for node in tree.body if isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"]
     imports = [node for guard in guarded for node in guard.body if isinstance(node, ast.ImportFrom)]
@@ -66,59 +66,72 @@ def loaded_by(module: str) -> set[str]:
     return set(done.stdout.split())
 
 
-def test_the_lists_of_names_agree() -> None:
-    """What the front door exports, where it finds it, and what type checkers see are the same names."""
-    homes = {(f"asyncpoll.{home}", name) for home, names in asyncpoll._HOMES.items() for name in names}
-    assert names_for_type_checkers(asyncpoll) == homes
-    assert set(asyncpoll.__all__) == {name for _, name in homes} | {"__version__"}
+def modules_of_names() -> dict[str, str]:
+    """Return for each public name of the package the module that it is imported from."""
+    modules: dict[str, str] = vars(asyncpoll)["_MODULE_OF"]
+    return modules
 
 
-@pytest.mark.parametrize("front", FRONTS)
-def test_every_front_lists_its_names_once(front: str) -> None:
-    """`__all__` has no name twice, and holds every name that the manual knocks on."""
-    names = importlib.import_module(front).__all__
+def test_the_two_lists_of_names_agree() -> None:
+    """Type checkers see the same names, from the same modules, as the interpreter."""
+    names = {(f"asyncpoll.{module}", name) for name, module in modules_of_names().items()}
+    assert names_for_type_checkers(asyncpoll) == names
+    assert set(vars(asyncpoll)["__all__"]) == {name for _, name in names}
+
+
+def test_type_checkers_take_every_name_for_public() -> None:
+    """A name that is imported without `as` would be private to a type checker."""
+    tree = ast.parse(Path(str(asyncpoll.__file__)).read_text(encoding="utf-8"))
+    guard = next(node for node in tree.body if isinstance(node, ast.If))
+    aliases = [alias for node in guard.body if isinstance(node, ast.ImportFrom) for alias in node.names]
+    assert [alias.name for alias in aliases] == [alias.asname for alias in aliases]
+
+
+@pytest.mark.parametrize("name_of_module", PUBLIC)
+def test_every_module_lists_its_names_once(name_of_module: str) -> None:
+    """`__all__` has no name twice, and contains every name that the manual uses."""
+    names = importlib.import_module(name_of_module).__all__
     assert len(names) == len(set(names))
-    assert set(names) >= set(DOORS[front].split())
+    assert set(names) >= set(LEAST[name_of_module].split())
 
 
-@pytest.mark.parametrize("front", FRONTS)
-def test_every_public_name_is_documented(front: str) -> None:
+@pytest.mark.parametrize("name_of_module", PUBLIC)
+def test_every_public_name_is_documented(name_of_module: str) -> None:
     """Every public class and function has a docstring, and so has every public method."""
-    module = importlib.import_module(front)
+    module = importlib.import_module(name_of_module)
     assert [gap for name in module.__all__ for gap in undocumented(name, getattr(module, name))] == []
 
 
-@pytest.mark.parametrize("front", FRONTS)
-def test_type_checkers_see_every_name(front: str) -> None:
-    """The module that type checkers read uses every public name; of providers and simulator the doors."""
-    names = set(DOORS[front].split())
-    if front in {"asyncpoll", "asyncpoll.http", "asyncpoll.testing"}:
-        names |= set(importlib.import_module(front).__all__)
+@pytest.mark.parametrize("name_of_module", PUBLIC)
+def test_type_checkers_see_every_name(name_of_module: str) -> None:
+    """The module that type checkers read uses every public name; of some modules only those listed above."""
+    names = set(LEAST[name_of_module].split())
+    if name_of_module in {"asyncpoll", "asyncpoll.http", "asyncpoll.testing"}:
+        names |= set(importlib.import_module(name_of_module).__all__)
     tree = ast.parse((Path(__file__).parent / "typing" / "api.py").read_text(encoding="utf-8"))
     used = {node.id for node in ast.walk(tree) if isinstance(node, ast.Name)}
     used |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute)}
     assert names - used == set()
 
 
-def test_every_name_can_be_fetched() -> None:
-    """Each public name is found at its home, and found again without looking."""
-    for home, names in asyncpoll._HOMES.items():
-        module = importlib.import_module(f"asyncpoll.{home}")
-        for name in names:
-            assert getattr(asyncpoll, name) is getattr(module, name)
-            assert vars(asyncpoll)[name] is getattr(module, name)
+def test_every_name_can_be_imported() -> None:
+    """Each public name is imported from its module once, and is an attribute of the package from then on."""
+    for name, module_of_name in modules_of_names().items():
+        module = importlib.import_module(f"asyncpoll.{module_of_name}")
+        assert getattr(asyncpoll, name) is getattr(module, name)
+        assert vars(asyncpoll)[name] is getattr(module, name)
 
 
 def test_dir_lists_the_public_names() -> None:
-    """What completion offers is what is public."""
-    assert dir(asyncpoll) == sorted(asyncpoll.__all__)
+    """Completion offers the public names."""
+    assert dir(asyncpoll) == sorted(vars(asyncpoll)["__all__"])
 
 
-@pytest.mark.parametrize("front", ["asyncpoll", "asyncpoll.http"])
-def test_a_name_that_does_not_exist_is_an_attribute_error(front: str) -> None:
-    """A lazy front answers for an unknown name as any module does."""
-    with pytest.raises(AttributeError, match=f"module '{front}' has no attribute 'wait_forever'"):
-        _ = importlib.import_module(front).wait_forever
+@pytest.mark.parametrize("name_of_module", ["asyncpoll", "asyncpoll.http"])
+def test_a_name_that_does_not_exist_is_an_attribute_error(name_of_module: str) -> None:
+    """A module that imports its names lazily refuses an unknown name as any module does."""
+    with pytest.raises(AttributeError, match=f"module '{name_of_module}' has no attribute 'wait_forever'"):
+        _ = importlib.import_module(name_of_module).wait_forever
 
 
 @pytest.mark.parametrize(
@@ -131,5 +144,5 @@ def test_a_name_that_does_not_exist_is_an_attribute_error(front: str) -> None:
     ],
 )
 def test_importing_is_cheap(module: str, spared: set[str]) -> None:
-    """What is heavy is loaded when it is first used, not when the package is imported."""
+    """Modules that are slow to import are loaded at their first use, not with the package."""
     assert loaded_by(module) & spared == set()

@@ -14,8 +14,8 @@ from ledger_kit import batch, directory, filled, in_run, success
 from asyncpoll._errors import LedgerError
 from asyncpoll._state import State
 from asyncpoll.ledger import Ledger, Reader
+from asyncpoll.waiting._decision import WaitCheckpoint
 from asyncpoll.waiting._hub import Hub
-from asyncpoll.waiting._past import Past
 
 SEEN = {1: State.PENDING, 2: State.PROCESSING, 3: None, 5: State.PROCESSING, 6: State.PENDING}
 
@@ -33,7 +33,7 @@ def write(path: Path) -> None:
     async def work(_hub: Hub, ledger: Ledger) -> None:
         await ledger.enter([*batch(4), *((f"other:{number}", "other", {}) for number in (5, 6, 7))])
         for number, state in SEEN.items():
-            ledger.notes.past(number, Past(polls=1, state=state))
+            ledger.notes.past(number, WaitCheckpoint(polls=1, state=state))
         await asyncio.sleep(3)
         await ledger.record(success(6))
         await ledger.record(success(7))

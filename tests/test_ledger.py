@@ -19,8 +19,8 @@ from ledger_kit import BEGINNING, QUICK, batch, directory, filled, in_run, quick
 from asyncpoll._errors import ClientClosed, LedgerError
 from asyncpoll._state import State
 from asyncpoll.ledger import Ending, Ledger, Reader, Standing
+from asyncpoll.waiting._decision import WaitCheckpoint
 from asyncpoll.waiting._hub import Hub
-from asyncpoll.waiting._past import Past
 
 
 @pytest.fixture
@@ -274,8 +274,8 @@ def test_time_without_a_process_does_not_count(path: Path) -> None:
     session(5.0, lambda ledger: ledger.enter(batch(1, 2)))
     moment[0] += 1000.0
     assert session(0.0, lambda ledger: ledger.enter(batch(3))) == [
-        Standing(1, False, False, Past(waited=15.0)),
-        Standing(2, False, False, Past(waited=5.0)),
+        Standing(1, False, False, WaitCheckpoint(waited=15.0)),
+        Standing(2, False, False, WaitCheckpoint(waited=5.0)),
         Standing(3, True, False),
     ]
     with Reader(path) as reader:
@@ -288,9 +288,9 @@ def test_what_was_noted_of_a_wait_goes_on(path: Path) -> None:
 
     async def first(_hub: Hub, ledger: Ledger) -> None:
         await ledger.enter(batch(1))
-        ledger.notes.past(1, Past(waited=7.0, polls=2, state=State.PENDING, in_state=1.0))
+        ledger.notes.past(1, WaitCheckpoint(waited=7.0, polls=2, state=State.PENDING, in_state=1.0))
         await asyncio.sleep(3)
-        ledger.notes.past(1, Past(waited=10.0, polls=3, state=State.PROCESSING, in_state=0.5))
+        ledger.notes.past(1, WaitCheckpoint(waited=10.0, polls=3, state=State.PROCESSING, in_state=0.5))
         await asyncio.sleep(4)
 
     async def second(_hub: Hub, ledger: Ledger) -> list[Standing]:
@@ -298,7 +298,7 @@ def test_what_was_noted_of_a_wait_goes_on(path: Path) -> None:
 
     in_run(path, first)
     (standing,) = in_run(path, second, at=5000.0)
-    assert standing.past == Past(waited=14.0, polls=3, state=State.PROCESSING, in_state=4.5)
+    assert standing.past == WaitCheckpoint(waited=14.0, polls=3, state=State.PROCESSING, in_state=4.5)
 
 
 def test_a_wall_clock_that_was_put_back_does_no_harm(path: Path) -> None:
@@ -316,7 +316,7 @@ def test_a_wall_clock_that_was_put_back_does_no_harm(path: Path) -> None:
 
     asyncio.run(session(BEGINNING, 1))
     standing = asyncio.run(session(BEGINNING - 86_400, 2))
-    assert standing.past == Past(waited=0.0)
+    assert standing.past == WaitCheckpoint(waited=0.0)
     assert [record.ended_at for record in records_of(path)] == [BEGINNING, BEGINNING - 86_400]
 
 

@@ -14,7 +14,7 @@ from ledger_kit import QUICK, Faults, batch, directory, files_up_to, filled, qui
 
 from asyncpoll._errors import LedgerError
 from asyncpoll.ledger import Ledger, Reader
-from asyncpoll.waiting._past import Past
+from asyncpoll.waiting._decision import WaitCheckpoint
 
 FULL, FSYNC = sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_FSYNC
 JOBS = range(1, 4)
@@ -33,7 +33,7 @@ async def session(path: Path, acknowledged: dict[int, int | None], faults: Fault
         await ledger.keep({"timeout": 5})
         await ledger.enter(batch(len(JOBS)))
         for number in JOBS:
-            ledger.notes.past(number, Past(waited=1.0, polls=1))
+            ledger.notes.past(number, WaitCheckpoint(waited=1.0, polls=1))
             acknowledged[number] = await ledger.record(success(number))
         await ledger.acknowledge("run", len(JOBS))
 

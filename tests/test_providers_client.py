@@ -149,6 +149,14 @@ def test_every_endpoint_is_listed_with_the_fields_of_its_references() -> None:
 
 
 @pytest.mark.parametrize("name", REFS)
+def test_a_reference_takes_no_more_memory_than_its_fields(name: str) -> None:
+    """A run may hold a million references, so they have neither a dictionary nor a slot for weak references."""
+    ref = _client(name).job(name, **REFS[name]).ref
+    assert not hasattr(ref, "__dict__")
+    assert not hasattr(ref, "__weakref__")
+
+
+@pytest.mark.parametrize("name", REFS)
 def test_a_job_survives_as_text(name: str) -> None:
     """A job that was written down is the same job in another process, and the text holds no secret."""
     client = _client(name)

@@ -19,8 +19,8 @@ from asyncpoll.cli.exits import Exit
 from asyncpoll.cli.report import figures_of, origin_of
 from asyncpoll.cli.report.verdict import Verdict
 from asyncpoll.ledger import Ending, Ledger, Reader
+from asyncpoll.waiting._decision import WaitCheckpoint
 from asyncpoll.waiting._hub import Hub
-from asyncpoll.waiting._past import Past
 from asyncpoll.waiting.learning._history import History
 
 Output = pytest.CaptureFixture[str]
@@ -113,7 +113,7 @@ def test_it_says_where_unfinished_jobs_stand(place: Path) -> None:
     async def work(_hub: Hub, ledger: Ledger) -> None:
         await ledger.enter([(f"a:{number}", "a", {}) for number in range(1, 5)])
         for number in (1, 2):
-            ledger.notes.past(number, Past(polls=1, state=State.PENDING))
+            ledger.notes.past(number, WaitCheckpoint(polls=1, state=State.PENDING))
         await asyncio.sleep(3)
         await ledger.record(Ending(number=4, state="success"))
 

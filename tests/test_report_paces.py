@@ -71,10 +71,10 @@ def test_some_jobs_say_nothing(facts: dict[str, Any]) -> None:
 
 
 def test_a_run_is_learned_from_where_nothing_was_kept() -> None:
-    """The belief is that of its own jobs, and polls come when they end, not before."""
+    """The survival curve is that of its own jobs, and polls come when they end, not before."""
     (pace,) = paces_of(*minutes(300), history=seen_before("processing", key="b"))
     assert (pace.key, pace.phase, pace.learned_from, pace.compared) == ("a", "", 64, 300)
-    assert pace.belief.age_at(0.5) == pytest.approx(60.0, rel=0.1)
+    assert pace.survival.age_at(0.5) == pytest.approx(60.0, rel=0.1)
     assert 45.0 < pace.polls[0] < 70.0
     assert list(pace.polls) == sorted(pace.polls)
     assert pace.polls[-1] <= pace.until < 150.0
@@ -90,7 +90,7 @@ def test_what_was_kept_counts_for_more(phases: list[str], shown: str) -> None:
     before = history.tracks.copy()
     (pace,) = paces_of(*minutes(300), history=history)
     assert (pace.phase, pace.learned_from) == (shown, 20)
-    assert pace.belief.age_at(0.5) == pytest.approx(10.0, rel=0.1)
+    assert pace.survival.age_at(0.5) == pytest.approx(10.0, rel=0.1)
     assert 7.0 < pace.polls[0] < 15.0
     assert history.tracks == before
 

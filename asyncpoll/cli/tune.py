@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import argparse
-import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from random import Random
 from types import MappingProxyType
 
 from asyncpoll._schedule import Exponential, Fixed, Jitter, Schedule
@@ -14,23 +14,22 @@ from asyncpoll.cli.output import say
 from asyncpoll.cli.pacing import Cost, Sample
 from asyncpoll.ledger import Reader
 from asyncpoll.waiting.learning._learned import Learned
-
-Chance = Callable[[], float]
+from asyncpoll.waiting.learning._plan import RandomSource
 
 _FIXED = (1.0, 5.0, 15.0, 30.0)
 _PRICES = (0.01, 0.03, 0.1)
 
 
-def _jitter(chance: Chance) -> Jitter:
-    return lambda seconds: seconds * chance()
+def _jitter(random: RandomSource) -> Jitter:
+    return lambda seconds: seconds * random()
 
 
-def schedules(chance: Chance) -> Mapping[str, Schedule]:
+def schedules(random: RandomSource) -> Mapping[str, Schedule]:
     """Return the schedules that are compared, by what a user would write."""
-    blind = Exponential(jitter=_jitter(chance))
+    blind = Exponential(jitter=_jitter(random))
     named: dict[str, Schedule] = {"Exponential()": blind}
     named |= {f"Fixed({interval:g})": Fixed(interval) for interval in _FIXED}
-    named |= {f"Learned(price={price:g})": Learned(price=price, cold=blind, chance=chance) for price in _PRICES}
+    named |= {f"Learned(price={price:g})": Learned(price=price, cold=blind, random=random) for price in _PRICES}
     return MappingProxyType(named)
 
 
@@ -41,7 +40,7 @@ def run(args: argparse.Namespace) -> int:
     if not sample.jobs:
         raise ValueError(f"{args.ledger} has no job yet that was seen unfinished and then seen ended")
     costs = {"as it was": sample.really()}
-    for name, schedule in schedules(random.Random(args.seed).random).items():
+    for name, schedule in schedules(Random(args.seed).random).items():
         costs[name] = sample.with_(schedule)
     for line in _table(costs).lines():
         say(line)

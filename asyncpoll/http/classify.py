@@ -1,8 +1,9 @@
 """What a reply means when it is no answer about the job.
 
-Everything here is a table. `STATUSES` and `RANGES` name the kind of trouble that an HTTP status stands for;
+Nearly everything here is a table. `STATUSES` and `RANGES` name the kind of trouble that an HTTP status stands for;
 `KINDS` says which error a kind raises, whether asking again may help, and what the cure is. An API with error
-codes of its own adds one more table, a `Codes`, which goes before the HTTP status.
+codes of its own adds one more table, a `Codes`, which goes before the HTTP status. Of the headers only those count
+that turn a refusal into throttling.
 """
 
 from __future__ import annotations
@@ -105,8 +106,37 @@ STATUSES: Mapping[int, str] = MappingProxyType(
 RANGES: Mapping[int, str] = MappingProxyType({2: "unknown_code", 3: "redirect", 4: "rejected", 5: "server"})
 
 
+_MAYBE_THROTTLED = frozenset({400, 403, 413})
+_REMAINING = re.compile(r"(?:x-)?rate-?limit-remaining(?:-.*)?", re.ASCII | re.IGNORECASE)
+_RESET = re.compile(r"(?:x-)?rate-?limit-reset(?:-.*)?", re.ASCII | re.IGNORECASE)
+_STRUCTURED = re.compile(r"(?:^|[;,])\s*(?:r|remaining)\s*=\s*([^;,\s]*)", re.ASCII | re.IGNORECASE)
+_ZERO = re.compile(r"0(?:\.0+)?", re.ASCII)
+
+
+def _is_throttling(headers: Mapping[str, str]) -> bool:
+    """Return whether the headers of a refusal ask to come back later.
+
+    They do so with a `Retry-After`, with a rate limit of which nothing remains, or with the reset of a rate limit
+    that does not say how much remains.
+    """
+    if "retry-after" in headers:
+        return True
+    remaining = [str(value).strip() for name, value in headers.items() if _REMAINING.fullmatch(name)]
+    for name, value in headers.items():
+        if name.lower() == "ratelimit":  # as '"default";r=0;t=30', or 'limit=100, remaining=0, reset=30'
+            remaining += _STRUCTURED.findall(str(value))
+    if remaining:
+        return any(_ZERO.fullmatch(value) for value in remaining)
+    return any(_RESET.fullmatch(name) for name in headers)
+
+
 def status_kind(reply: Reply) -> str:
-    """Return the kind of trouble that *reply* is by its HTTP status alone, a key of `KINDS`."""
+    """Return the kind of trouble of *reply*, a key of `KINDS`.
+
+    It depends on the HTTP status. A 400, 403 or 413 is "throttled" if its headers say that a rate limit is used up.
+    """
+    if reply.status in _MAYBE_THROTTLED and _is_throttling(reply.headers):
+        return "throttled"
     if reply.status in STATUSES:
         return STATUSES[reply.status]
     if reply.status // 100 == 2 and reply.json is None:  # noqa: PLR2004  the range of success

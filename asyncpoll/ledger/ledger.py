@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
 from asyncpoll._errors import ClientClosed
+from asyncpoll._timeout import Timeout
 from asyncpoll.ledger.lock import Lock, refuse_network
 from asyncpoll.ledger.notes import Notes
 from asyncpoll.ledger.plain import columns_of, exactly, sound
@@ -20,10 +21,8 @@ from asyncpoll.ledger.sinks import Sink, bring_up_to_date
 from asyncpoll.ledger.store import Store, Synchronous, Work
 from asyncpoll.ledger.tuning import USUAL, Tuning
 from asyncpoll.ledger.writer import Writer
-from asyncpoll.waiting._hub import Hub
-from asyncpoll.waiting._options import RunOptions
+from asyncpoll.waiting._hub import Hub, RunOptions
 from asyncpoll.waiting._run import Jobs
-from asyncpoll.waiting._timeout import Timeout
 
 T = TypeVar("T")
 

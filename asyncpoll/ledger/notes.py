@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import partial
 
 from asyncpoll.ledger.store import Store, Work
-from asyncpoll.waiting._past import Past
+from asyncpoll.waiting._decision import WaitCheckpoint
 
 
 class Notes:
@@ -18,10 +18,10 @@ class Notes:
 
     def __init__(self, clock: Callable[[], float]) -> None:
         self._clock = clock
-        self._pasts: dict[int, tuple[int, float, Past]] = {}
+        self._pasts: dict[int, tuple[int, float, WaitCheckpoint]] = {}
         self._places: dict[str, int] = {}
 
-    def past(self, number: int, past: Past) -> None:
+    def past(self, number: int, past: WaitCheckpoint) -> None:
         """Note what is known of the unfinished wait for the job of entry *number*."""
         self._pasts[number] = (number, self._clock(), past)
 

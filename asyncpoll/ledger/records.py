@@ -8,7 +8,7 @@ from typing import Any
 
 from attrs import frozen
 
-from asyncpoll.waiting._past import Past
+from asyncpoll.waiting._decision import WaitCheckpoint
 
 _MILLISECONDS = 3  # decimals of a second
 _MOST_POLLS = 2**63  # more than fit a column
@@ -45,7 +45,7 @@ class Standing:
     number: int
     fresh: bool
     done: bool
-    past: Past | None = None
+    past: WaitCheckpoint | None = None
 
 
 @frozen(kw_only=True)

@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any, Final, Self, cast
 from asyncpoll._errors import LedgerError, explained
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
+from asyncpoll._timeout import Timeout
 from asyncpoll.ledger.records import Ending, Record
 from asyncpoll.ledger.store import Store
 from asyncpoll.ledger.takings import Takings
-from asyncpoll.waiting._hub import Hub
-from asyncpoll.waiting._options import RunOptions
+from asyncpoll.waiting._hub import Hub, RunOptions
 from asyncpoll.waiting._run import Jobs, Outcome, Run
-from asyncpoll.waiting._timeout import Timeout
 
 if TYPE_CHECKING:
     from asyncpoll.ledger.ledger import Ledger
@@ -51,9 +50,10 @@ class DurableRun:
     ) -> None:
         self._ledger = ledger
         self._takings = Takings(ledger, jobs)
-        chosen: RunOptions = {"max_pending": MOST_PENDING, **options, "journal": self._takings}
+        chosen: RunOptions = {"max_pending": MOST_PENDING, **options}
         self._source = self._takings.each()
         self._run: Run[Any] = hub.as_completed(self._source, timeout=timeout, **chosen)
+        self._run.remember_in(self._takings)
         self._old: deque[Record] = deque()
         self._old_until = 0
         self._new: deque[asyncio.Future[Record | None]] = deque()

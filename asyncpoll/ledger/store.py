@@ -29,7 +29,7 @@ from asyncpoll.ledger.records import Counts, Record, Standing
 from asyncpoll.ledger.schema import APPEND, PUT, START, damaged, digest, verified
 from asyncpoll.ledger.sessions import Lifetime
 from asyncpoll.ledger.tuning import Tuning
-from asyncpoll.waiting._past import Past
+from asyncpoll.waiting._decision import WaitCheckpoint
 
 Work = Callable[["Store"], Any]
 Synchronous = Literal["normal", "full"]
@@ -158,7 +158,7 @@ class Store:
         self._dirty = True
         return rows.record_of(entry, outcome)
 
-    def note(self, pasts: Iterable[tuple[int, float, Past]]) -> None:
+    def note(self, pasts: Iterable[tuple[int, float, WaitCheckpoint]]) -> None:
         """Note what is known of unfinished waits, as (number, when in seconds of Unix time, what)."""
         made = [
             (number, at, float(past.waited), past.polls, past.state and past.state.value, float(past.in_state))
@@ -250,13 +250,13 @@ class Store:
         done = seq is not None
         return Standing(number, False, done, None if done else self._past(began_at, tuple(progress), now))
 
-    def _past(self, began_at: float, progress: tuple[Any, ...], now: float) -> Past:
+    def _past(self, began_at: float, progress: tuple[Any, ...], now: float) -> WaitCheckpoint:
         """Return what is known of an unfinished wait: what was noted, and the time since in which we were at it."""
         if progress[0] is None:
-            return Past(waited=self._lifetime.between(began_at, now))
+            return WaitCheckpoint(waited=self._lifetime.between(began_at, now))
         _number, noted_at, waited, polls, state, in_state = verified("the progress of a job", progress)
         since = self._lifetime.between(noted_at, now)
-        return Past(
+        return WaitCheckpoint(
             waited=waited + since, polls=polls, state=None if state is None else State(state), in_state=in_state + since
         )
 

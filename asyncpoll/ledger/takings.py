@@ -8,8 +8,8 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
 from asyncpoll.ledger.records import Standing
-from asyncpoll.waiting._past import Past
-from asyncpoll.waiting._run import Jobs, every
+from asyncpoll.waiting._decision import WaitCheckpoint
+from asyncpoll.waiting._run import Jobs, aiter_any
 
 if TYPE_CHECKING:
     from asyncpoll.ledger.ledger import Ledger
@@ -35,7 +35,7 @@ class Takings:
         self._ledger = ledger
         self._jobs = jobs
         self._numbers: dict[int, int] = {}  # of the jobs that are awaited, by the identity of their objects
-        self._pasts: dict[int, Past] = {}
+        self._pasts: dict[int, WaitCheckpoint] = {}
         self._taken = bytearray()  # by number
         self.taken = 0
         self.duplicates = 0
@@ -58,11 +58,11 @@ class Takings:
         """Return the number of a job that is awaited, and let go of it."""
         return self._numbers.pop(id(job))
 
-    def past(self, job: Any, /) -> Past | None:
+    def past(self, job: Any, /) -> WaitCheckpoint | None:
         """Return what an earlier process knew of the wait for *job*."""
         return self._pasts.pop(id(job), None)
 
-    def changed(self, job: Any, past: Past, /) -> None:
+    def changed(self, job: Any, past: WaitCheckpoint, /) -> None:
         """Have it noted how far the wait for *job* has come."""
         self._ledger.notes.past(self._numbers[id(job)], past)
 
@@ -110,7 +110,7 @@ class _Pages:
         await asyncio.gather(self._reader, return_exceptions=True)
 
     async def _read(self, jobs: Jobs[Any]) -> None:
-        async with aclosing(every(jobs)) as source:
+        async with aclosing(aiter_any(jobs)) as source:
             async for job in source:
                 self._page.append(job)
                 self._come.set()

@@ -1,4 +1,4 @@
-"""For tests of your own code: a scripted fetch, a transport without a network, and a clock that jumps."""
+"""Test your own code with a scripted fetch, a transport without a network, and a virtual clock."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A transport without a network."""
+"""Define `MemoryTransport`, a transport without a network."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ _NEWEST = 1000
 
 
 class MemoryTransport:
-    """A `Transport` made of one plain function from `Request` to `Reply`; what the function raises, `send` raises.
+    """A `Transport` that calls a function instead of a server.
 
     Args:
-        answer: The function.
-        latency: Seconds that every exchange takes.
+        answer: A function from a request to its reply. An error that it raises is raised by `send`.
+        latency: The seconds that every request takes.
 
     Attributes:
-        requests: How many requests were sent.
-        sent: The newest 1,000 of them, oldest first.
+        requests: The number of requests that were sent.
+        sent: The newest 1,000 requests, in the order in which they were sent.
     """
 
     def __init__(self, answer: Callable[[Request], Reply], *, latency: float = 0.0) -> None:
@@ -30,7 +30,7 @@ class MemoryTransport:
         self.sent: deque[Request] = deque(maxlen=_NEWEST)
 
     async def send(self, request: Request, /) -> Reply:
-        """Return what the function makes of *request*."""
+        """Return the reply of the function to *request*."""
         self.requests += 1
         self.sent.append(request)
         if self._latency:
@@ -38,4 +38,4 @@ class MemoryTransport:
         return self._answer(request)
 
     async def aclose(self) -> None:
-        """Do nothing: there is nothing to close."""
+        """Do nothing, because there is nothing to close."""

@@ -1,4 +1,4 @@
-"""A fetch that replays what it was told to."""
+"""Define `Script`, a fetch that replays a list of steps."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ T = TypeVar("T")
 
 
 class Script(Generic[T]):
-    """An `async def () -> Snapshot` that gives one step after the other, and the last one for ever.
+    """An `async def () -> Snapshot` that replays one step per poll, and repeats the last one.
 
     Args:
-        steps: Snapshots to return, exceptions to raise, or bare states that stand for a snapshot.
-        latency: Seconds that every poll takes.
+        steps: Snapshots to return, states to return a snapshot of, or exceptions to raise. At least one.
+        latency: The seconds that every poll takes.
 
     Attributes:
-        polled_at: When it was polled, on the event loop's clock.
+        polled_at: The times of all polls, by the clock of the event loop.
     """
 
     def __init__(self, steps: Iterable[Snapshot[T] | State | BaseException], *, latency: float = 0.0) -> None:
@@ -28,15 +28,15 @@ class Script(Generic[T]):
         self._latency = latency
         self.polled_at: list[float] = []
         if not self._steps:
-            raise ValueError("a script needs at least one step")
+            raise ValueError("a script needs at least one step; add a Snapshot, a State or an exception")
 
     @property
     def polls(self) -> int:
-        """How often it was polled."""
+        """Return the number of polls so far."""
         return len(self.polled_at)
 
     async def __call__(self) -> Snapshot[T]:
-        """Return or raise the next step."""
+        """Return the snapshot of the next step, or raise its exception."""
         step: Any = self._steps[min(self.polls, len(self._steps) - 1)]
         self.polled_at.append(asyncio.get_running_loop().time())
         if self._latency:

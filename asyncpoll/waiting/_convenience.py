@@ -7,25 +7,27 @@ from contextlib import asynccontextmanager
 from typing import TypeVar, Unpack
 
 from asyncpoll import events
-from asyncpoll.waiting._hub import Hub
-from asyncpoll.waiting._options import RunOptions
+from asyncpoll._timeout import Timeout
+from asyncpoll.waiting._hub import Hub, RunOptions
+from asyncpoll.waiting._policy import PollOptions, check_observer, check_options, policy_of
 from asyncpoll.waiting._run import Jobs, Outcome, Run
-from asyncpoll.waiting._timeout import Timeout
 
 T = TypeVar("T")
 
 
+class BulkOptions(RunOptions, total=False):
+    """The options of a run, and those of the hub that is opened for it."""
+
+    concurrency: int
+    rate: float | None
+    observe: events.Observer | None
+
+
 @asynccontextmanager
 async def as_completed(
-    jobs: Jobs[T],
-    *,
-    timeout: float | Timeout | None,
-    concurrency: int = 100,
-    rate: float | None = None,
-    observe: events.Observer | None = None,
-    **options: Unpack[RunOptions],
+    jobs: Jobs[T], *, timeout: float | Timeout | None, **options: Unpack[BulkOptions]
 ) -> AsyncGenerator[Run[T], None]:
-    """Open a hub for one run, and give its outcomes in the order in which they come.
+    """Open a hub for one run, and yield its outcomes in the order in which they come.
 
         async with as_completed(jobs, timeout=600) as outcomes:
             async for outcome in outcomes:
@@ -33,42 +35,45 @@ async def as_completed(
 
     Args:
         jobs: A list, an iterable or an async iterable of jobs or async functions.
-        timeout: For each wait, from when its job is taken in.
-        concurrency: The most polls in flight.
-        rate: The most polls a second.
-        observe: Called with every event of `asyncpoll.events`.
-        **options: Those of `Hub.as_completed`.
+        timeout: For each wait, from when its job enters the hub.
+        **options: Those of `Hub.as_completed`; and of the hub *concurrency* (the most polls in flight), *rate* (the
+            most polls a second) and *observe*.
     """
-    async with (
-        _hub(concurrency, rate, observe, options) as hub,
-        hub.as_completed(jobs, timeout=timeout, **options) as outcomes,
-    ):
+    hub, run_options = _hub("as_completed", timeout, options)
+    async with hub, hub.as_completed(jobs, timeout=timeout, **run_options) as outcomes:
         yield outcomes
 
 
 async def wait_all(
-    jobs: Jobs[T],
-    *,
-    timeout: float | Timeout | None,
-    concurrency: int = 100,
-    rate: float | None = None,
-    observe: events.Observer | None = None,
-    **options: Unpack[RunOptions],
+    jobs: Jobs[T], *, timeout: float | Timeout | None, **options: Unpack[BulkOptions]
 ) -> list[Outcome[T]]:
     """Wait for all of *jobs* in a hub of their own, and return their outcomes in the order in which they were given.
 
     Args:
         jobs: A list, an iterable or an async iterable of jobs or async functions.
-        timeout: For each wait, from when its job is taken in.
-        concurrency: The most polls in flight.
-        rate: The most polls a second.
-        observe: Called with every event of `asyncpoll.events`.
-        **options: Those of `Hub.wait_all`.
+        timeout: For each wait, from when its job enters the hub.
+        **options: Those of `Hub.wait_all`; and of the hub *concurrency*, *rate* and *observe*, as for `as_completed`.
     """
-    async with _hub(concurrency, rate, observe, options) as hub:
-        return await hub.wait_all(jobs, timeout=timeout, **options)
+    hub, run_options = _hub("wait_all", timeout, options)
+    async with hub:
+        return await hub.wait_all(jobs, timeout=timeout, **run_options)
 
 
-def _hub(concurrency: int, rate: float | None, observe: events.Observer | None, options: RunOptions) -> Hub:
-    schedule = options.get("schedule")  # the hub's lanes go by it, too
-    return Hub(concurrency=concurrency, rate=rate, schedule=schedule, observe=observe)
+def _hub(caller: str, timeout: float | Timeout | None, options: BulkOptions) -> tuple[Hub, RunOptions]:
+    """Return the hub for one run, and the options of the run; the hub has the schedule, too, if one is given.
+
+    The options are checked here, too, so that an error names the function that was called.
+    """
+    check_options(caller, options, BulkOptions)
+    check_observer(caller, options.get("observe"))
+    policy_of(
+        caller, timeout, {name: value for name, value in options.items() if name in PollOptions.__optional_keys__}
+    )
+    run_options = options.copy()
+    hub = Hub(
+        concurrency=run_options.pop("concurrency", 100),
+        rate=run_options.pop("rate", None),
+        observe=run_options.pop("observe", None),
+        schedule=run_options.get("schedule"),
+    )
+    return hub, run_options

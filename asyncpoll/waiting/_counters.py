@@ -1,4 +1,4 @@
-"""What has happened in a hub so far."""
+"""The counters of a hub."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from typing import Any
 
 from attrs import define, field
 
-from asyncpoll._errors import Throttled
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 
@@ -42,23 +41,14 @@ class Counters:
         return sum(transport.requests - before for transport, before in self._transports.values())
 
     def begin(self, job: Any) -> None:
-        """Take in that a wait for *job* has begun."""
-        self.pending += 1
+        """Count a wait for *job* that begins, and watch the requests of its transport."""
         transport: Any = getattr(job, "transport", None)
         if id(transport) not in self._transports and isinstance(getattr(transport, "requests", None), int):
             self._transports[id(transport)] = (transport, transport.requests)
+        self.pending += 1
 
     def end(self, snapshot: Snapshot[Any] | None) -> None:
-        """Take in that a wait has ended, with a terminal *snapshot* or, when that is None, with an error."""
+        """Count a wait that has ended, with a terminal *snapshot* or, when that is None, with an error."""
         self.pending -= 1
         self.ended += 1
         self.succeeded += snapshot is not None and snapshot.state is State.SUCCESS
-
-    def count(self, seen: Any) -> None:
-        """Take in what a poll saw: a snapshot, an error, or anything else for what is neither."""
-        self.polls += 1
-        if isinstance(seen, Exception):
-            self.missed += 1
-            self.throttled += isinstance(seen, Throttled)
-        elif isinstance(seen, Snapshot):
-            self.unknown += seen.state is State.UNKNOWN

@@ -1,26 +1,36 @@
 """What to do after a poll, decided in one place by an object that neither sleeps nor does I/O.
 
-A driver tells a `Decision` what each poll saw and when, and asks it for the time of the next; it answers that the wait
-is over, when to poll, or by raising the error that ends the wait. No driver holds any policy of its own.
+A driver polls, and gives the result (a snapshot, or the error that came instead) to `Decision.apply`. The `Verdict`
+that it returns says that the wait goes on and when to poll next, or that it is over and how. A driver holds no policy
+of its own: there are two, the loop of a single wait and the scheduler of a hub, and both go through `apply`.
 
 Times are on the event loop's clock, durations in seconds.
 """
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import math
-from typing import Any
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
 
-from attrs import define
+from attrs import define, field, frozen
 
-from asyncpoll._errors import WaitTimeout
-from asyncpoll._schedule import Learning, Progress
+from asyncpoll._checks import by_field, delay, whole
+from asyncpoll._errors import PollError, WaitTimeout
+from asyncpoll._schedule import Progress
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
-from asyncpoll.waiting._misses import MissRow, is_miss
-from asyncpoll.waiting._past import Past
-from asyncpoll.waiting._policy import Policy
-from asyncpoll.waiting._timeout import PhaseClocks
+from asyncpoll._timeout import PhaseClocks
+from asyncpoll.waiting._misses import SHORTEST_THROTTLE, MissRow, is_miss
+from asyncpoll.waiting._policy import Policy, tail_of
+
+Result = Snapshot[Any] | BaseException
+"""The result of a poll: what it saw, or the error that came instead."""
+
+NEVER = math.inf
+"""A time that does not come."""
 
 LONGEST_HINT = 86_400.0
 """A server that asks to stay away for more than a day is taken to mean a day."""
@@ -28,54 +38,101 @@ LONGEST_HINT = 86_400.0
 SHORTEST_HINT = 0.1
 """The least that a hint taken exactly can mean; a server must not make us spin."""
 
-_TAIL = 0.5  # the last poll is made this long before the deadline, so that its answer can still arrive
-_TAIL_SHARE = 0.1  # but for short limits only this share of them
+OVERSLEPT = 0.5
+"""A poll that is later than this was held up: the process was stopped, the machine slept, the loop was blocked."""
+
 _MOST_UNKNOWN = 5
 _LONGEST_KEY = 200
+_LASTING = (State.PENDING, State.PROCESSING)  # a tuple: looking one up compares identities first
+_log = logging.getLogger(__name__)
+
+
+@frozen(kw_only=True)
+class WaitCheckpoint:
+    """The progress of a wait, for another process to go on with.
+
+    Attributes:
+        waited: Seconds since it began; they count towards the limits.
+        polls: Polls made so far.
+        state: The state last seen, or None.
+        in_state: Seconds since the job came into it.
+    """
+
+    waited: float = field(default=0.0, validator=by_field(delay))
+    polls: int = field(default=0, validator=by_field(whole(0)))
+    state: State | None = None
+    in_state: float = field(default=0.0, validator=by_field(delay))
+
+
+class Verdict(NamedTuple):
+    """What follows from one poll for one wait.
+
+    Attributes:
+        due: When the wait wants the next poll; `NEVER` when it is over.
+        over: Whether it is over.
+        error: The error that ended it, or None: it goes on, or its last snapshot is terminal.
+        before: What the poll before had seen.
+        interval: The seconds that the schedule wanted, before hints and deadlines; 0 when the wait is over.
+    """
+
+    due: float
+    over: bool
+    error: BaseException | None
+    before: Snapshot[Any] | None
+    interval: float = 0.0
 
 
 @define
-class _Rest:
-    """What most waits never need, so that a million of them have no room for it."""
+class _Rare:
+    """The part of a decision that most waits never need: a million of them share one empty instance.
+
+    Attributes:
+        clocks: Which phase has taken how long, if phases are limited.
+        misses: The misses in a row, if the last poll was one.
+        unknown: Status words seen that no vocabulary lists.
+        agreeing: Equal terminal answers in a row.
+        state_changed_at: When the job came into the state last seen: midway between the poll that first saw it and
+            the one before. None while it is the first state seen.
+        replan_base: The polls made before the schedule began anew.
+    """
 
     clocks: PhaseClocks | None = None
     misses: MissRow | None = None
     unknown: tuple[str, ...] = ()
     agreeing: int = 0
+    state_changed_at: float | None = None
+    replan_base: int = 0
 
 
-_NOTHING = _Rest()  # shared, never written
+_NONE = _Rare()  # shared, never written
 
 
 class Decision:
-    """The course of one wait under a policy: tell it what a poll saw, then ask for the time of the next.
+    """The course of one wait under a policy.
 
     Attributes:
-        subject: What is waited for: a job, or a bare coroutine function.
+        policy: How the wait is done.
+        subject: The job, or a bare coroutine function.
         began: When the wait began.
         polls: Polls made so far, failed ones included.
         last: What the last successful poll saw.
         running_at: When the job was last seen unfinished; None before that.
-        turned_at: When the job came into the state last seen: midway between the poll that first saw it and the one
-            before. None while it is the first state seen.
     """
 
-    __slots__ = (
-        "_policy", "_rest", "_turned_after", "began", "last", "polls", "running_at", "subject", "turned_at",
-    )  # fmt: skip
+    __slots__ = ("_rare", "began", "last", "policy", "polls", "running_at", "subject")
 
-    def __init__(self, policy: Policy, now: float, *, subject: object = None, past: Past | None = None) -> None:
-        self._policy = policy
-        self._rest = _Rest(PhaseClocks(now)) if policy.timeout.has_phases else _NOTHING
-        self._turned_after = 0
+    def __init__(
+        self, policy: Policy, now: float, *, subject: object = None, checkpoint: WaitCheckpoint | None = None
+    ) -> None:
+        self.policy = policy
+        self._rare = _Rare(PhaseClocks(now)) if policy.timeout.has_phases else _NONE
         self.subject = subject
         self.began = now
         self.polls = 0
         self.last: Snapshot[Any] | None = None
         self.running_at: float | None = None
-        self.turned_at: float | None = None
-        if past is not None:
-            self._go_on(past, now)
+        if checkpoint is not None:
+            self._restore(checkpoint, now)
 
     @property
     def key(self) -> str | None:
@@ -84,203 +141,300 @@ class Decision:
         return key
 
     @property
-    def learning(self) -> Learning | None:
-        """The schedule, when it is one that learns."""
-        return self._policy.learning
-
-    @property
     def pacing_key(self) -> str:
-        """What jobs share that should take about as long; empty for a bare coroutine function."""
+        """A key that jobs share which should take about as long; empty for a bare coroutine function."""
         key: str = getattr(self.subject, "pacing_key", "")
         return key[:_LONGEST_KEY]
 
     @property
     def state_since(self) -> float:
         """When the job came into the state last seen, as far as is known."""
-        return self.began if self.turned_at is None else self.turned_at
+        changed_at = self._rare.state_changed_at
+        return self.began if changed_at is None else changed_at
 
     @property
     def deadline(self) -> float:
         """When the wait must end if nothing changes; `math.inf` when it need not."""
-        return self._limit()[0]
+        return self.began + self.policy.total if self._rare.clocks is None else self._limit()[0]
 
-    def first_poll(self, now: float, delay: float) -> float:
-        """Return when to poll first, at *now* the earliest: after *delay*, but not past the deadline."""
-        deadline, seconds, _ = self._limit()
-        return max(now, min(now + delay, deadline - _tail(seconds)))
+    def first_poll(self, now: float, extra: float = 0.0) -> float:
+        """Return when to poll first: *extra* seconds after the caller's first delay, but not past the deadline."""
+        deadline, limit, _ = self._limit()
+        return max(now, min(now + self.policy.first_delay + extra, deadline - tail_of(limit)))
 
-    def saw(self, snapshot: Snapshot[Any], now: float) -> bool:
-        """Take in what a poll saw; return whether the wait is over.
+    def joining_poll(self, now: float) -> float:
+        """Return when to poll at the latest for a wait that joins others: an interval after the poll they just had."""
+        interval = self._interval(Progress(1, 0.0))
+        return self.first_poll(now, max(0.0, interval - self.policy.first_delay))
 
-        Raises:
-            TypeError: It is not a `Snapshot`.
+    def late_poll(self, now: float, interval: float) -> float:
+        """Return when to make a poll that was held up: waits that were held up together must not poll together.
+
+        Args:
+            now: The time.
+            interval: The seconds that had been planned from the poll before to this one.
         """
-        if not isinstance(snapshot, Snapshot):  # pyright: ignore[reportUnnecessaryIsInstance]  a user's fetch made it
-            raise TypeError(f"fetch must return a Snapshot, not {type(snapshot).__name__}")
+        deadline, limit, _ = self._limit()
+        return max(now, min(now + interval * self.policy.random(), deadline - tail_of(limit)))
+
+    def apply(self, result: Result, now: float, *, delay: float | None = None, teaches: bool = True) -> Verdict:
+        """Apply the result of a poll, and return what follows. It never raises.
+
+        Args:
+            result: A snapshot, or the error that the poll raised; see `as_result`.
+            now: When it came.
+            delay: The `Verdict.interval` on which waits that share a schedule have settled, if any.
+            teaches: Whether a schedule that learns is told how long the job was in its state.
+        """
+        before = self.last
+        try:
+            if isinstance(result, BaseException):
+                over = self._missed(result, now)
+            else:
+                over = self._saw(result, now, teaches=teaches)
+            if over:
+                return Verdict(NEVER, True, None, before)
+            if self.policy.max_polls is not None and self.polls >= self.policy.max_polls:
+                return Verdict(NEVER, True, self.timed_out(now, "polls"), before)
+            interval = self._delay(now) if delay is None else delay
+            return Verdict(self._next_poll(now, interval), False, None, before, interval)
+        except BaseException as error:  # noqa: BLE001  a schedule may raise anything; it must end this wait only
+            return Verdict(NEVER, True, as_outcome(error), before)
+
+    def cut(self, now: float) -> WaitTimeout:
+        """Count the poll in flight, and return the error that ends the wait because its deadline has passed."""
         self.polls += 1
-        self._end_misses()
+        return self.timed_out(now)
+
+    def timed_out(self, now: float, limit: str | None = None) -> WaitTimeout:
+        """Return the error that ends the wait because of *limit*, by default the clock that ran out."""
+        waited, limit = now - self.began, limit or self._limit()[2]
+        error = WaitTimeout(
+            self.last, waited=waited, polls=self.polls, limit=limit, key=self.key, unknown=self._rare.unknown
+        )
+        misses = self._rare.misses
+        error.__cause__ = None if misses is None else misses.last
+        if self.last is not None and self.last.state in _LASTING and self.running_at is not None:
+            self._teach(self.last.state, self.running_at - self.state_since, math.inf, now)
+        return error
+
+    def checkpoint(self, now: float) -> WaitCheckpoint:
+        """Return what another process must know to go on with this wait."""
+        waited, last = now - self.began, self.last
+        if last is None:
+            return WaitCheckpoint(waited=waited, polls=self.polls)
+        return WaitCheckpoint(waited=waited, polls=self.polls, state=last.state, in_state=now - self.state_since)
+
+    def _restore(self, checkpoint: WaitCheckpoint, now: float) -> None:
+        self.began = now - checkpoint.waited
+        self.polls = checkpoint.polls
+        since = now - checkpoint.in_state
+        if checkpoint.state is not None:
+            self.last = Snapshot(checkpoint.state)
+            self.running_at = since
+            if since > self.began:
+                self._own_rare().state_changed_at = since
+        if self._rare.clocks is not None:
+            self._rare.clocks.since = self.began
+            if checkpoint.state is State.PROCESSING:
+                self._rare.clocks.turn(State.PROCESSING, since)
+
+    # the result of a poll
+
+    def _saw(self, snapshot: Snapshot[Any], now: float, *, teaches: bool) -> bool:
+        """Record what a poll saw; return whether the wait is over."""
+        self.polls += 1
+        if self._rare is not _NONE:
+            self._end_misses()
         before, self.last = self.last, snapshot
         state = snapshot.state
         if before is not None and before.state is not state:
-            self.turned_at = now if self.running_at is None else (self.running_at + now) / 2
-            if state is State.PROCESSING and before.state is State.PENDING and self._policy.replans:
-                self._turned_after = self.polls - 1
-        if state.is_terminal:
-            return self._policy.stable_for == 1 or self._agrees(before, snapshot)
+            self._state_changed(before.state, snapshot, now, teaches=teaches)
+        if state not in _LASTING and state.is_terminal:
+            return self.policy.stable_for == 1 or self._agrees(before, snapshot)
         self.running_at = now
+        rare = self._rare
         if state is State.UNKNOWN:
             self._note_unknown(snapshot.status)
-        elif self._rest.clocks is not None and state is not self._rest.clocks.phase:
-            self._rest.clocks.turn(state, now)
+        elif rare.clocks is not None and state is not rare.clocks.phase:
+            rare.clocks.turn(state, now)
         return False
 
-    def missed(self, error: Exception, now: float) -> None:
-        """Take in that a poll failed and saw nothing.
+    def _missed(self, error: BaseException, now: float) -> bool:
+        """Record that a poll failed and saw nothing; return False: the wait goes on.
 
         Raises:
-            Exception: *error* itself, when it is no miss or when there were too many in a row.
+            BaseException: *error* itself, when it is not a miss or when there were too many in a row.
         """
-        policy = self._policy
-        if not is_miss(error, elapsed=now - self.began, not_found_grace=policy.not_found_grace):
-            raise error
+        policy = self.policy
         self.polls += 1
-        rest = self._own_rest()
-        misses = rest.misses = rest.misses or MissRow(error)
+        elapsed = now - self.began
+        if not is_miss(error, elapsed=elapsed, not_found_grace=policy.not_found_grace, miss_on=policy.miss_on):
+            raise error
+        rare = self._own_rare()
+        misses = rare.misses = rare.misses or MissRow(error)
         too_many = misses.add(error, now)
-        if policy.max_misses is not None:  # the caller's own limit stands in for those by class
+        if policy.max_misses is not None:  # the caller's own limit replaces those by kind
             too_many = misses.total > policy.max_misses
         if too_many:
             raise error
+        return False
 
-    def next_poll(self, now: float, delay: float | None = None) -> float:
-        """Return when to poll next, given that the last answer came at *now*; `math.inf` for never.
+    def _state_changed(self, before: State, snapshot: Snapshot[Any], now: float, *, teaches: bool) -> None:
+        after, running_at = snapshot.state, self.running_at
+        if teaches and before in _LASTING and after is not State.UNKNOWN and running_at is not None:
+            # A job that was never seen unfinished says nothing: it is unknown when it began.
+            lo, hi = running_at - self.state_since, now - self.state_since
+            ended = hi - _seconds_ago(snapshot)
+            if lo <= ended <= hi:  # else the server's clock is not ours
+                lo = hi = ended
+            self._teach(before, lo, hi, now)
+        if after.is_terminal and self.policy.stable_for == 1:
+            return
+        rare = self._own_rare()
+        rare.state_changed_at = now if running_at is None else (running_at + now) / 2
+        if after is State.PROCESSING and before is State.PENDING and self.policy.replans:
+            rare.replan_base = self.polls - 1
 
-        Args:
-            now: When the last answer came.
-            delay: Seconds to the next poll that others who wait for the same job have settled on, in place of what
-                the schedule says.
+    def _teach(self, state: State, lo: float, hi: float, now: float) -> None:
+        """Tell a schedule that learns how long the job was in *state*; its failure is logged and breaks no wait."""
+        learning = self.policy.learning
+        if learning is None:
+            return
+        try:
+            learning.observe(lo, hi, state=state.value, key=self.pacing_key, during=(self.state_since, now))
+        except BaseException:  # noqa: BLE001  whatever it is, it is the schedule's own
+            _log.exception("the schedule %r failed to learn", learning)
+
+    def _agrees(self, before: Snapshot[Any] | None, snapshot: Snapshot[Any]) -> bool:
+        """Count a terminal answer; return whether there were enough equal ones in a row."""
+        rare = self._own_rare()
+        rare.agreeing = rare.agreeing + 1 if before is not None and _answer(before) == _answer(snapshot) else 1
+        return rare.agreeing >= self.policy.stable_for
+
+    # the next poll
+
+    def _next_poll(self, now: float, interval: float) -> float:
+        """Return when to poll next, given that the last answer came at *now* and what the schedule wants.
 
         Raises:
-            WaitTimeout: A limit has been passed, or the server told us to stay away until after the deadline.
+            WaitTimeout: The deadline has come, or the server told us to stay away until after it.
         """
-        policy = self._policy
-        if policy.max_polls is not None and self.polls >= policy.max_polls:
-            raise self.timed_out(now, "polls")
-        hint = self._believable_hint()
-        deadline, seconds, _ = self._limit()
-        tail = _tail(seconds)
+        policy, misses = self.policy, self._rare.misses
+        hint = self._hint()
+        due = now + (max(hint, SHORTEST_HINT) if hint and policy.hints == "exactly" else max(interval, hint))
+        if self._rare.clocks is None:
+            deadline, tail = self.began + policy.total, policy.tail
+        else:
+            deadline, limit, _ = self._limit()
+            tail = tail_of(limit)
         last_call = deadline - tail
-        if hint and self._rest.misses is not None:  # told to stay away; a hint about a job that merely runs gives way
-            if now + hint >= deadline:
+        stay_away = 0.0
+        if misses is not None:  # it told us to; a hint about a job that merely runs gives way to the last poll
+            stay_away = hint or (SHORTEST_THROTTLE if misses.throttles else 0.0)
+            due = due if hint else max(due, now + misses.throttle(policy.random))
+        if stay_away:
+            if now + stay_away >= deadline:
                 if policy.parks:
-                    return math.inf
+                    return deadline
                 raise self.timed_out(now, "throttled")
-            last_call = max(last_call, now + hint)
-        due = now + (self._delay(now, hint) if delay is None else max(delay, hint))
+            last_call = max(last_call, now + stay_away)
         if due <= last_call:
             return due
         if last_call - now > tail / 5:  # else the poll just made was the last one, or as good as that
             return last_call
         raise self.timed_out(now)
 
-    def cut(self, now: float) -> WaitTimeout:
-        """Take in that the deadline has passed with a poll in flight; return the error that ends the wait."""
-        self.polls += 1
-        return self.timed_out(now)
-
-    def timed_out(self, now: float, limit: str | None = None) -> WaitTimeout:
-        """Return the error of a wait that ends at *now* because of *limit*, by default the clock that ran out."""
-        waited, limit = now - self.began, limit or self._limit()[2]
-        error = WaitTimeout(
-            self.last, waited=waited, polls=self.polls, limit=limit, key=self.key, unknown=self._rest.unknown
-        )
-        misses = self._rest.misses
-        error.__cause__ = None if misses is None else misses.last
-        return error
-
-    def at_present(self, now: float) -> Past:
-        """Return what another process must know to go on with this wait."""
-        waited, last = now - self.began, self.last
-        if last is None:
-            return Past(waited=waited, polls=self.polls)
-        return Past(waited=waited, polls=self.polls, state=last.state, in_state=now - self.state_since)
-
-    def _go_on(self, past: Past, now: float) -> None:
-        self.began = now - past.waited
-        self.polls = past.polls
-        if past.state is not None:
-            self.last = Snapshot(past.state)
-            self.turned_at = self.running_at = now - past.in_state
-        if self._rest.clocks is not None:
-            self._rest.clocks.since = self.began
-            if past.state is State.PROCESSING:
-                self._rest.clocks.turn(State.PROCESSING, now - past.in_state)
-
-    def _believable_hint(self) -> float:
-        misses = self._rest.misses
-        source = self.last if misses is None else misses.last
-        hint: object = getattr(source, "retry_after", None)  # what a foreign error calls so may be anything
-        if not isinstance(hint, int | float) or not hint > 0 or self._policy.hints == "ignore":
+    def _hint(self) -> float:
+        """Return for how many seconds the server asked to stay away; 0 if it did not, or is not to be believed."""
+        misses = self._rare.misses
+        hint: object = self.last.retry_after if misses is None and self.last is not None else None
+        if misses is not None:
+            hint = getattr(misses.last, "retry_after", None)  # an attribute of a foreign error may be anything
+        if hint is None or self.policy.hints == "ignore":
             return 0.0
-        return min(hint, LONGEST_HINT)
+        return min(hint, LONGEST_HINT) if isinstance(hint, int | float) and hint > 0 else 0.0
 
-    def _delay(self, now: float, hint: float) -> float:
-        policy, last, misses = self._policy, self.last, self._rest.misses
-        if hint and policy.hints == "exactly":
-            return max(hint, SHORTEST_HINT)
-        progress = Progress(
-            self.polls - self._turned_after,
-            now - self.began,
-            0 if misses is None else misses.total,
-            None if last is None else last.state,
-            hint or None,
-            None if last is None else last.progress,
-            None if last is None else now - self.state_since,
-        )
-        learning = policy.learning
+    def _delay(self, now: float) -> float:
+        """Return the seconds to the next poll that the schedule wants."""
+        policy, last, rare = self.policy, self.last, self._rare
+        if last is None:
+            state = done = in_state = None
+        else:
+            state, done, in_state = last.state, last.progress, now - self.state_since
+        missed = 0 if rare.misses is None else rare.misses.total
+        polls = self.polls - rare.replan_base
+        delay = self._interval(Progress(polls, now - self.began, missed, state, self._hint() or None, done, in_state))
+        return delay if self.polls != 1 or policy.scatter is None else delay * (1 - policy.scatter() / 4)
+
+    def _interval(self, progress: Progress) -> float:
+        """Return the schedule's delay.
+
+        Raises:
+            ValueError: It is not a finite number, 0 or more.
+        """
+        policy, learning = self.policy, self.policy.learning
         delay = policy.schedule.delay(progress) if learning is None else learning.delay(progress, key=self.pacing_key)
         if not 0 <= delay < math.inf:
-            raise ValueError(f"the schedule {policy.schedule!r} gave a delay of {delay!r} s")
-        if self.polls == 1 and policy.scatter is not None:
-            delay *= 1 - policy.scatter() / 4
-        return max(delay, hint)
+            raise ValueError(f"the schedule {policy.schedule!r} returned a delay of {delay!r} s")
+        return delay
 
     def _limit(self) -> tuple[float, float, str]:
         """Return when the wait runs out, how long it may take in all, and the name of the limit that says so."""
-        total = self._policy.timeout.total
-        limit = (math.inf, math.inf, "total") if total is None else (self.began + total, total, "total")
-        clocks = self._rest.clocks
+        total = self.policy.total
+        limit = (self.began + total, total, "total")
+        clocks = self._rare.clocks
         if clocks is None:
             return limit
-        phase = clocks.limit(self._policy.timeout)
+        phase = clocks.limit(self.policy.timeout)
         return limit if phase is None or phase[0] >= limit[0] else (*phase, clocks.phase.value)
 
-    def _agrees(self, before: Snapshot[Any] | None, snapshot: Snapshot[Any]) -> bool:
-        """Count a terminal answer; return whether there were enough of the same in a row."""
-        rest = self._own_rest()
-        rest.agreeing = rest.agreeing + 1 if before is not None and _answer(before) == _answer(snapshot) else 1
-        return rest.agreeing >= self._policy.stable_for
+    # the rare part
 
     def _end_misses(self) -> None:
-        if self._rest is not _NOTHING:
-            self._rest.misses = None
-            if self._rest == _NOTHING:
-                self._rest = _NOTHING
+        rare = self._rare
+        if rare.misses is not None:
+            rare.misses = None
+            if rare == _NONE:
+                self._rare = _NONE
 
     def _note_unknown(self, word: str) -> None:
-        known = self._rest.unknown
+        known = self._rare.unknown
         if word not in known and len(known) < _MOST_UNKNOWN:
-            self._own_rest().unknown = (*known, word)
+            self._own_rare().unknown = (*known, word)
 
-    def _own_rest(self) -> _Rest:
-        if self._rest is _NOTHING:
-            self._rest = _Rest()
-        return self._rest
+    def _own_rare(self) -> _Rare:
+        if self._rare is _NONE:
+            self._rare = _Rare()
+        return self._rare
 
 
-def _tail(seconds: float) -> float:
-    """Return how long before its deadline a wait of so many seconds is polled for the last time."""
-    return min(_TAIL, _TAIL_SHARE * seconds)
+def as_result(value: Any) -> Result:
+    """Return what a fetch returned, or a `TypeError` in place of what is not a snapshot."""
+    return (
+        value if isinstance(value, Snapshot) else TypeError(f"fetch must return a Snapshot, not {type(value).__name__}")
+    )
+
+
+def as_outcome(error: BaseException) -> BaseException:
+    """Return *error* in a form that can be given to a caller who awaits it.
+
+    The exceptions that end iterators and generators cannot be raised out of an `await`, and a cancellation from within
+    would look like the caller's.
+    """
+    if isinstance(error, StopIteration | StopAsyncIteration | GeneratorExit):
+        stand_in: Exception = RuntimeError(f"a fetch or a schedule raised {type(error).__name__}")
+    elif isinstance(error, asyncio.CancelledError):
+        stand_in = PollError("the poll was cancelled from within: something that the fetch awaits was cancelled")
+    else:
+        return error
+    stand_in.__cause__ = error
+    return stand_in
+
+
+def _seconds_ago(snapshot: Snapshot[Any]) -> float:
+    """Return how long ago the job ended; NaN where its server does not tell."""
+    return math.nan if snapshot.ended_at is None else (datetime.now(UTC) - snapshot.ended_at).total_seconds()
 
 
 def _answer(snapshot: Snapshot[Any]) -> tuple[State, str, Any]:

@@ -1,35 +1,46 @@
-"""The events of a poll and of the end of a wait, made from its decision."""
+"""The events of a poll and of the end of a wait, made only for waits that are observed."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
-from typing import Any
 
 from asyncpoll._errors import Throttled as ThrottledError
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
-from asyncpoll.events import Ended, Event, Missed, Polled, StateChanged, Throttled, UnknownWord
-from asyncpoll.waiting._decision import Decision
+from asyncpoll.events import Ended, Event, Missed, Observer, Polled, StateChanged, Throttled, UnknownWord
+from asyncpoll.waiting._decision import Decision, Verdict
+
+_log = logging.getLogger(__name__)
 
 
-def after_poll(
-    decision: Decision, before: Snapshot[Any] | None, snapshot: Snapshot[Any], now: float
-) -> Iterator[Event]:
-    """Yield the events of a poll that saw *snapshot*, after one that saw *before*."""
-    yield Polled(decision.key, snapshot, decision.polls, now - decision.began)
-    if before is None or before.state is not snapshot.state:
-        yield StateChanged(decision.key, None if before is None else before.state, snapshot.state)
-    if snapshot.state is State.UNKNOWN:
-        yield UnknownWord(decision.key, snapshot.status)
+def events_of_poll(decision: Decision, result: object, verdict: Verdict, now: float) -> Iterator[Event]:
+    """Yield the events of one poll, without the end of the wait to which it may have led."""
+    key, before = decision.key, verdict.before
+    if isinstance(result, Snapshot):
+        yield Polled(key, result, decision.polls, now - decision.began)
+        if before is None or before.state is not result.state:
+            yield StateChanged(key, None if before is None else before.state, result.state)
+        if result.state is State.UNKNOWN:
+            yield UnknownWord(key, result.status)
+    elif isinstance(result, Exception) and result is not verdict.error:
+        yield Missed(key, result, decision.polls, now - decision.began)
+        if isinstance(result, ThrottledError):
+            yield Throttled(key, result.retry_after)
 
 
-def after_miss(decision: Decision, error: Exception, now: float) -> Iterator[Event]:
-    """Yield the events of a poll that failed with *error*."""
-    yield Missed(decision.key, error, decision.polls, now - decision.began)
-    if isinstance(error, ThrottledError):
-        yield Throttled(decision.key, error.retry_after)
-
-
-def at_end(decision: Decision, error: BaseException | None, now: float) -> Iterator[Event]:
-    """Yield the event of a wait that is over, with *error* unless its last snapshot was terminal."""
+def event_of_end(decision: Decision, error: BaseException | None, now: float) -> Iterator[Event]:
+    """Yield the event of a wait that is over: with *error*, or with a terminal snapshot."""
     yield Ended(decision.key, decision.last, error, decision.polls, now - decision.began)
+
+
+def tell(observe: Observer, happened: Iterator[Event]) -> None:
+    """Call the observer with each event. Its failure is logged: an observer must never break the wait it observes."""
+    while True:
+        try:
+            event = next(happened, None)
+            if event is None:
+                return
+            observe(event)
+        except BaseException:  # noqa: BLE001  an exit or a cancellation that it raises is a failure of its own, too
+            _log.exception("the observer %r failed", observe)

@@ -1,19 +1,20 @@
 """Misses: polls that failed, saw nothing, and therefore changed nothing about the job.
 
-A miss ends a wait only when too many of its class come in a row. Passing faults of network and server have no limit of
-their own: they may go on until the deadline.
+A miss ends a wait only when too many of its kind come in a row. Transient faults of network and server have no such
+limit: they may go on until the deadline.
 """
 
 from __future__ import annotations
 
 import errno
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import TypeGuard
 
 from attrs import define
 
-from asyncpoll._errors import BadReply, PollError, Rejected, TransportError
+from asyncpoll._errors import PollError, Rejected, Throttled, TransportError
+from asyncpoll.waiting._policy import MissOn
 
 MISS_LIMITS: Mapping[str, int] = MappingProxyType(
     {
@@ -26,30 +27,84 @@ MISS_LIMITS: Mapping[str, int] = MappingProxyType(
         "unknown_code": 5,  # a business code that no table lists
     }
 )
-"""How many misses of one kind in a row end the wait."""
+"""How many misses of one kind in a row end the wait, once they have also lasted `PATIENCE`."""
+
+PATIENCE = 60.0
+"""Seconds that misses of a limited kind must have lasted: a gateway that restarts sends error pages for as long. A
+shortage on this machine (descriptors, ports, disk) that lasts so long ends the wait, too."""
 
 CONDEMNING = frozenset({"credential", "certificate", "tls", "unpaid", "login"})
-"""Refusals that concern every job of a client, not the one that was asked about."""
+"""Refusals that concern every job of a client, not only the one that was asked about."""
 
-LOCAL_PATIENCE = 60.0
-"""Seconds without progress after which a shortage on this machine (descriptors, ports, disk) ends the wait."""
+SHORTEST_THROTTLE, LONGEST_THROTTLE = 1.0, 60.0
+"""Seconds to the poll after a first, and after a sixth throttling answer that does not say how long to stay away."""
 
 NOT_FOUND = 404
 
 _LOCAL_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.ENOSPC})
 
+_UNANSWERED = frozenset(
+    {
+        ("aiohttp", "ClientConnectionError"),
+        ("aiohttp", "ClientPayloadError"),
+        ("httpx", "TimeoutException"),
+        ("httpx", "NetworkError"),
+        ("httpx", "RemoteProtocolError"),
+        ("httpx", "ProxyError"),
+        ("httpcore", "TimeoutException"),
+        ("httpcore", "NetworkError"),
+        ("httpcore", "RemoteProtocolError"),
+        ("httpcore", "ProxyError"),
+        ("requests", "ConnectionError"),
+        ("requests", "Timeout"),
+        ("requests", "ChunkedEncodingError"),
+        ("urllib3", "TimeoutError"),
+        ("urllib3", "ProtocolError"),
+        ("urllib3", "MaxRetryError"),
+        ("urllib", "URLError"),
+    }
+)
+"""The errors, as package and class, by which HTTP libraries say that no answer came."""
 
-def is_miss(error: BaseException, *, elapsed: float, not_found_grace: float) -> bool:
-    """Return whether a poll that raised *error*, *elapsed* seconds into the wait, merely saw nothing."""
+_OTHERWISE = frozenset({("requests", "RequestException"), ("urllib", "HTTPError"), ("ssl", "SSLCertVerificationError")})
+"""Subclasses of `OSError` that mean something else: an answer, a wrong address, a certificate to look at."""
+
+
+def is_miss(error: BaseException, *, elapsed: float, not_found_grace: float, miss_on: MissOn | None = None) -> bool:
+    """Return whether a poll that raised *error*, *elapsed* seconds into the wait, merely saw nothing.
+
+    Args:
+        error: What the poll raised.
+        elapsed: Seconds since the wait began.
+        not_found_grace: Seconds in which a 404 is a miss.
+        miss_on: Further errors that are misses: exception types, or a predicate.
+    """
+    if not isinstance(error, Exception):
+        return False
     if isinstance(error, TransportError):
         # An API may also say "not found" in the envelope of a success.
         not_found = error.status == NOT_FOUND or error.kind == "not_found"
-        return error.passing or isinstance(error, BadReply) or (not_found and elapsed < not_found_grace)
-    return isinstance(error, OSError) and not isinstance(error, PollError)  # TimeoutError is an OSError
+        missed = error.passing or (not_found and elapsed < not_found_grace)
+    else:
+        missed = not isinstance(error, PollError) and _is_unanswered(error)
+    return missed or (miss_on is not None and _fits(error, miss_on))
+
+
+def _is_unanswered(error: Exception) -> bool:
+    names = {(kind.__module__.partition(".")[0], kind.__name__) for kind in type(error).__mro__}
+    if names & _UNANSWERED:
+        return ("urllib", "HTTPError") not in names
+    return isinstance(error, OSError) and not names & _OTHERWISE  # TimeoutError is an OSError
+
+
+def _fits(error: Exception, miss_on: MissOn) -> bool:
+    if isinstance(miss_on, type | tuple):
+        return isinstance(error, miss_on)
+    return bool(miss_on(error))
 
 
 def kind_of(error: BaseException) -> str:
-    """Return the class of a miss, in one word."""
+    """Return the kind of a miss, in one word."""
     if isinstance(error, TransportError):
         return error.kind
     if isinstance(error, TimeoutError):
@@ -57,13 +112,13 @@ def kind_of(error: BaseException) -> str:
     return "local" if isinstance(error, OSError) and error.errno in _LOCAL_ERRORS else "connect"
 
 
-def condemns(seen: object) -> TypeGuard[Rejected]:
-    """Return whether what a poll saw is a refusal that concerns every job of the client."""
-    return isinstance(seen, Rejected) and seen.kind in CONDEMNING
+def is_condemning(result: object) -> TypeGuard[Rejected]:
+    """Return whether the result of a poll is a refusal that concerns every job of the client."""
+    return isinstance(result, Rejected) and result.kind in CONDEMNING
 
 
-def without_traces(error: BaseException) -> None:
-    """Take the tracebacks off *error* and off what it came from: each holds the frames of a poll, some kilobytes."""
+def drop_tracebacks(error: BaseException) -> None:
+    """Remove the tracebacks of *error* and of its causes: each holds the frames of a poll, some kilobytes."""
     seen: set[int] = set()
     link: BaseException | None = error
     while link is not None and id(link) not in seen:
@@ -75,30 +130,37 @@ def without_traces(error: BaseException) -> None:
 
 @define
 class MissRow:
-    """The misses since the last poll that saw something.
+    """The misses in a row, up to now.
 
     Attributes:
-        total: How many they are.
-        by_kind: The same, by class.
-        local_since: When the first local shortage among them happened, on the loop's clock.
         last: The newest.
+        total: How many they are.
+        throttles: How many of the last ones asked for fewer requests without saying how long to stay away.
+        by_kind: For each limited kind, how many they are and when the first one came, on the loop's clock.
     """
 
     last: BaseException
     total: int = 0
-    by_kind: dict[str, int] | None = None
-    local_since: float | None = None
+    throttles: int = 0
+    by_kind: dict[str, tuple[int, float]] | None = None
 
     def add(self, error: BaseException, now: float) -> bool:
-        """Count one more; return whether the limit of its class has been reached."""
+        """Count one more; return whether the limit of its kind has been reached."""
         self.last = error
         self.total += 1
+        self.throttles = self.throttles + 1 if isinstance(error, Throttled) and not error.retry_after else 0
         kind = kind_of(error)
-        if kind == "local":
-            self.local_since = now if self.local_since is None else self.local_since
-            return now - self.local_since >= LOCAL_PATIENCE
-        if kind not in MISS_LIMITS:
+        limit = 1 if kind == "local" else MISS_LIMITS.get(kind)
+        if limit is None:
             return False
         self.by_kind = self.by_kind or {}
-        self.by_kind[kind] = self.by_kind.get(kind, 0) + 1
-        return self.by_kind[kind] >= MISS_LIMITS[kind]
+        count, since = self.by_kind.get(kind, (0, now))
+        self.by_kind[kind] = count + 1, since
+        return count + 1 >= limit and now - since >= PATIENCE
+
+    def throttle(self, random: Callable[[], float]) -> float:
+        """Return the seconds to stay away after throttling answers that do not say how long; 0 after others."""
+        if not self.throttles:
+            return 0.0
+        longest = min(LONGEST_THROTTLE, SHORTEST_THROTTLE * 2.0 ** min(self.throttles, 16))
+        return longest * (1 + random()) / 2

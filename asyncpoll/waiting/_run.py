@@ -1,37 +1,38 @@
-"""A run over many jobs: what is taken in, what comes out, and when it stops."""
+"""A run over many jobs: how they enter the hub, how their outcomes come out, and when it stops."""
 
 from __future__ import annotations
 
 import asyncio
 import math
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from contextlib import aclosing
+from contextvars import copy_context
 from types import TracebackType
 from typing import Any, Generic, Literal, Protocol, Self, TypeVar, cast
 
-from attrs import Factory, define, evolve, field, frozen
+from attrs import evolve, field, frozen
 
-from asyncpoll._errors import WaitTimeout
+from asyncpoll._checks import one_of, whole
+from asyncpoll._schedule import Progress
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
-from asyncpoll.waiting._past import Past
+from asyncpoll.waiting._decision import WaitCheckpoint
 from asyncpoll.waiting._policy import Policy
-from asyncpoll.waiting._remote_cancel import OnAbandon, RemoteCancels, remote_cancel_of
-from asyncpoll.waiting._wait import Fetch
-from asyncpoll.waiting.scheduler.engine import Engine
-from asyncpoll.waiting.scheduler.topics import Wait
+from asyncpoll.waiting._wait import Fetch, check_fetch
+from asyncpoll.waiting.scheduler._scheduler import Scheduler
+from asyncpoll.waiting.scheduler._targets import Wait
 
 T = TypeVar("T")
 
 Jobs = Iterable[Fetch[T]] | AsyncIterable[Fetch[T]]
 Until = Literal["all", "first_success", "first_failure"]
 
-_BREATH = 256  # jobs that are taken in between two turns of the event loop, at most,
-_LONG = 0.005  # and the seconds that it may take
+_YIELD_EVERY = 256  # jobs enter between two turns of the event loop, at most,
+_YIELD_AFTER = 0.005  # and so many seconds may pass
 
 
-@frozen(eq=False)
+@frozen(eq=False, weakref_slot=False)
 class Outcome(Generic[T]):
     """How the wait for one job ended.
 
@@ -46,7 +47,7 @@ class Outcome(Generic[T]):
 
     job: Any
     snapshot: Snapshot[T] | None
-    error: Exception | None = None
+    error: BaseException | None = None
     polls: int = field(default=0, kw_only=True)
     waited: float = field(default=0.0, kw_only=True)
     running: float | None = field(default=None, kw_only=True)
@@ -61,7 +62,7 @@ class Outcome(Generic[T]):
 
         Raises:
             JobError: The job did not succeed.
-            Exception: `error`, when there is one.
+            BaseException: `error`, when there is one.
             ValueError: The wait was stopped before the job was terminal.
         """
         if self.error is not None:
@@ -72,109 +73,66 @@ class Outcome(Generic[T]):
 
 
 class Journal(Protocol):
-    """What remembers a run beyond this process."""
+    """Remembers a run beyond this process."""
 
-    def past(self, job: Any, /) -> Past | None:
-        """Return what an earlier process knew of the wait for *job*, which is about to be taken in."""
+    def past(self, job: Any, /) -> WaitCheckpoint | None:
+        """Return the progress that an earlier process made with *job*, whose wait is about to begin."""
         ...
 
-    def changed(self, job: Any, past: Past, /) -> None:
-        """Take in that *job* is in another state, or that the run has been left before it came to its end."""
+    def changed(self, job: Any, checkpoint: WaitCheckpoint, /) -> None:
+        """Record that *job* is in another state, or that the run has been left before the job's end."""
         ...
-
-
-@define
-class Intake:
-    """How the jobs of a run come into its hub, and how they leave it.
-
-    Attributes:
-        engine: The hub's.
-        policy: How each job is waited for.
-        on_abandon: What happens to a remote job whose wait is given up.
-        first_delay: Seconds before the first poll of each job.
-        at_once: How many jobs are then polled at once.
-        spread: Seconds over which the first polls of the others are spread, by *chance*.
-        chance: Gives numbers from 0 up to 1.
-        journal: What remembers the run, if anything does.
-        cancels: The remote cancels of the jobs that were given up.
-        taken: How many jobs have been taken in.
-    """
-
-    engine: Engine
-    policy: Policy
-    on_abandon: OnAbandon
-    first_delay: float
-    at_once: int
-    spread: float
-    chance: Callable[[], float]
-    journal: Journal | None
-    cancels: RemoteCancels = field(default=Factory(lambda self: RemoteCancels(self.at_once), True), init=False)
-    taken: int = field(default=0, init=False)
-
-    def __attrs_post_init__(self) -> None:
-        self.policy = evolve(self.policy, scatter=self._scatter)
-
-    def enter(self, job: Any, run: Run[Any], now: float) -> None:
-        """Begin to wait for *job*."""
-        remote_cancel_of(job, self.on_abandon)
-        self.taken += 1
-        aside = 0.0 if self.taken <= self.at_once else self.spread * self.chance()
-        past = None if self.journal is None else self.journal.past(job)
-        self.engine.enter(job, self.policy, run, now=now, first=self.first_delay + aside, past=past)
-
-    def changed(self, wait: Wait, now: float) -> None:
-        """Have it remembered how far a wait has come."""
-        if self.journal is not None:
-            self.journal.changed(wait.subject, wait.at_present(now))
-
-    def abandon(self, job: Any) -> None:
-        """Cancel the remote job, if that was asked for."""
-        cancel = remote_cancel_of(job, self.on_abandon)
-        if cancel is not None:
-            self.cancels.add(cancel)
-
-    def leave(self, run: Run[Any]) -> None:
-        """End every wait of *run* that is left."""
-        now = self.engine.now()
-        for wait in self.engine.waits_of(run):
-            self.changed(wait, now)
-            self.engine.leave(wait)
-            self.abandon(wait.subject)
-
-    def _scatter(self) -> float:
-        return self.chance() if self.taken > self.at_once else 0.0
 
 
 class Run(Generic[T]):
     """Outcomes in the order in which they come: an async context manager that is an async iterator, too.
 
     Leaving the block ends the waits that are left, and leaves their jobs alone unless it was said otherwise. Once all
-    outcomes that there are have been given out, iterating raises what the iterable of jobs raised, or the `Rejected`
-    of a credential that is refused: the jobs that have no outcome then stay unfinished.
+    outcomes have been yielded, iterating raises what the iterable of jobs raised, or the `Rejected` of a credential
+    that is refused: the jobs without an outcome then stay unfinished.
     """
 
-    def __init__(self, intake: Intake, jobs: Jobs[T], *, until: Until, max_pending: int | None) -> None:
-        if until not in ("all", "first_success", "first_failure"):
-            raise ValueError(f"until must be 'all', 'first_success' or 'first_failure', not {until!r}")
-        if max_pending is not None and max_pending < 1:
-            raise ValueError(f"max_pending must be at least 1, or None for any number, not {max_pending}")
+    def __init__(
+        self,
+        scheduler: Scheduler,
+        policy: Policy,
+        jobs: Jobs[T],
+        *,
+        at_once: int,
+        until: Until = "all",
+        max_pending: int | None = None,
+    ) -> None:
+        one_of("all", "first_success", "first_failure")("until", until)
+        if max_pending is not None:
+            whole(1)("max_pending", max_pending)
         if isinstance(jobs, list | tuple) and len({id(job) for job in jobs}) < len(jobs):
             raise ValueError("the same job object is in the list twice; make another one to wait for it twice")
-        self._intake = intake
+        self.context = copy_context()
+        self._scheduler = scheduler
+        self._policy = evolve(policy, scatter=self._scatter)
         self._jobs = jobs
+        self._at_once = at_once  # jobs polled at once; the first polls of the others are spread over one interval
+        self._spread = _first_interval(policy)
         self._until = until
         self._most = math.inf if max_pending is None else max_pending
-        self._pending = 0  # taken in, without an outcome yet
+        self._entered = 0
+        self._pending = 0  # entered, without an outcome yet
         self._outcomes: deque[Outcome[T]] = deque()
+        self._cancels: list[asyncio.Task[None]] = []
         self._refusal: Exception | None = None
+        self._journal: Journal | None = None
         self._feeder: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._over = False
 
+    def remember_in(self, journal: Journal) -> None:
+        """Have *journal* remember the run; to be called before it is entered."""
+        self._journal = journal
+
     async def __aenter__(self) -> Self:
         if self._feeder is not None:
             raise RuntimeError("a run is entered once; make another one")
-        self._feeder = asyncio.create_task(self._feed())
+        self._feeder = asyncio.create_task(self._enter_all())
         self._feeder.add_done_callback(lambda _: self._changed.set())
         return self
 
@@ -184,12 +142,14 @@ class Run(Generic[T]):
         self._over = True
         feeder = cast("asyncio.Task[None]", self._feeder)
         feeder.cancel()
-        if self._pending:
-            self._intake.leave(self)
+        for wait in self._scheduler.waits_of(self) if self._pending else ():
+            self.changed(wait, self._scheduler.now())
+            cancel = self._scheduler.leave(wait)
+            self._cancels += [] if cancel is None else [cancel]
         try:
-            await asyncio.gather(feeder, return_exceptions=True)  # whoever leaves early does not want its error
+            await asyncio.gather(feeder, return_exceptions=True)  # a caller who leaves early does not want its error
         finally:
-            await self._intake.cancels.settle()
+            await self._scheduler.settle(self._cancels)
 
     def __aiter__(self) -> AsyncIterator[Outcome[T]]:
         return self
@@ -199,7 +159,7 @@ class Run(Generic[T]):
             raise RuntimeError("a run is iterated inside its block: async with hub.as_completed(...) as outcomes")
         while not self._over:
             if self._outcomes:
-                return self._give_out()
+                return self._next_outcome()
             if self._refusal is not None:
                 self._over = True
                 raise self._refusal
@@ -211,57 +171,66 @@ class Run(Generic[T]):
         raise StopAsyncIteration
 
     def changed(self, wait: Wait, now: float) -> None:
-        """Take in that one of the jobs is in another state."""
-        self._intake.changed(wait, now)
+        """Have the progress of one of the waits remembered: its job is in another state."""
+        if self._journal is not None:
+            self._journal.changed(wait.subject, wait.checkpoint(now))
 
-    def ended(self, wait: Wait, error: Exception | None, waited: float) -> None:
-        """Take in how the wait for one of the jobs ended."""
+    def ended(self, wait: Wait, error: BaseException | None, waited: float, cancel: asyncio.Task[None] | None) -> None:
+        """Queue the outcome of one of the waits."""
         self._pending -= 1
+        if cancel is not None:
+            self._cancels.append(cancel)
         running = None if wait.running_at is None else wait.running_at - wait.began
-        outcome = Outcome(wait.subject, wait.last, error, polls=wait.polls, waited=waited, running=running)
-        self._outcomes.append(outcome)
+        self._outcomes.append(Outcome(wait.subject, wait.last, error, polls=wait.polls, waited=waited, running=running))
         self._changed.set()
-        if isinstance(error, WaitTimeout):
-            self._intake.abandon(wait.subject)
 
-    def condemned(self, error: Exception) -> None:
+    def refused(self, error: Exception) -> None:
         """End the run with *error*; this job, and those that are left, stay unfinished."""
         self._pending -= 1
         self._refusal = error
         self._changed.set()
         cast("asyncio.Task[None]", self._feeder).cancel()
 
-    def _give_out(self) -> Outcome[T]:
+    def _next_outcome(self) -> Outcome[T]:
         outcome = self._outcomes.popleft()
         self._changed.set()  # there is room for the next job
         if self._until != "all" and outcome.succeeded == (self._until == "first_success"):
             self._over = True
         return outcome
 
-    async def _feed(self) -> None:
+    async def _enter_all(self) -> None:
         if isinstance(self._jobs, AsyncIterable):
-            await self._feed_as_they_come(self._jobs)
+            async with aclosing(aiter_any(self._jobs)) as jobs:
+                async for job in jobs:
+                    self._enter(job, self._scheduler.now())
+                    if self._is_full or self._entered % _YIELD_EVERY == 0:
+                        await self._room()
             return
         time = asyncio.get_running_loop().time
-        now, breath = self._intake.engine.now(), time() + _LONG
+        now, yield_at = self._scheduler.now(), time() + _YIELD_AFTER
         for number, job in enumerate(self._jobs, 1):
             self._enter(job, now)
-            if self._is_full or number % _BREATH == 0 or time() > breath:
+            if self._is_full or number % _YIELD_EVERY == 0 or time() > yield_at:
                 await self._room()
-                now, breath = self._intake.engine.now(), time() + _LONG
-
-    async def _feed_as_they_come(self, arriving: AsyncIterable[Fetch[T]]) -> None:
-        async with aclosing(every(arriving)) as jobs:
-            async for job in jobs:
-                self._enter(job, self._intake.engine.now())
-                if self._is_full or self._intake.taken % _BREATH == 0:
-                    await self._room()
+                now, yield_at = self._scheduler.now(), time() + _YIELD_AFTER
 
     def _enter(self, job: Fetch[T], now: float) -> None:
+        """Begin to wait for *job*."""
         if self._over:
-            raise asyncio.CancelledError  # of which the source has taken no notice
-        self._intake.enter(job, self, now)
+            raise asyncio.CancelledError  # which the source has ignored
+        check_fetch("Hub.as_completed", job)
+        extra = 0.0 if self._entered < self._at_once else self._spread * self._policy.random()
+        past = None if self._journal is None else self._journal.past(job)
+        self._entered += 1
         self._pending += 1
+        try:
+            self._scheduler.enter(job, self._policy, self, now, extra=extra, checkpoint=past)
+        except BaseException:
+            self._pending -= 1
+            raise
+
+    def _scatter(self) -> float:
+        return self._policy.random() if self._entered > self._at_once else 0.0
 
     @property
     def _is_full(self) -> bool:
@@ -278,8 +247,18 @@ class Run(Generic[T]):
         await self._changed.wait()
 
 
-async def every(jobs: Jobs[T]) -> AsyncGenerator[Fetch[T], None]:
-    """Yield what is in *jobs*, whichever kind of iterable it is; an async generator is closed at the end."""
+def check_jobs(caller: str, jobs: object) -> None:
+    """Check that *jobs* can be iterated over.
+
+    Raises:
+        TypeError: It cannot.
+    """
+    if not isinstance(jobs, Iterable | AsyncIterable):
+        raise TypeError(f"{caller}(): jobs must be a list, an iterable or an async iterable of jobs, not {jobs!r}")
+
+
+async def aiter_any(jobs: Jobs[T]) -> AsyncGenerator[Fetch[T], None]:
+    """Yield the items of *jobs*, whichever kind of iterable it is; an async generator is closed at the end."""
     if isinstance(jobs, AsyncGenerator):
         async with aclosing(jobs):
             async for job in jobs:
@@ -290,3 +269,12 @@ async def every(jobs: Jobs[T]) -> AsyncGenerator[Fetch[T], None]:
     else:
         for job in jobs:
             yield job
+
+
+def _first_interval(policy: Policy) -> float:
+    """Return the first interval of the schedule; 0 if that fails, since it will do so in each wait and end it."""
+    try:
+        interval = float(policy.schedule.delay(Progress(1, 0.0)))
+    except BaseException:  # noqa: BLE001  a user's schedule may raise anything
+        return 0.0
+    return interval if 0 <= interval < math.inf else 0.0

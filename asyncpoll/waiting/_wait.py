@@ -1,63 +1,31 @@
-"""The driver for one wait: a loop that sleeps in the caller's own task and leaves every decision to `Decision`."""
+"""The driver for one wait: a loop in the caller's own task that sleeps and polls; `Decision` decides."""
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, Generic, TypedDict, TypeVar, Unpack
-
-from attrs import frozen
+from typing import Any, Generic, TypeVar, Unpack
 
 from asyncpoll import events
 from asyncpoll._errors import WaitTimeout
-from asyncpoll._schedule import Exponential, Schedule
 from asyncpoll._snapshot import Snapshot
-from asyncpoll.waiting import _emission
-from asyncpoll.waiting._decision import Decision
-from asyncpoll.waiting._policy import Hints, Policy
-from asyncpoll.waiting._remote_cancel import OnAbandon, cancel_remotely, remote_cancel_of
-from asyncpoll.waiting._timeout import Timeout, as_timeout
-from asyncpoll.waiting.learning.lesson import learn_from, learn_of_end
+from asyncpoll._timeout import Timeout
+from asyncpoll.waiting._decision import OVERSLEPT, Decision, Result, as_outcome, as_result
+from asyncpoll.waiting._emission import event_of_end, events_of_poll, tell
+from asyncpoll.waiting._policy import WaitOptions, check_observer, check_options, policy_of
+from asyncpoll.waiting._remote_cancel import cancel_remotely, remote_cancel_of
 
 T = TypeVar("T")
 Fetch = Callable[[], Awaitable[Snapshot[T]]]
 """Any `async def () -> Snapshot[T]`; a `Job` is one too."""
 
-
-class PollOptions(TypedDict, total=False):
-    """The options that every wait takes, alone or in a hub; `wait_until_terminal` explains them."""
-
-    schedule: Schedule
-    first_delay: float
-    max_polls: int | None
-    max_misses: int | None
-    not_found_grace: float
-    stable_for: int
-    hints: Hints
-
-
-class WaitOptions(PollOptions, total=False):
-    """The options that a wait of its own takes, too."""
-
-    on_abandon: OnAbandon
-    observe: events.Observer | None
+_ABANDONED = (asyncio.CancelledError, GeneratorExit, WaitTimeout)
 
 
 async def wait_until_terminal(
-    fetch: Fetch[T],
-    *,
-    timeout: float | Timeout | None,
-    schedule: Schedule = Exponential(),
-    first_delay: float = 0.0,
-    max_polls: int | None = None,
-    max_misses: int | None = None,
-    not_found_grace: float = 0.0,
-    stable_for: int = 1,
-    hints: Hints = "at_least",
-    on_abandon: OnAbandon = "leave",
-    observe: events.Observer | None = None,
+    fetch: Fetch[T], *, timeout: float | Timeout | None, **options: Unpack[WaitOptions]
 ) -> Snapshot[T]:
     """Poll until the job is terminal, and return the terminal snapshot, of whatever kind it is.
 
@@ -67,46 +35,39 @@ async def wait_until_terminal(
     Args:
         fetch: Any `async def () -> Snapshot`, or a `Job`.
         timeout: Seconds, three clocks as a `Timeout`, or None for no limit at all.
-        schedule: When to ask next.
-        first_delay: Seconds before the first poll.
-        max_polls: Give up after so many polls.
-        max_misses: Tolerate so many misses in a row and raise the next; None leaves it to the limits of each class.
-        not_found_grace: Seconds from the start in which a 404 is a miss, for jobs that are not visible at once.
-        stable_for: Believe a terminal answer once it has come so many times in a row.
-        hints: What a server's hint does to the next poll: makes it no earlier, sets it, or nothing.
-        on_abandon: Whether a local cancel or deadline also cancels the remote job, once, for at most 5 seconds.
-        observe: Called with every event of `asyncpoll.events`.
+        **options: Any of these:
+
+            - schedule: When to poll next; by default `Exponential()`.
+            - first_delay: Seconds before the first poll.
+            - max_polls: Give up after so many polls.
+            - max_misses: Tolerate so many misses in a row and raise the next; None, the default, leaves it to the
+              limits of each kind.
+            - miss_on: Further errors that are misses: exception types, or a predicate. Misses in any case are passing
+              `TransportError`s, `OSError`s, and the errors by which aiohttp, httpx and requests say that there was no
+              answer.
+            - not_found_grace: Seconds from the start in which a 404 is a miss, for jobs that are not visible at once.
+            - stable_for: Believe a terminal answer once it has come so many times in a row.
+            - hints: The effect of a server's hint on the next poll: "at_least" (the default) makes it no earlier,
+              "exactly" sets it, "ignore" does nothing.
+            - on_abandon: "cancel" also cancels the remote job, once, for at most 5 seconds, when the wait is cancelled
+              or times out; "leave", the default, does not.
+            - observe: A plain function, called with every event of `asyncpoll.events`.
 
     Raises:
         WaitTimeout: A limit passed; `.last` is what was last seen, `__cause__` the last miss if the last poll was one.
         TransportError: A poll failed in a way that asking again does not mend, or too often.
         UnknownStatus: A strict vocabulary met a word it does not list.
+        TypeError: An argument has a wrong type or an unknown name; nothing was requested. Or *fetch* returned
+            something that is not a `Snapshot`.
         ValueError: An argument is out of range; nothing was requested.
     """
-    polls = _polls(
-        fetch,
-        timeout,
-        schedule=schedule,
-        first_delay=first_delay,
-        max_polls=max_polls,
-        max_misses=max_misses,
-        not_found_grace=not_found_grace,
-        stable_for=stable_for,
-        hints=hints,
-        on_abandon=on_abandon,
-        observe=observe,
-    )
-    async with aclosing(polls):
-        last = await anext(polls)
-        async for snapshot in polls:  # it ends with a terminal snapshot, or by raising
-            last = snapshot
-    return last
+    return await single_wait("wait_until_terminal", fetch, timeout, options)
 
 
 def watch(
     fetch: Fetch[T], *, changes_only: bool = False, **options: Unpack[WaitOptions]
 ) -> AsyncGenerator[Snapshot[T], None]:
-    """Yield what every poll sees, up to and including the terminal snapshot.
+    """Yield the snapshot of every poll, up to and including the terminal one.
 
     There is no deadline: put the loop inside `asyncio.timeout`. To leave early, close the generator
     (`contextlib.aclosing`) or cancel the task.
@@ -117,93 +78,150 @@ def watch(
         **options: Those of `wait_until_terminal`.
 
     Raises:
+        TypeError: An argument has a wrong type or an unknown name; nothing was requested.
         ValueError: An argument is out of range; nothing was requested. While iterating: as `wait_until_terminal`.
     """
-    polls = _polls(fetch, None, **options)
-    return _changes(polls) if changes_only else polls
+    return single_watch("watch", fetch, options, changes_only=changes_only)
 
 
-async def _changes(polls: AsyncGenerator[Snapshot[T], None]) -> AsyncGenerator[Snapshot[T], None]:
+async def single_wait(
+    caller: str, fetch: Fetch[T], timeout: float | Timeout | None, options: Mapping[str, Any]
+) -> Snapshot[T]:
+    """Do what `wait_until_terminal` does, for the public function *caller*."""
+    return await _SingleWait(caller, fetch, timeout, options).run()
+
+
+def single_watch(
+    caller: str, fetch: Fetch[T], options: Mapping[str, Any], *, changes_only: bool
+) -> AsyncGenerator[Snapshot[T], None]:
+    """Do what `watch` does, for the public function *caller*."""
+    snapshots = _SingleWait(caller, fetch, None, options).snapshots()
+    return _changes(snapshots) if changes_only else snapshots
+
+
+async def _changes(snapshots: AsyncGenerator[Snapshot[T], None]) -> AsyncGenerator[Snapshot[T], None]:
     seen: Any = None
-    async with aclosing(polls):
-        async for snapshot in polls:
+    async with aclosing(snapshots):
+        async for snapshot in snapshots:
             before, seen = seen, (snapshot.state, snapshot.status, snapshot.progress)
             if seen != before:
                 yield snapshot
 
 
-def _polls(
-    fetch: Fetch[T],
-    timeout: float | Timeout | None,
-    *,
-    first_delay: float = 0.0,
-    on_abandon: OnAbandon = "leave",
-    observe: events.Observer | None = None,
-    **policy: Any,
-) -> AsyncGenerator[Snapshot[T], None]:
+def check_fetch(caller: str, fetch: object) -> None:
+    """Check that *fetch* can be polled.
+
+    Raises:
+        TypeError: It is neither a job nor a function.
+    """
     if not callable(fetch):
-        raise TypeError(f"fetch must be an async function or a Job, not {type(fetch).__name__}; pass it uncalled")
-    getattr(fetch, "key", None)  # a job that cannot be named must not be polled first and fail at its end
-    if not 0 <= first_delay < math.inf:
-        raise ValueError(f"first_delay must be a number of seconds, 0 or more, not {first_delay!r}")
-    wait = _Wait(
-        fetch, Policy(timeout=as_timeout(timeout), **policy), first_delay, remote_cancel_of(fetch, on_abandon), observe
-    )
-    return wait.polls()
+        kind = type(fetch).__name__
+        raise TypeError(f"{caller}(): fetch must be an async function or a Job, not {kind}; pass it uncalled")
+    getattr(fetch, "key", None)  # a job whose key cannot be made must not be polled first and fail at its end
 
 
-_ABANDONED = (asyncio.CancelledError, GeneratorExit, WaitTimeout)
+class _SingleWait(Generic[T]):
+    """One wait: `run` to its end, or iterate over its `snapshots`."""
 
+    def __init__(
+        self, caller: str, fetch: Fetch[T], timeout: float | Timeout | None, options: Mapping[str, Any]
+    ) -> None:
+        check_options(caller, options, WaitOptions)
+        check_fetch(caller, fetch)
+        options = dict(options)
+        self._observe: events.Observer | None = options.pop("observe", None)
+        check_observer(caller, self._observe)
+        self._fetch = fetch
+        self._policy = policy_of(caller, timeout, options)
+        self._remote_cancel = remote_cancel_of(fetch, self._policy.on_abandon)
+        self._in_flight = False
+        self._over = False
 
-@frozen
-class _Wait(Generic[T]):
-    fetch: Fetch[T]
-    policy: Policy
-    first_delay: float
-    remote_cancel: Callable[[], Awaitable[object]] | None
-    observe: events.Observer | None
-
-    async def polls(self) -> AsyncGenerator[Snapshot[T], None]:
-        """Poll, decide, sleep: the loop."""
-        now = asyncio.get_running_loop().time
-        decision = Decision(self.policy, now(), subject=self.fetch)
-        over = False
+    async def run(self) -> Snapshot[T]:
+        """Poll until the wait is over, and return the terminal snapshot."""
+        decision = self._begin()
+        limit = asyncio.timeout_at(_when(decision.deadline))
         try:
-            due = decision.first_poll(decision.began, self.first_delay)
-            while not over:
-                await asyncio.sleep(max(0.0, due - now()))
-                before, snapshot = decision.last, await self._poll(decision, now)
-                seen_at = now()
-                if snapshot is not None:
-                    learn_from(decision, snapshot, seen_at)
-                    over = decision.saw(snapshot, seen_at)
-                    self._tell(_emission.after_poll(decision, before, snapshot, seen_at))
-                    yield snapshot
-                due = seen_at if over else decision.next_poll(seen_at)
+            async with limit:
+                while not self._over:
+                    await self._step()
+                    if self._policy.timeout.has_phases:
+                        limit.reschedule(_when(decision.deadline))
         except BaseException as error:
-            self._tell(_emission.at_end(decision, None if over else error, now()))
-            if isinstance(error, WaitTimeout):
-                learn_of_end(decision, now())
-            if self.remote_cancel and not over and isinstance(error, _ABANDONED):
-                await cancel_remotely(self.remote_cancel)
-            raise
-        self._tell(_emission.at_end(decision, None, now()))
+            if not (limit.expired() and type(error) is TimeoutError):
+                await self._abandoned(error)
+                raise
+            now = self._now()
+            timeout = decision.cut(now) if self._in_flight else decision.timed_out(now)
+            await self._abandoned(timeout)
+            raise timeout from timeout.__cause__
+        self._end(None)
+        return decision.last  # type: ignore[return-value]  # it ended without an error, so with a terminal snapshot
 
-    async def _poll(self, decision: Decision, now: Callable[[], float]) -> Snapshot[T] | None:
-        """Return what one poll sees, or None for a miss; cut it at the deadline."""
-        cut = asyncio.timeout_at(None if decision.deadline == math.inf else decision.deadline)
+    async def snapshots(self) -> AsyncGenerator[Snapshot[T], None]:
+        """Yield the snapshot of each poll until the wait is over."""
+        self._begin()
         try:
-            async with cut:
-                return await self.fetch()
-        except Exception as error:  # noqa: BLE001  the decision raises it again unless it is a miss
-            failure = error
-        if cut.expired():
-            raise decision.cut(now())
-        decision.missed(failure, now())
-        self._tell(_emission.after_miss(decision, failure, now()))
-        return None
+            while not self._over:
+                snapshot = await self._step()
+                if snapshot is not None:
+                    yield snapshot
+        except BaseException as error:
+            await self._abandoned(error)
+            raise
+        self._end(None)
 
-    def _tell(self, happened: Iterable[events.Event]) -> None:
-        if self.observe is not None:
-            for event in happened:
-                events.tell(self.observe, event)
+    def _begin(self) -> Decision:
+        self._now = asyncio.get_running_loop().time
+        self._decision = decision = Decision(self._policy, self._now(), subject=self._fetch)
+        self._polled_at = decision.began
+        self._due = decision.first_poll(decision.began)
+        return decision
+
+    async def _step(self) -> Snapshot[T] | None:
+        """Sleep until the next poll is due, and make it; return what it saw, or None for a miss."""
+        await self._sleep()
+        result: Result
+        task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]  # this coroutine runs in a task
+        cancelling = task.cancelling()
+        self._in_flight = True
+        try:
+            result = as_result(await self._fetch())
+        except BaseException as error:
+            if isinstance(error, asyncio.CancelledError | GeneratorExit):
+                raise
+            if task.cancelling() > cancelling:  # whatever the fetch has made of that
+                raise asyncio.CancelledError from error
+            result = as_outcome(error)
+        self._in_flight = False
+        decision, now = self._decision, self._now()
+        verdict = decision.apply(result, now)
+        self._polled_at, self._due = now, verdict.due
+        if self._observe is not None:
+            tell(self._observe, events_of_poll(decision, result, verdict, now))
+        if verdict.error is not None:
+            raise verdict.error
+        self._over = verdict.over
+        return result if isinstance(result, Snapshot) else None
+
+    async def _sleep(self) -> None:
+        remaining = self._due - self._now()
+        await asyncio.sleep(max(0.0, remaining))
+        now = self._now()
+        if now - self._due > OVERSLEPT and remaining > 0:  # as other waits have, perhaps: they must not poll together
+            again = self._decision.late_poll(now, self._due - self._polled_at)
+            await asyncio.sleep(again - now)
+
+    async def _abandoned(self, error: BaseException) -> None:
+        """Record that *error* ended the wait; cancel the remote job if that was asked for."""
+        self._end(None if self._over else error)  # once over, it is the consumer of the last snapshot that raised
+        if self._remote_cancel and not self._over and isinstance(error, _ABANDONED):
+            await cancel_remotely(self._remote_cancel)
+
+    def _end(self, error: BaseException | None) -> None:
+        if self._observe is not None:
+            tell(self._observe, event_of_end(self._decision, error, self._now()))
+
+
+def _when(deadline: float) -> float | None:
+    return None if deadline == math.inf else deadline

@@ -169,7 +169,7 @@ async def arriving() -> AsyncIterator[Fetch[int]]:
 
 def what_came(outcome: Outcome[int]) -> None:
     """Read an outcome."""
-    assert_type((outcome.snapshot, outcome.error), tuple[Snapshot[int] | None, Exception | None])
+    assert_type((outcome.snapshot, outcome.error), tuple[Snapshot[int] | None, BaseException | None])
     assert_type((outcome.polls, outcome.waited, outcome.succeeded), tuple[int, float, bool])
     assert_type(outcome.unwrap(), int)
     outcome.polls = 0  # type: ignore[misc]  # frozen

@@ -14,7 +14,7 @@ from asyncpoll.cli.report.figures import Figures
 from asyncpoll.cli.tune import schedules
 from asyncpoll.waiting.learning._history import LONGEST_KEY, History
 from asyncpoll.waiting.learning._learned import Learned
-from asyncpoll.waiting.learning._survival import HORIZON, Belief
+from asyncpoll.waiting.learning._survival import HORIZON, SurvivalCurve
 
 _MOST_KEYS = 4
 _MOST_JOBS = 500  # of a key
@@ -32,8 +32,8 @@ class Pace:
 
     Attributes:
         key: The pacing key.
-        phase: What `belief` is about: "pending", "processing", or "" for all of the time that a job takes.
-        belief: How long the next job is believed to be in that phase.
+        phase: The phase that `survival` is about: "pending", "processing", or "" for all of the time that a job takes.
+        survival: The survival curve of that phase.
         learned_from: How many jobs this rests on.
         until: Seconds; what is beyond is not worth showing.
         polls: The ages in seconds at which a job would be polled that runs until then, after its first poll.
@@ -43,7 +43,7 @@ class Pace:
 
     key: str
     phase: str
-    belief: Belief
+    survival: SurvivalCurve
     learned_from: int
     until: float
     polls: Sequence[float]
@@ -67,19 +67,19 @@ def paces(figures: Figures) -> list[Pace]:
 def _pace(key: str, jobs: list[Seen], figures: Figures) -> Pace:
     history = figures.history
     phase = next((phase for phase in ("processing", "pending") if history.track(key, phase).records), "")
-    learned = Learned(history=history if phase else History(), chance=random.Random(0).random)
+    learned = Learned(history=history if phase else History(), random=random.Random(0).random)
     for job in () if phase else jobs:
         learned.observe(job.lo, job.hi, key=key)
     state = phase or "processing"
-    belief = learned.belief(state=state, key=key)
+    survival = learned.survival(state=state, key=key)
     # Of a job that is polled for the second time: only the very first delay is now and then that of an early look.
     first = learned.delay(Progress(2, 0.0, state=state), key=key)
     compared = jobs[: int(_MOST_SECONDS / max(1.0, fmean(job.hi for job in jobs)))]
-    until = max(min(_BEYOND * belief.age_at(_RARE), _BEYOND_LONGEST * belief.longest), _BEYOND_POLL * first)
+    until = max(min(_BEYOND * survival.age_at(_RARE), _BEYOND_LONGEST * survival.longest), _BEYOND_POLL * first)
     return Pace(
         key,
         phase,
-        belief,
+        survival,
         len(learned.history.track(key, state).records),
         until,
         list(_polls(learned, key, Progress(2, first, state=state), until)),

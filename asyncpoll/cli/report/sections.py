@@ -179,10 +179,10 @@ def _strip(figures: Figures, place: int, endpoint: str, most: int) -> Html:
 
 
 def _pace(pace: Pace, place: int) -> Iterator[Html]:
-    line = [pace.belief.running_at(pace.until * step / _STEPS) for step in range(_STEPS + 1)]
+    line = [pace.survival.running_at(pace.until * step / _STEPS) for step in range(_STEPS + 1)]
     marks = [_mark(age, pace) for age in pace.polls[:_MOST_MARKS]]
     told = ", ".join(map(duration, pace.polls[:_MOST_TOLD]))
-    half = f"Half of such jobs {_LASTS[pace.phase]} more than {duration(pace.belief.age_at(0.5))}"
+    half = f"Half of such jobs {_LASTS[pace.phase]} more than {duration(pace.survival.age_at(0.5))}"
     text = f"{half}, as learned from {count(pace.learned_from, 'job')}. It would pay to ask after {told} and so on."
     cut = f" The first {_MOST_MARKS} polls are drawn." if len(pace.polls) > _MOST_MARKS else ""
     chart = Chart(f"pacing-{place}", f"How long jobs of {name(pace.key)} take, and when to poll them", text)
@@ -196,7 +196,7 @@ def _pace(pace: Pace, place: int) -> Iterator[Html]:
 
 def _mark(age: float, pace: Pace) -> tuple[float, float, str]:
     """Return where the upright line of a poll stands, how tall it is, and what it stands for."""
-    running = pace.belief.running_at(age)
+    running = pace.survival.running_at(age)
     return age / pace.until, running, f"poll after {duration(age)}: {running:.0%} still run"
 
 

@@ -36,7 +36,7 @@ def _json_copy(extra: Mapping[str, Any]) -> dict[str, Any]:
     return copy
 
 
-@frozen
+@frozen(weakref_slot=False)
 class AgentRef:
     """A run of an agent.
 

@@ -38,7 +38,7 @@ def _known(wanted: Format) -> Format:
     return wanted
 
 
-@frozen
+@frozen(weakref_slot=False)
 class FileParserRef:
     """A file that is being parsed.
 

@@ -23,7 +23,7 @@ from asyncpoll.providers.molizhishu.subtask_result import Subtask, as_documented
 from asyncpoll.providers.molizhishu.task_status import TaskStatus
 
 
-@frozen
+@frozen(weakref_slot=False)
 class SubtaskRef:
     """A subtask.
 

@@ -22,7 +22,7 @@ from asyncpoll.providers.molizhishu.task_status import Competitor, TaskStatus
 from asyncpoll.providers.started import started_id
 
 
-@frozen
+@frozen(weakref_slot=False)
 class TaskRef:
     """A task.
 

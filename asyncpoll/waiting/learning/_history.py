@@ -1,7 +1,6 @@
-"""How long past jobs took, as far as polls can tell: what a learned schedule remembers, also beyond its process.
+"""Keep the durations of past jobs as intervals, also beyond the process.
 
-A poll that sees a job running, and a later one that sees it ended, say that its duration lies between two ages. That is
-what is kept; nothing derived from it is. Ages are seconds; times are seconds since 1970, by the wall clock.
+Ages are seconds; times are seconds since 1970, by the wall clock.
 """
 
 from __future__ import annotations
@@ -19,29 +18,21 @@ from typing import Any, NamedTuple
 
 from attrs import evolve, frozen
 
-WINDOW = 64
-"""So many of the newest records of a track count; the older ones are dropped."""
-
-MOST_TRACKS = 1024
-"""So many tracks are kept; those that have gone longest without a new record are dropped."""
-
-LONGEST_KEY = 200
-"""A key has at most so many characters."""
-
-MAX_AGE = 30 * 86_400.0
-"""Records older than this, in seconds, are not loaded."""
-
+WINDOW = 64  # records of a track; the older ones are dropped
+MOST_TRACKS = 1024  # of a history; those that have gone longest without a new record are dropped
+LONGEST_KEY = 200  # characters
+MAX_AGE = 30 * 86_400.0  # seconds; older records are not loaded
 _MOST_BYTES = 16 << 20
 _CLOCKS_APART = 3600.0  # seconds by which the clock of another machine may be ahead
 
 _log = logging.getLogger(__name__)
 
 
-class Record(NamedTuple):
-    """One job: it ended in (*lo*, *hi*].
+class DurationRecord(NamedTuple):
+    """One observation: the duration of a job lies in (*lo*, *hi*].
 
     Attributes:
-        at: When it was recorded.
+        at: The time of recording.
         lo: The age at which it was last seen running.
         hi: The age at which it was first seen ended: *lo* for an exact duration, `math.inf` if it was abandoned.
     """
@@ -56,22 +47,22 @@ class Track:
     """The newest records of one phase of the jobs of one key.
 
     Attributes:
-        records: Oldest first, at most `WINDOW`, no two recorded at the same time by one process.
-        since: Older records do not count: the jobs have changed since.
+        records: Oldest first, at most `WINDOW`, each of one process at another time.
+        since: The time before which records do not count: the jobs have changed since.
     """
 
-    records: tuple[Record, ...] = ()
+    records: tuple[DurationRecord, ...] = ()
     since: float = 0.0
 
     @property
     def newest(self) -> float:
-        """When the last record was made."""
+        """The time of the last record."""
         return self.records[-1].at if self.records else self.since
 
     def added(self, at: float, lo: float, hi: float) -> Track:
-        """Return the track with one more record; a clock that was set back makes no difference to their order."""
+        """Return the track with one more record, later than the others even if the clock was set back."""
         at = max(at, math.nextafter(self.newest, math.inf))
-        return evolve(self, records=(*self.records, Record(at, lo, hi))[-WINDOW:])
+        return evolve(self, records=(*self.records, DurationRecord(at, lo, hi))[-WINDOW:])
 
     def cut(self, keep: int) -> Track:
         """Return the track with the last *keep* records only, at least 1; older ones will not come back by merging."""
@@ -85,32 +76,30 @@ class Track:
         return Track(tuple(records[-WINDOW:]), since)
 
 
-Name = tuple[str, str]
-"""Of a track: the key, and the phase: "pending" or "processing"."""
-
-_PHASES = frozenset({"pending", "processing"})
+TrackName = tuple[str, str]  # the key and the phase
+_EMPTY = Track()
 
 
 class History:
     """The tracks of any number of keys, with bounds on everything.
 
     Attributes:
-        tracks: By name, those that have gone longest without a new record first.
+        tracks: The tracks by name, those that have gone longest without a new record first.
     """
 
-    def __init__(self, tracks: Iterable[tuple[Name, Track]] = ()) -> None:
-        self.tracks: dict[Name, Track] = {}
-        self._take(tracks)
+    def __init__(self, tracks: Iterable[tuple[TrackName, Track]] = ()) -> None:
+        self.tracks: dict[TrackName, Track] = {}
+        self._keep_newest(tracks)
 
     def track(self, key: str, phase: str) -> Track:
-        """Return the track of this name; an empty one when there is none."""
+        """Return the track of a key and a phase, which may be empty."""
         return self.tracks.get((key, phase), _EMPTY)
 
     def add(self, key: str, phase: str, lo: float, hi: float) -> None:
-        """Record that a job ended in (*lo*, *hi*].
+        """Record that a job ended at an age in (*lo*, *hi*].
 
         Raises:
-            ValueError: These are not two ages, the second no less than the first; or the key is too long.
+            ValueError: These are not two ages in order, or the key is too long.
         """
         if not 0 <= lo <= hi or lo == math.inf:
             raise ValueError(f"a job ends after the age it was last seen running at, not in ({lo!r}, {hi!r}]")
@@ -126,24 +115,24 @@ class History:
             self.tracks[key, phase] = self.tracks[key, phase].cut(keep)
 
     def merge(self, other: History) -> None:
-        """Take in what another process has seen; of every track the newest records stay."""
-        mine = self.tracks
-        self._take({**mine, **{name: self.track(*name).merged(track) for name, track in other.tracks.items()}}.items())
+        """Add the records of another process; of every track the newest stay."""
+        merged = {name: self.track(*name).merged(track) for name, track in other.tracks.items()}
+        self._keep_newest({**self.tracks, **merged}.items())
 
     def to_json(self) -> str:
-        """Return all as JSON text that `from_json` reads."""
+        """Return the history as JSON text that `from_json` reads."""
         tracks = [
-            {"key": key, "phase": phase, "since": track.since, "records": [_pair(record) for record in track.records]}
+            {"key": key, "phase": phase, "since": track.since, "records": [_to_json(each) for each in track.records]}
             for (key, phase), track in self.tracks.items()
         ]
         return json.dumps({"version": 1, "saved_at": _now(), "tracks": tracks}, allow_nan=False)
 
     @classmethod
     def from_json(cls, text: str, *, max_age: float = MAX_AGE) -> History:
-        """Return the history that *text* holds, without records that make no sense or are older than *max_age* seconds.
+        """Return the history in *text*, without records that are invalid or older than *max_age* seconds.
 
         Raises:
-            ValueError: It is not the text of a history, or one of another version.
+            ValueError: The text is not a history, or one of another version.
         """
         try:
             payload = json.loads(text)
@@ -158,11 +147,10 @@ class History:
 
     @classmethod
     def load(cls, path: str | Path, *, max_age: float = MAX_AGE) -> History:
-        """Return the history in a file; an empty one when there is no file, or, with a warning, when it is no use."""
+        """Return the history in a file; an empty one if the file is missing or, with a warning, cannot be read."""
         try:
             with Path(path).open(encoding="utf-8") as file:
-                text = file.read(_MOST_BYTES)
-            return cls.from_json(text, max_age=max_age)
+                return cls.from_json(file.read(_MOST_BYTES), max_age=max_age)
         except FileNotFoundError:
             pass
         except (OSError, ValueError) as error:
@@ -170,12 +158,12 @@ class History:
         return cls()
 
     def save(self, path: str | Path) -> None:
-        """Merge with what others have saved there meanwhile, and write all of it at once, readable for its owner alone.
+        """Merge with the history that others have saved there, and replace the file, readable for its owner alone.
 
-        It waits for the disk: call it in a thread where an event loop must go on.
+        This waits for the disk: call it in a thread where an event loop must go on.
 
         Raises:
-            OSError: It cannot be written; what was there is still there.
+            OSError: The file cannot be written; the former one is still there.
         """
         path = Path(path)
         self.merge(History.load(path))
@@ -191,20 +179,13 @@ class History:
                 Path(temporary).unlink()
             raise
 
-    def _take(self, tracks: Iterable[tuple[Name, Track]]) -> None:
+    def _keep_newest(self, tracks: Iterable[tuple[TrackName, Track]]) -> None:
         by_age = sorted(tracks, key=lambda named: (named[1].newest, named[0]))
         self.tracks = dict(by_age[-MOST_TRACKS:])
 
 
-_EMPTY = Track()
-
-
 def check_key(key: str) -> str:
-    """Return the key.
-
-    Raises:
-        ValueError: It is too long.
-    """
+    """Return the key; raise a ValueError if it is too long."""
     if len(key) > LONGEST_KEY:
         raise ValueError(f"a key of a history has at most {LONGEST_KEY} characters, not {len(key)}; use a name for it")
     return key
@@ -214,16 +195,16 @@ def _now() -> float:
     return datetime.now(UTC).timestamp()
 
 
-def _pair(record: Record) -> list[float | None]:
+def _to_json(record: DurationRecord) -> list[float | None]:
     return [record.at, record.lo, None if record.hi == math.inf else record.hi]
 
 
-def _read_tracks(payload: list[Any], oldest: float, newest: float) -> Iterator[tuple[Name, Track]]:
-    """Give the tracks that make sense."""
+def _read_tracks(payload: list[Any], oldest: float, newest: float) -> Iterator[tuple[TrackName, Track]]:
+    """Yield the valid tracks of a payload, with the valid records from *oldest* to *newest*."""
     for one in payload:
         match one:
-            case {"key": str(key), "phase": str(phase), "records": list(raw)} if (
-                len(key) <= LONGEST_KEY and phase in _PHASES
+            case {"key": str(key), "phase": "pending" | "processing" as phase, "records": list(raw)} if (
+                len(key) <= LONGEST_KEY
             ):
                 records = {record for record in map(_read_record, raw) if record and oldest <= record.at <= newest}
                 since = _number(one.get("since"))
@@ -233,19 +214,19 @@ def _read_tracks(payload: list[Any], oldest: float, newest: float) -> Iterator[t
                 pass
 
 
-def _read_record(raw: Any) -> Record | None:
-    """Return one record, or None if it makes no sense."""
+def _read_record(raw: Any) -> DurationRecord | None:
+    """Return one record, or None if it is invalid."""
     match raw:
         case [at, lo, hi]:
-            record = Record(_number(at), _number(lo), math.inf if hi is None else _number(hi))
-            sensible = math.isfinite(record.at) and 0 <= record.lo <= record.hi and record.lo < math.inf
-            return record if sensible and (hi is None or record.hi < math.inf) else None
+            record = DurationRecord(_number(at), _number(lo), math.inf if hi is None else _number(hi))
+            valid = math.isfinite(record.at) and 0 <= record.lo <= record.hi and record.lo < math.inf
+            return record if valid and (hi is None or record.hi < math.inf) else None
         case _:
             return None
 
 
 def _number(raw: Any) -> float:
-    """Return a number of JSON, or NaN for what is none or too large for a float."""
+    """Return a number of JSON as a float, or NaN for any other value and for numbers too large."""
     try:
         return math.nan if isinstance(raw, bool) or not isinstance(raw, int | float) else float(raw)
     except OverflowError:

@@ -1,44 +1,38 @@
-"""A schedule that learns how long jobs take, and polls when it pays.
-
-It weighs two costs: a call, and the delay between the end of a job and the poll that sees it. How many seconds of delay
-a call is worth is the one thing it must be told: by a price, by the cost of a call, or by a budget of calls.
-"""
+"""Plan the polls of jobs from the durations of past ones, by key."""
 
 from __future__ import annotations
 
 import math
-import random
 from collections import OrderedDict
+from random import Random
 
 from attrs import asdict, frozen
 
 from asyncpoll._schedule import Progress, Schedule
 from asyncpoll.waiting.learning._history import History, check_key
 from asyncpoll.waiting.learning._model import Model, Terms
-from asyncpoll.waiting.learning._plan import Chance
-from asyncpoll.waiting.learning._survival import Belief
+from asyncpoll.waiting.learning._plan import RandomSource
+from asyncpoll.waiting.learning._survival import SurvivalCurve
 
-MOST_KEYS = 512
-"""Plans are kept for so many keys, the most recently used; others are made again from their history."""
-
-ENOUGH = 3
-"""The jobs of a key that must have been seen to end before `cold` gives way; with fewer it is no worse."""
+MOST_KEYS = 512  # that have a model, the most recently used; others are made again from their history
+ENOUGH_JOBS = 3  # of a key, before `cold` gives way; with fewer it is not worse
 
 _POOL = ""  # the key of jobs without a key
 
 
 class Learned:
-    """A schedule that learns from every job how long the next ones take.
+    """A schedule that learns from every job how long the next ones take, and polls when that pays.
 
-    It keeps apart what it is told to by `keyed`: jobs of one key should take about as long. Of every key it keeps apart
-    how long jobs are pending and how long they are processed. Until it has seen a job, it backs off: 1 s, and then
-    a quarter of the age. It is a `Schedule` for all jobs without a key.
+    It weighs the cost of a call against the delay from the end of a job to the poll that sees it. Jobs are kept
+    apart by key: those of one key should take about as long. For every key it learns how long jobs are pending and how
+    long they are processed. Until it has seen a job, it backs off: 1 s, and then a quarter of the age. It is a
+    `Schedule` for all jobs without a key.
 
     Attributes:
-        terms: What it has been told.
-        history: What it has seen.
-        cold: What it goes by until it has seen `ENOUGH` jobs of a key, in place of that, or None.
-        scarcity: The seconds of delay that a call is worth at the least; above 0 when calls have become scarce.
+        terms: The options.
+        history: The records of past jobs.
+        cold: The schedule for a key of which fewer than `ENOUGH_JOBS` jobs were seen, or None to back off.
+        scarcity: A lower bound of the call cost in seconds; above 0 when calls have become scarce.
     """
 
     def __init__(
@@ -52,9 +46,9 @@ class Learned:
         max_interval: float = 120.0,
         cold: Schedule | None = None,
         history: History | None = None,
-        chance: Chance | None = None,
+        random: RandomSource | None = None,
     ) -> None:
-        """Say what a call is worth: by at most one of the first three.
+        """Set the call cost by at most one of the first three arguments.
 
         Args:
             price: A share of a typical duration, by default 0.03: a job that takes a minute is then seen to have ended
@@ -62,11 +56,11 @@ class Learned:
             call_cost: Seconds of delay.
             budget: Calls a job, on average, with the one at the start of its wait; at least 2.
             hint: The duration to expect, in seconds; it counts as much as one past job.
-            min_interval: No delay is shorter, in seconds.
-            max_interval: No delay is longer, in seconds, whatever has been learned.
+            min_interval: The shortest delay, in seconds.
+            max_interval: The longest delay, in seconds, whatever has been learned.
             cold: A schedule to go by, when there is no hint, until it has seen three jobs of a key.
-            history: What has been seen before; it is added to.
-            chance: A function that gives random numbers from 0 to 1.
+            history: The records of past jobs, to which new ones are added.
+            random: A function that returns random numbers from 0 up to 1.
 
         Raises:
             ValueError: A number is out of range, or more than one says what a call is worth.
@@ -78,7 +72,7 @@ class Learned:
             hint=hint,
             min_interval=min_interval,
             max_interval=max_interval,
-            chance=random.Random().random if chance is None else chance,
+            random=Random().random if random is None else random,
         )
         self.history = History() if history is None else history
         self.cold = cold
@@ -88,10 +82,10 @@ class Learned:
 
     @property
     def call_cost(self) -> float | None:
-        """The seconds of delay that a call is worth, for all jobs; None where the other terms say it for each key.
+        """The seconds of delay that a call is worth, for all jobs; None where the price or the budget sets it by key.
 
-        Where many waits share a limited rate, whoever shares it out sets this price again and again; plans are made
-        anew when it has moved by more than 12 %. None goes back to what was said at first.
+        It can be set again and again, as where many waits share a limited rate; plans are made anew when it has moved
+        by more than 12 %. None restores the first value.
 
         Raises:
             ValueError: It is set to a number that is not above 0, or not finite.
@@ -107,7 +101,7 @@ class Learned:
     def delay(self, progress: Progress, /, *, key: str = _POOL) -> float:
         """Return the seconds to the next poll of a job with this key, or with none."""
         model = self._model(key)
-        if self.cold is not None and model.jobs < ENOUGH and self.terms.hint is None:
+        if self.cold is not None and model.jobs < ENOUGH_JOBS and self.terms.hint is None:
             return self.cold.delay(progress)
         return model.delay(progress, self.call_cost, self.scarcity)
 
@@ -123,36 +117,32 @@ class Learned:
         """Learn how long a job was in a state.
 
         Args:
-            lo: For how many seconds it had been in that state when it was last seen in it, by the same clock as
+            lo: The seconds for which it had been in that state when it was last seen in it, by the same clock as
                 `Progress.in_state`; 0 if it never was seen in it.
-            hi: For how many when a poll first saw that it had left it; *lo* if the server has told the exact duration,
+            hi: The seconds when a poll first saw that it had left it; *lo* if the server has told the exact duration,
                 `math.inf` if the wait was given up.
             state: "pending" or "processing".
             key: The key of the job.
-            during: From when to when it was in it, on any clock; None when no other job was at the same time. Jobs that
-                were in it together end in an order that says nothing about a change; they are recorded together,
-                once one that came later has ended, or with `settle`.
+            during: When it came into the state and when it left, on any clock; None if it was there alone. Jobs that
+                were there together leave in the order of their durations, so they are recorded together, once one
+                that came later has ended, or with `settle`.
 
         Raises:
-            ValueError: These are not two ages, the second no less than the first; or the key is too long.
+            ValueError: These are not two ages in order, or the key is too long.
         """
         if lo > 0 or hi < math.inf:  # else nothing was seen
             self._model(key).observe(state, lo, hi, during)
 
-    def belief(self, *, state: str = "processing", key: str = _POOL) -> Belief:
-        """Return what is believed of how long the next job with this key will be in a state.
-
-        Args:
-            state: "pending" or "processing".
-            key: The key of the job.
+    def survival(self, *, state: str = "processing", key: str = _POOL) -> SurvivalCurve:
+        """Return the survival curve of a state, "pending" or "processing", for the next job with this key.
 
         Raises:
             ValueError: The key is too long.
         """
-        return self._model(key).belief(state)
+        return self._model(key).survival(state)
 
     def settle(self) -> None:
-        """Put what has been observed so far into the history. A hub does it when it has nothing left to wait for."""
+        """Record all observations in the history. A hub does so when it has nothing left to wait for."""
         for model in self._models.values():
             model.settle()
 
@@ -168,7 +158,7 @@ class Learned:
         return Keyed(self, check_key(key))
 
     def untaught(self) -> Learned:
-        """Return a schedule with the same terms that has learned nothing yet."""
+        """Return a schedule with the same options and an empty history."""
         return Learned(**asdict(self.terms), cold=self.cold)
 
     def _model(self, key: str) -> Model:
@@ -185,12 +175,7 @@ class Learned:
 
 @frozen
 class Keyed:
-    """The schedule of the jobs of one key.
-
-    Attributes:
-        learned: What it is part of.
-        key: Whose it is.
-    """
+    """The part of a learned schedule that plans the jobs of one key."""
 
     learned: Learned
     key: str

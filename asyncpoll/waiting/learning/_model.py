@@ -1,25 +1,38 @@
-"""What has been learned about the jobs of one key, and the terms on which it is used."""
+"""Hold what is known of the jobs of one key, and compute from it when to poll.
+
+Changes are detected by sequential testing with e-values (Shin, Ramdas, Rinaldo: E-detectors, 2023): the p-values of
+observations are multiplied up to evidence, which is seldom large while the curve is right, however long one looks.
+"""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from functools import partial
 
-from attrs import field, frozen, validators
+from attrs import define, field, frozen, validators
 
 from asyncpoll._schedule import DURATION, Progress
-from asyncpoll.waiting.learning._history import History
-from asyncpoll.waiting.learning._plan import Chance
-from asyncpoll.waiting.learning._survival import Belief, grid
-from asyncpoll.waiting.learning.phase import Phase, Source
+from asyncpoll.waiting.learning._history import WINDOW, DurationRecord, History
+from asyncpoll.waiting.learning._plan import Plan, RandomSource, cheapest_plan
+from asyncpoll.waiting.learning._survival import SurvivalCurve, estimate_survival, log_candidates
 
-PRICE = 0.03
-"""The share of a typical duration that a call is worth in delay, unless something else is said."""
+KEPT = 4  # jobs at the least after a change: some to go on with, few enough to be outnumbered
 
-_WAYS = 3  # to say what a call is worth
-_HARDLY_ENDED = 0.95  # the chance to be still processed up to which the end is not worth a look
+_ALARM = 50.0  # the evidence at which jobs are taken to have changed
+_LEAST_P = 1e-3  # a single job must not raise an alarm
+_JOBS_TO_TEST = 8  # a curve that rests on fewer cannot be tested
+_RECORDS_PER_PLAN = 8  # a curve serves for this share of the records it rests on
+_PRICE_STEP = 0.12  # a plan is good enough until the call cost has moved by this share
+_EARLY_POLLS = 0.1  # the share of jobs that are polled early while only poll times are known
+_EARLIEST = 4.0  # the largest divisor of the planned age then
+_COLD_START, _COLD_GROWTH, _COLD_JITTER = 1.0, 0.25, 0.1  # seconds, share of the age, share of the interval
+
+_PRICE = 0.03  # a share of a typical duration, unless the terms say something else
+_HARDLY_ENDED = 0.95  # until the probability to be still processed falls below, a poll for the end does not pay
 _RETRY, _LONGEST_RETRY, _DOUBLINGS = 1.0, 30.0, 5  # seconds to the poll after a miss, doubled from miss to miss
 _JOBS_FOR_A_BUDGET = 4
-_CORRECTIONS = 3  # of the price, whenever there is a new belief
+_CORRECTIONS = 3  # of the price, whenever there is a new curve
 _AT_THE_START = 1.0  # the poll that every wait begins with is part of its budget
 _FIXED_CALLS = 0.4  # about so many of the others are made at any price
 _LARGEST_STEP = 9.0
@@ -29,16 +42,16 @@ _BUDGET = validators.optional(validators.and_(validators.ge(2.0), validators.lt(
 
 @frozen(kw_only=True)
 class Terms:
-    """What a learned schedule is told.
+    """The options of a learned schedule.
 
     Attributes:
-        price: A call is worth this share of a typical duration.
-        call_cost: A call is worth so many seconds, whatever is typical.
-        budget: So many calls are made a job, on average.
+        price: The call cost as a share of a typical duration.
+        call_cost: The call cost in seconds, whatever is typical.
+        budget: The calls to make a job, on average.
         hint: The duration to expect, in seconds, while nothing has been learned.
         min_interval: The shortest delay, in seconds.
         max_interval: The longest.
-        chance: Draws.
+        random: The source of randomness.
     """
 
     price: float | None = field(default=None, validator=_OPTIONAL)
@@ -47,10 +60,10 @@ class Terms:
     hint: float | None = field(default=None, validator=_OPTIONAL)
     min_interval: float = field(default=0.1, validator=DURATION)
     max_interval: float = field(default=120.0, validator=DURATION)
-    chance: Chance
+    random: RandomSource
 
     def __attrs_post_init__(self) -> None:
-        if [self.price, self.call_cost, self.budget].count(None) < _WAYS - 1:
+        if sum(way is not None for way in (self.price, self.call_cost, self.budget)) > 1:
             raise ValueError("price, call_cost and budget say the same in three ways; give one of them")
         if self.max_interval < self.min_interval:
             raise ValueError(
@@ -58,19 +71,208 @@ class Terms:
             )
 
 
+@define
+class Evidence:
+    """The evidence that jobs have changed in one direction.
+
+    Attributes:
+        value: The product of the e-values, at least 1.
+        streak: The number of jobs in a row which it rests on.
+    """
+
+    value: float = 1.0
+    streak: int = 0
+
+    def update(self, p: float) -> bool:
+        """Multiply in the p-value of one more job, and return whether the evidence is enough for an alarm."""
+        value = self.value / (2 * math.sqrt(max(p, _LEAST_P)))
+        self.value, self.streak = (value, self.streak + 1) if value > 1 else (1.0, 0)
+        return self.value > _ALARM
+
+
+@define
+class ChangeDetector:
+    """A sequential test of whether the jobs of one track became faster or slower.
+
+    Attributes:
+        faster: The evidence that they became faster.
+        slower: The evidence that they became slower.
+    """
+
+    faster: Evidence = field(factory=Evidence)
+    slower: Evidence = field(factory=Evidence)
+
+    def update(self, *, ended_by: float, ran_longer: float) -> int | None:
+        """Return how many of the last jobs, with this one, show a change, or None while there is not enough evidence.
+
+        Args:
+            ended_by: The probability to end by the age at which this job was seen ended.
+            ran_longer: The probability to run longer than the age at which this job was last seen running.
+        """
+        for evidence, p in ((self.faster, ended_by), (self.slower, ran_longer)):
+            if evidence.update(p):
+                shown = evidence.streak
+                self.faster, self.slower = Evidence(), Evidence()
+                return max(KEPT, shown)
+        return None
+
+
+@define
+class Cohort:
+    """A random sample of jobs that ran at the same time, of as many as a history keeps.
+
+    They ended in the order of their durations, which would look as if jobs took ever longer.
+
+    Attributes:
+        opened_at: When the first of them ended. A job that begins later belongs to the next cohort.
+    """
+
+    opened_at: float = -math.inf
+    _count: int = 0
+    _sample: list[tuple[float, float]] = field(factory=list)
+
+    def add(self, lo: float, hi: float, random: RandomSource) -> None:
+        """Add a job that ended at an age in (*lo*, *hi*]."""
+        self._count += 1
+        if self._count <= WINDOW:
+            self._sample.append((lo, hi))
+        elif (place := int(random() * self._count)) < WINDOW:
+            self._sample[place] = (lo, hi)
+
+    def shuffled(self, random: RandomSource) -> list[tuple[float, float]]:
+        """Return the sample in random order."""
+        return sorted(self._sample, key=lambda _: random())
+
+
+@define(eq=False)
+class Phase:
+    """The survival curve of one phase of the jobs of one key, and the plan that follows from it.
+
+    Attributes:
+        history: The records of past jobs.
+        key: The key of the jobs.
+        name: The phase: "pending" or "processing".
+        random: The source of randomness.
+        candidates: The logarithms of the ages at which to poll, from `log_candidates`.
+        hint: The duration to expect, in seconds, while there are few records.
+        curve: The survival curve of the phase.
+        jobs: The number of records that the curve rests on.
+    """
+
+    history: History
+    key: str
+    name: str
+    random: RandomSource
+    candidates: Sequence[float]
+    hint: float | None = None
+    curve: SurvivalCurve = field(init=False)
+    jobs: int = field(init=False, default=0)
+    _is_seen_exactly: bool = field(init=False, default=False)
+    _detector: ChangeDetector = field(init=False, factory=ChangeDetector)
+    _cohort: Cohort = field(init=False, factory=Cohort)
+    _plan: Plan | None = field(init=False, default=None)
+    _jobs_until_due: int = field(init=False, default=0)
+
+    def __attrs_post_init__(self) -> None:
+        # A history was recorded by polling to a plan, so jobs had ended not long before they were seen ended.
+        ends = [record.lo if record.hi == math.inf else record.hi for record in self.records]
+        self.curve = estimate_survival(ends, self.candidates, hint=self.hint)
+
+    @property
+    def records(self) -> Sequence[DurationRecord]:
+        """The records of this phase, oldest first."""
+        return self.history.track(self.key, self.name).records
+
+    @property
+    def is_known(self) -> bool:
+        """Whether the curve rests on anything."""
+        return self.jobs > 0 or self.hint is not None
+
+    @property
+    def is_due(self) -> bool:
+        """Whether there are enough new records to estimate the curve anew."""
+        return self._jobs_until_due <= 0
+
+    def estimate(self) -> None:
+        """Estimate the curve anew: where only bounds are known, a duration between them is drawn from the old curve."""
+        records = self.records
+        durations = [self.curve.draw(record.lo, record.hi, self.random) for record in records]
+        self.curve = estimate_survival(durations, self.candidates, hint=self.hint)
+        self.jobs = len(records)
+        self._is_seen_exactly = self.jobs > 0 and records[-1].lo == records[-1].hi
+        self._plan = None
+        self._jobs_until_due = max(1, self.jobs // _RECORDS_PER_PLAN)
+
+    def observe(self, lo: float, hi: float, during: tuple[float, float] | None = None) -> None:
+        """Observe that a job left the phase at an age in (*lo*, *hi*], having been in it *during* this time."""
+        if during is None:
+            self._record(lo, hi)
+            return
+        if during[0] >= self._cohort.opened_at:  # it came after one of the cohort had left
+            self.settle()
+            self._cohort = Cohort(during[1])
+        self._cohort.add(lo, hi, self.random)
+
+    def settle(self) -> None:
+        """Record the jobs of the present cohort."""
+        for lo, hi in self._cohort.shuffled(self.random):
+            self._record(lo, hi)
+        self._cohort = Cohort(self._cohort.opened_at)
+
+    def _record(self, lo: float, hi: float) -> None:
+        """Record a job; forget older ones if it shows that jobs have changed."""
+        self.history.add(self.key, self.name, lo, hi)
+        self._jobs_until_due -= 1
+        if self.jobs < _JOBS_TO_TEST:
+            return
+        kept = self._detector.update(ended_by=1 - self.curve.running_at(hi), ran_longer=self.curve.running_at(lo))
+        if kept is not None:
+            self.history.cut(self.key, self.name, kept)
+            self._jobs_until_due = 0
+
+    def calls(self, cost: float) -> float:
+        """Return the expected number of polls of a job at a call cost of *cost* seconds."""
+        return cheapest_plan(self.curve.ages, self.curve.survival, cost).calls(_EARLIEST * self.curve.longest)
+
+    def next_poll(self, age: float, cost: float, *, is_first: bool) -> float:
+        """Return the age of the next poll.
+
+        Args:
+            age: Seconds for which the job has been in this phase.
+            cost: The call cost in seconds.
+            is_first: Whether the poll is the first one planned in this phase of this job.
+        """
+        random, curve = self.random, self.curve
+        if not self.is_known or not age < curve.ages[-1]:
+            return age + (_COLD_START + _COLD_GROWTH * age) * (1 + _COLD_JITTER * (2 * random() - 1))
+        planned = self._planned(cost).next_poll(age, random)
+        if is_first and not self._is_seen_exactly and random() < _EARLY_POLLS * self._detector.faster.value:
+            # A poll that always finds the job ended would never show how much earlier it could have come.
+            return age + (planned - age) * math.pow(_EARLIEST, -random())
+        if age > curve.longest:  # beyond all observations: the older the job, the less a second matters
+            return age + (planned - age) * math.sqrt(age / curve.longest)
+        return planned
+
+    def _planned(self, cost: float) -> Plan:
+        """Return the plan in force, made anew if there is none or it was made for another call cost."""
+        plan = self._plan
+        if plan is None or not 1 - _PRICE_STEP < cost / plan.cost < 1 + _PRICE_STEP:
+            plan = self._plan = cheapest_plan(self.curve.ages, self.curve.survival, cost)
+        return plan
+
+
 class Model:
-    """What has been learned about the jobs of one key: how long they are pending, and how long they are processed."""
+    """The two phases of the jobs of one key, pending and processing, and the price of a call for them."""
 
     def __init__(self, terms: Terms, history: History, key: str) -> None:
-        candidates = grid(terms.min_interval)
+        phase = partial(Phase, history, key, random=terms.random, candidates=log_candidates(terms.min_interval))
         self._terms = terms
-        self._pending = Phase(Source(history, key, "pending", terms.chance, candidates))
-        self._processing = Phase(Source(history, key, "processing", terms.chance, candidates, terms.hint))
-        self._share = terms.price or PRICE
+        self._pending, self._processing = phase("pending"), phase("processing", hint=terms.hint)
+        self._share = terms.price or _PRICE
 
     def observe(self, state: str, lo: float, hi: float, during: tuple[float, float] | None) -> None:
-        """Learn that a job has left a state after an age in (*lo*, *hi*]."""
-        self._think()
+        """Observe that a job has left a state at an age in (*lo*, *hi*]."""
+        self._refresh()
         self._phase(state).observe(lo, hi, during)
 
     def settle(self) -> None:
@@ -78,23 +280,23 @@ class Model:
         for phase in (self._pending, self._processing):
             phase.settle()
 
-    def belief(self, state: str) -> Belief:
-        """Return what is believed of how long a job is in a state."""
-        self._think()
-        return self._phase(state).belief
+    def survival(self, state: str) -> SurvivalCurve:
+        """Return the survival curve of a state."""
+        self._refresh()
+        return self._phase(state).curve
 
     @property
     def jobs(self) -> int:
-        """How many jobs have been recorded, of the last 64."""
-        return max(len(phase.source.records) for phase in (self._pending, self._processing))
+        """The number of jobs recorded, of the last 64."""
+        return max(len(phase.records) for phase in (self._pending, self._processing))
 
     def delay(self, progress: Progress, call_cost: float | None, least_cost: float = 0.0) -> float:
         """Return the seconds to the next poll.
 
         Args:
             progress: How far the wait has come.
-            call_cost: The seconds that a call is worth, or None for what the terms say.
-            least_cost: Those that it is worth at the least.
+            call_cost: The call cost in seconds, or None for that of the terms.
+            least_cost: A lower bound of the call cost.
         """
         terms = self._terms
         delay = self._retry(progress.misses) if progress.misses else self._planned(progress, call_cost, least_cost)
@@ -102,39 +304,40 @@ class Model:
         return min(max(terms.min_interval, delay), terms.max_interval)
 
     def _planned(self, progress: Progress, call_cost: float | None, least_cost: float) -> float:
-        self._think()
+        self._refresh()
         phase = self._phase(progress.state)
         age = progress.elapsed if progress.in_state is None else progress.in_state
         is_first = progress.polls <= 1 or progress.in_state == 0
         cost = max(call_cost or self._share * self._typical(), least_cost)
         delay = phase.next_poll(age, cost, is_first=is_first) - age
-        if phase is self._pending and self._processing.jobs:  # that it is processed is not what the caller waits for
-            delay += self._processing.belief.age_at(_HARDLY_ENDED)
+        if phase is self._pending and self._processing.jobs:  # the caller waits for the end of the processing
+            delay += self._processing.curve.age_at(_HARDLY_ENDED)
         return delay
 
     def _retry(self, misses: int) -> float:
         """Return the seconds to a poll after misses: nothing has been seen, so there is nothing to plan with."""
         longest = min(_RETRY * 2.0 ** min(misses - 1, _DOUBLINGS), _LONGEST_RETRY)
-        return longest * (1 + self._terms.chance()) / 2
+        return longest * (1 + self._terms.random()) / 2
 
     def _phase(self, state: str | None) -> Phase:
         return self._pending if state == "pending" else self._processing
 
     def _typical(self) -> float:
-        """Return how long a job typically takes in all."""
+        """Return the typical duration of a job in both phases."""
         pending, processing = self._pending, self._processing
         if not pending.jobs:
-            return processing.belief.typical
-        return pending.belief.typical + (processing.belief.typical if processing.is_known else 0.0)
+            return processing.curve.typical
+        return pending.curve.typical + (processing.curve.typical if processing.is_known else 0.0)
 
-    def _think(self) -> None:
+    def _refresh(self) -> None:
+        """Estimate the curves that are due, and fit the price to them."""
         due = [phase for phase in (self._pending, self._processing) if phase.is_due]
         for phase in due:
-            phase.think()
+            phase.estimate()
         if due and self._terms.budget is not None:
-            self._keep_to(self._terms.budget)
+            self._fit_price(self._terms.budget)
 
-    def _keep_to(self, budget: float) -> None:
+    def _fit_price(self, budget: float) -> None:
         """Correct the price so that the plans cost a job *budget* polls: calls go with its inverse square root."""
         phases = [phase for phase in (self._pending, self._processing) if phase.jobs >= _JOBS_FOR_A_BUDGET]
         for _ in range(_CORRECTIONS if phases else 0):

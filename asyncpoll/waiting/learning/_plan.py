@@ -1,14 +1,14 @@
-"""The cheapest ages at which to poll, given how long a job is believed to run.
+"""Compute the cheapest ages at which to poll from a survival curve.
 
 A poll costs a call; a second between the end of a job and the poll that sees it costs a second of delay. Let S(t) be
-the chance that a job still runs at age t, and c the seconds of delay that one call is worth. Polls at x1 < x2 < ...,
-with x0 = 0, then cost, up to a constant,
+the probability that a job still runs at age t, and c the call cost in seconds. Polls at x1 < x2 < ..., with x0 = 0,
+then cost, up to a constant,
 
     the sum over k of S(xk) * (c + x(k+1) - xk).
 
 Each term joins two neighbouring ages, so the cheapest choice among n candidates is a shortest path. It is linear in the
-later age, so the best next ages are the lower envelope of n lines, found in O(n). And what is best from an age on
-does not depend on what came before: one plan serves a wait of any age, however late its last poll was.
+later age, so the best next ages are the lower envelope of n lines, found in O(n). The best ages from one on do not
+depend on those before it: one plan serves a wait of any age, however late its last poll was.
 """
 
 from __future__ import annotations
@@ -19,23 +19,22 @@ from collections.abc import Callable, Sequence
 
 from attrs import frozen
 
-Chance = Callable[[], float]
-"""Gives numbers from 0 up to, but not including, 1, as `random.Random().random` does."""
+RandomSource = Callable[[], float]
+"""A function that returns numbers from 0 up to, but not including, 1, as `random.Random().random` does."""
 
-_AS_GOOD = 0.1
-"""Ages that cost at most this share of a call more than the best are as good: polls of many jobs spread over them."""
+_AS_GOOD = 0.1  # ages that cost at most this share of a call more than the best: polls of many jobs spread over them
 
 
 @frozen
 class Plan:
-    """For a job that still runs at any age, when to poll next.
+    """The age of the next poll for a job that still runs at any age.
 
     Attributes:
         ages: The candidates in seconds, ascending from 0.
-        survival: The chance to be still running at each of them, falling from 1 to 0.
-        cost: The seconds of delay that a call is worth.
+        survival: The probability to be still running at each of them, falling from 1 to 0.
+        cost: The call cost in seconds.
         following: For each candidate the index of the best next one; the last has itself.
-        ahead: For each candidate what is still to pay, in seconds, times the chance to get there.
+        ahead: For each candidate the seconds still to pay, times the probability to get there.
     """
 
     ages: Sequence[float]
@@ -44,17 +43,17 @@ class Plan:
     following: Sequence[int]
     ahead: Sequence[float]
 
-    def after(self, age: float, chance: Chance) -> float:
+    def next_poll(self, age: float, random: RandomSource) -> float:
         """Return the age of the next poll of a job that runs at *age*, which must be below the last candidate."""
         here = bisect_right(self.ages, age) - 1
         best = self.following[here]
         if best == here + 1:  # the candidates may be too coarse here
             return min(self.ages[best], age + self._interval_within(here))
         first, last = self._as_good(here, best)
-        return self.ages[first] + (self.ages[last] - self.ages[first]) * chance()
+        return self.ages[first] + (self.ages[last] - self.ages[first]) * random()
 
     def calls(self, until: float) -> float:
-        """Return how many polls a job is expected to cost, not counting those after the age *until*."""
+        """Return the expected number of polls of a job, without those after the age *until*."""
         calls, here = 0.0, 0
         while self.ages[here] < until and self.survival[here] > 0:
             there = self.following[here]
@@ -63,7 +62,7 @@ class Plan:
         return calls
 
     def _interval_within(self, cell: int) -> float:
-        """Return the best interval where the chance to end is spread evenly: the square root of 2c by the hazard."""
+        """Return the best interval where the end is spread evenly: the square root of 2c by the hazard."""
         fall = self.survival[cell] - self.survival[cell + 1]
         if fall <= 0:
             return math.inf
@@ -74,7 +73,7 @@ class Plan:
         return max(1.0, (self.ages[cell + 1] - self.ages[cell]) / self._interval_within(cell))
 
     def _as_good(self, here: int, best: int) -> tuple[int, int]:
-        """Return the first and the last of the candidates around *best* that are next to as good."""
+        """Return the first and the last of the candidates around *best* that are almost as good."""
         ages, ahead, survival = self.ages, self.ahead, self.survival[here]
         limit = survival * (ages[best] + _AS_GOOD * self.cost) + ahead[best]
         first = last = best
@@ -85,13 +84,13 @@ class Plan:
         return first, last
 
 
-def cheapest(ages: Sequence[float], survival: Sequence[float], cost: float) -> Plan:
+def cheapest_plan(ages: Sequence[float], survival: Sequence[float], cost: float) -> Plan:
     """Return the plan with the least expected cost.
 
     Args:
-        ages: Candidates in seconds, ascending from 0; the last is where every job has ended.
-        survival: The chance to be still running at each of them; it never rises and ends with 0.
-        cost: The seconds of delay that a call is worth, above 0.
+        ages: The candidates in seconds, ascending from 0; by the last every job has ended.
+        survival: The probability to be still running at each of them; it never rises and ends with 0.
+        cost: The call cost in seconds, above 0.
     """
     last = len(ages) - 1
     following, ahead = [last] * len(ages), [0.0] * len(ages)

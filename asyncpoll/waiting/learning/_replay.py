@@ -1,8 +1,7 @@
-"""What another schedule would have cost: the jobs of a run that is over, polled once more on paper.
+"""Compute the calls and the delay that a schedule would have cost the jobs of a past run.
 
-Of each job its run has shown an age at which it still ran and one at which it had ended. Where between is not known,
-so its duration is taken to lie anywhere there with the same chance, and calls and delay are expected values,
-computed exactly. All times are seconds.
+Of each job its run has shown an age at which it still ran and one at which it had ended. Its duration is taken to be
+distributed evenly between them, and calls and delay are expected values, computed exactly. All times are seconds.
 """
 
 from __future__ import annotations
@@ -17,17 +16,16 @@ from attrs import frozen
 from asyncpoll._schedule import Progress, Schedule
 from asyncpoll.waiting.learning._learned import Learned
 
-MOST_POLLS = 100_000
-"""A schedule that polls a job more often than this is refused: it would never come to an end."""
+MOST_POLLS = 100_000  # of a job; a schedule that makes more would never come to an end
 
 
-class Replayed(NamedTuple):
-    """One job.
+class ReplayedJob(NamedTuple):
+    """The expected cost of one job.
 
     Attributes:
-        key: Its key.
-        calls: The polls expected, with the first and with the one that sees the end.
-        delay: The seconds expected from its end to the poll that sees it.
+        key: The key of the job.
+        calls: The expected polls, with the first and with the one that sees the end.
+        delay: The expected seconds from its end to the poll that sees it.
     """
 
     key: str
@@ -37,14 +35,14 @@ class Replayed(NamedTuple):
 
 @frozen
 class Replay:
-    """All jobs.
+    """The expected cost of all jobs.
 
     Attributes:
-        jobs: In the order in which they came.
-        skipped: How many were left out, since nobody saw them end.
+        jobs: The jobs in the order in which they came.
+        skipped: The number of jobs that were left out, since they were not seen to end.
     """
 
-    jobs: tuple[Replayed, ...]
+    jobs: tuple[ReplayedJob, ...]
     skipped: int = 0
 
     @property
@@ -59,29 +57,29 @@ class Replay:
 
 
 def replay(jobs: Iterable[tuple[str, float, float]], schedule: Schedule, *, first_delay: float = 0.0) -> Replay:
-    """Return what *schedule* would have cost.
+    """Return the calls and the delay that *schedule* would have cost.
 
-    A `Learned` schedule is left as it is: a copy that has learned nothing is shown every job after it, with what its
-    run has shown, and keeps the keys apart.
+    A `Learned` schedule keeps its history as it is: a copy that has learned nothing is shown every job after its
+    replay, with the ages that its run has shown, and keeps the keys apart.
 
     Args:
         jobs: For each its key, the age at which it was last seen running, and that at which it was first seen ended;
             `math.inf` when it never was. In the order in which they ended.
-        schedule: When to poll.
+        schedule: The schedule to replay.
         first_delay: Seconds to the first poll.
 
     Raises:
-        ValueError: The ages of a job are no such ages, or the schedule gives a delay that is none or never gets there.
+        ValueError: The ages of a job are not in order, a delay is not finite and at least 0, or polls do not end.
     """
     learner = schedule.untaught() if isinstance(schedule, Learned) else None
-    replayed: list[Replayed] = []
+    replayed: list[ReplayedJob] = []
     skipped = 0
     for key, lo, hi in jobs:
         if not 0 <= lo <= hi:
             raise ValueError(f"a job ends after the age it was last seen running at, not in ({lo!r}, {hi!r}]")
         if hi < math.inf:
             chosen = schedule if learner is None else learner.keyed(key)
-            replayed.append(Replayed(key, *_expected(chosen, lo, hi, first_delay)))
+            replayed.append(ReplayedJob(key, *_expected_cost(chosen, lo, hi, first_delay)))
         else:
             skipped += 1
         if learner is not None:
@@ -89,7 +87,7 @@ def replay(jobs: Iterable[tuple[str, float, float]], schedule: Schedule, *, firs
     return Replay(tuple(replayed), skipped)
 
 
-def _expected(schedule: Schedule, lo: float, hi: float, first_delay: float) -> tuple[float, float]:
+def _expected_cost(schedule: Schedule, lo: float, hi: float, first_delay: float) -> tuple[float, float]:
     """Return the calls and the delay expected of a job that ends in (*lo*, *hi*]."""
     calls, seen, age = 1.0, first_delay, first_delay
     for polls in range(1, MOST_POLLS):

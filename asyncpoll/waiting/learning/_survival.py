@@ -1,8 +1,8 @@
-"""How long the next job is believed to run, from how long the last ones did.
+"""Estimate the survival curve of jobs from the durations of past ones.
 
-Durations are spread on a logarithmic axis: each is an even box that reaches as far as its neighbours are away, so
-that two clusters stay two clusters. A part of the belief never trusts what was seen; that part, and all of it while
-nothing has been seen, is a wide curve (log-Cauchy) around the typical duration. Ages and durations are seconds.
+The estimate is a mixture. One part is a kernel estimate on a logarithmic axis: each duration is an even box that
+reaches as far as its neighbours are away, so that two clusters stay two clusters. The other part is the prior, a wide
+log-Cauchy curve around the typical duration; its weight falls with the number of durations. All times are seconds.
 """
 
 from __future__ import annotations
@@ -14,30 +14,29 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from asyncpoll.waiting.learning._plan import Chance
+from asyncpoll.waiting.learning._plan import RandomSource
 
-HORIZON = 86_400.0
-"""The longest duration that is planned for, unless intervals are of that order themselves."""
+HORIZON = 86_400.0  # the longest duration that is planned for, unless intervals are of that order themselves
 
-_RATIO = 1.15  # from one candidate age to the next, where no duration lies between them
-_GUESS = 10.0  # a typical duration, as long as nothing is known
-_DOUBT = 0.03  # the least part of a belief that does not trust what was seen
+_RATIO = 1.15  # from one candidate age to the next, where durations are far
+_GUESS = 10.0  # the typical duration while none was observed
+_LEAST_PRIOR = 0.03  # the weight of the prior, however many durations were observed
 _NEIGHBOURS = 0.6  # of n durations, each reaches to the one that is the n ** 0.6th next
-_REACH_OF_FEW = 0.8  # what one reaches, as a logarithm, when there are not so many
+_REACH_OF_FEW = 0.8  # the reach, as a logarithm, while there are fewer than that
 _LEAST_REACH = 0.01
 _SAME = 1.001  # ages within this ratio are one
-_ABANDONED = 4.0  # a job that was abandoned is believed to have ended before this multiple of the age it had
+_ABANDONED = 4.0  # an abandoned job is taken to have ended before this multiple of its last age
 
 
 @frozen
-class Belief:
-    """The chance that a job still runs, by age, as a line from knot to knot.
+class SurvivalCurve:
+    """The probability that a job still runs, by age, as a line from knot to knot.
 
     Attributes:
         ages: The knots in seconds, ascending from 0.
-        survival: The chance to be still running at each of them, falling from 1 to 0.
+        survival: The probability to be still running at each of them, falling from 1 to 0.
         typical: The geometric mean of the durations.
-        longest: The longest of them.
+        longest: The longest duration.
     """
 
     ages: Sequence[float]
@@ -46,7 +45,7 @@ class Belief:
     longest: float
 
     def running_at(self, age: float) -> float:
-        """Return the chance that a job runs longer than *age*."""
+        """Return the probability that a job runs longer than *age*."""
         cell = bisect_right(self.ages, age) - 1
         if cell >= len(self.ages) - 1:
             return 0.0
@@ -54,62 +53,64 @@ class Belief:
         return self.survival[cell] + share * (self.survival[cell + 1] - self.survival[cell])
 
     def age_at(self, survival: float) -> float:
-        """Return the age at which the chance to be still running has fallen to *survival*, from 0 to 1."""
+        """Return the age at which the curve has fallen to *survival*, a probability."""
         knot = max(1, bisect_left(self.survival, -survival, key=operator.neg))
         above, below = self.survival[knot - 1], self.survival[knot]
         share = (above - survival) / (above - below) if above > below else 0.5
         return self.ages[knot - 1] + share * (self.ages[knot] - self.ages[knot - 1])
 
-    def draw(self, lo: float, hi: float, chance: Chance) -> float:
-        """Return a duration drawn from what is believed of a job that ended in (*lo*, *hi*].
+    def draw(self, lo: float, hi: float, random: RandomSource) -> float:
+        """Return a random duration of a job that ended in (*lo*, *hi*], distributed as the curve is there.
 
         Args:
-            lo: The age at which it was last seen running.
+            lo: The age at which the job was last seen running.
             hi: The age at which it was first seen ended: *lo* for an exact duration, `math.inf` for a job that was
                 abandoned at *lo*.
-            chance: Draws.
+            random: The source of randomness.
         """
         if hi == math.inf:
             hi = _ABANDONED * lo
         if lo == hi:
             return lo
         late, early = self.running_at(hi), self.running_at(lo)
-        return min(max(lo, self.age_at(late + (early - late) * chance())), hi)
+        return min(max(lo, self.age_at(late + (early - late) * random())), hi)
 
 
-def grid(shortest: float) -> list[float]:
+def log_candidates(shortest: float) -> list[float]:
     """Return the logarithms of the candidate ages, for polls that are at least *shortest* seconds apart."""
     low, high = math.log(shortest / 2), math.log(max(HORIZON, 1000 * shortest))
     steps = math.ceil((high - low) / math.log(_RATIO))
     return [low + step * (high - low) / steps for step in range(steps + 1)]
 
 
-def believe(durations: Sequence[float], candidates: Sequence[float], *, hint: float | None = None) -> Belief:
-    """Return what durations make one believe.
+def estimate_survival(
+    durations: Sequence[float], candidates: Sequence[float], *, hint: float | None = None
+) -> SurvivalCurve:
+    """Return the survival curve that durations show.
 
     Args:
-        durations: Those of past jobs, not negative, in any order; there may be none.
-        candidates: Logarithms of ages, from `grid`.
-        hint: A duration to expect; it counts as one past job for where the wide curve lies.
+        durations: The durations of past jobs, not negative, in any order; there may be none.
+        candidates: The logarithms of ages from `log_candidates`.
+        hint: A duration to expect; it counts as one past job for the centre of the prior.
     """
     shortest, longest = math.exp(candidates[1]), math.exp(candidates[-2])
     logs = sorted(math.log(min(max(shortest, duration), longest)) for duration in durations)
     known = logs if hint is None else [*logs, math.log(hint)]
     centre = math.fsum(known) / len(known) if known else math.log(_GUESS)
-    doubt = max(_DOUBT, 1 / (len(logs) + 1))
+    weight = max(_LEAST_PRIOR, 1 / (len(logs) + 1))
     ages, survival, ended, density, before = [0.0], [1.0], 0.0, 0.0, candidates[0]
-    for at, change in _density(logs, candidates):
+    for at, change in _density_steps(logs, candidates):
         ended += density * (at - before)
         density, before, age = density + change, at, math.exp(at)
         if age > _SAME * ages[-1]:
-            wide = 0.5 - math.atan(at - centre) / math.pi
+            prior = 0.5 - math.atan(at - centre) / math.pi
             ages.append(age)
-            survival.append(min(survival[-1], doubt * wide + (1 - doubt) * max(0.0, 1 - ended)))
+            survival.append(min(survival[-1], weight * prior + (1 - weight) * max(0.0, 1 - ended)))
     survival[-1] = 0.0
-    return Belief(ages, survival, math.exp(centre), math.exp(max(logs, default=centre)))
+    return SurvivalCurve(ages, survival, math.exp(centre), math.exp(max(logs, default=centre)))
 
 
-def _density(logs: Sequence[float], candidates: Sequence[float]) -> list[tuple[float, float]]:
+def _density_steps(logs: Sequence[float], candidates: Sequence[float]) -> list[tuple[float, float]]:
     """Return every candidate and every side of a box, ascending, each with the change of the density there."""
     changes = [(at, 0.0) for at in candidates]
     for at, reach in zip(logs, _reaches(logs), strict=True):
@@ -120,15 +121,11 @@ def _density(logs: Sequence[float], candidates: Sequence[float]) -> list[tuple[f
 
 
 def _reaches(logs: Sequence[float]) -> list[float]:
-    """Return for each of the ascending *logs* how far away its k-th nearest neighbour is."""
+    """Return for each of the ascending *logs* the distance to its k-th nearest neighbour."""
     count = len(logs)
     k = max(1, round(count**_NEIGHBOURS))
     if count <= k:
         return [_REACH_OF_FEW] * count
-    return [
-        max(
-            _LEAST_REACH,
-            min(max(at - logs[j], logs[j + k] - at) for j in range(max(0, i - k), min(i, count - 1 - k) + 1)),
-        )
-        for i, at in enumerate(logs)
-    ]
+    windows = (range(max(0, i - k), min(i, count - 1 - k) + 1) for i in range(count))
+    kth = (min(max(at - logs[j], logs[j + k] - at) for j in window) for at, window in zip(logs, windows, strict=True))
+    return [max(_LEAST_REACH, distance) for distance in kth]

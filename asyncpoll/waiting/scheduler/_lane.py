@@ -1,0 +1,250 @@
+"""The polls towards one server: how many in flight, how many a second, and when to hold back.
+
+One lane serves one transport: one origin and one credential. What a server says about its load slows down its own
+lane; the others go on. Times are on the event loop's clock, in seconds; rates are polls a second.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import OrderedDict
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Generic, TypeVar
+
+from asyncpoll._errors import Throttled, TransportError, WaitTimeout
+from asyncpoll.waiting._decision import LONGEST_HINT
+from asyncpoll.waiting._misses import kind_of
+
+TROUBLE: Mapping[str, int] = MappingProxyType({"connect": 4, "dns": 4, "disconnect": 1, "timeout": 1, "server": 1})
+"""How strongly a fault of each kind suggests that the server is down: five refused connections in a row make an outage,
+or twenty failures of a server that is there. Other kinds suggest nothing."""
+
+OUTAGE = 20
+"""The trouble in a row that makes an outage."""
+
+GOOD_PROBES = 3
+"""The answers in a row that end one."""
+
+PROBE_EVERY = 5.0
+"""Seconds between two probes of a server that is down, unless its jobs are polled more often."""
+
+PARKING = frozenset({429, 503})
+"""The statuses whose `Retry-After` speaks for the server, not for one job (RFC 6585, section 4; RFC 9110, 15.6.4)."""
+
+DECREASE = 0.7
+"""The factor of a throttling answer, at most once a second; AWS SDKs use the same in adaptive mode."""
+
+INCREASE = 0.05
+"""The share of the rate that was too much which every second without throttling gives back. Beyond that rate nothing is
+known of the server any more, and every second doubles it."""
+
+LEAST_RATE = 0.2
+"""The rate at which even a server that throttles without end is polled, so that its recovery is seen."""
+
+LONGEST_INTERVAL = 60.0
+"""Polls that are overdue are spread over at most so many seconds."""
+
+_FADE = 0.98  # of a longer interval between polls remains after each poll
+
+Target = TypeVar("Target")
+
+
+class AdaptiveRateLimiter:
+    """Limits how many polls start in a second, and adapts to a server that throttles.
+
+    Additive increase, multiplicative decrease, as TCP does (RFC 5681): every client that backs off in this way ends up
+    with a fair share of what the server can bear. Idle time saves nothing up, so there is never a burst.
+
+    Attributes:
+        rate: Polls a second at present, at most the rate that it was made with; `math.inf` for any number.
+        opens_at: When the next poll may start.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+        self.opens_at = -math.inf
+        self._most = rate
+        self._too_much = rate
+        self._slowed_at = -math.inf
+        self._steady_until = -math.inf
+        self._second = 0
+        self._starts = self._starts_before = 0
+
+    def is_at_rest(self, now: float) -> bool:
+        """Return whether a new limiter would behave in the same way."""
+        return self.rate == self._most and self.opens_at <= now
+
+    def start(self, at: float) -> None:
+        """Record that a poll starts *at* this time, or was to: a timer that fires late must not cost any pace."""
+        self.opens_at = max(self.opens_at, at) + 1 / self.rate
+        second = int(at)
+        if second != self._second:
+            self._starts_before = self._starts if second == self._second + 1 else 0
+            self._second, self._starts = second, 0
+        self._starts += 1
+
+    def slow_down(self, now: float) -> None:
+        """Decrease the rate, because the server throttles."""
+        if now - self._slowed_at < 1:
+            return
+        self._too_much = min(self.rate, max(self._starts, self._starts_before, 1))
+        self.rate = max(DECREASE * self._too_much, min(LEAST_RATE, self._most))
+        self._slowed_at, self._steady_until = now, now + 1
+
+    def speed_up(self, now: float) -> None:
+        """Increase the rate, if it had been decreased and a second has passed."""
+        if self.rate == self._most or now < self._steady_until:
+            return
+        known = self.rate < self._too_much
+        self.rate = min(self.rate + INCREASE * self._too_much if known else 2 * self.rate, self._most)
+        self._steady_until = now + 1
+
+    def spread(self, polls: int, seconds: float, now: float) -> None:
+        """Take about so many *seconds* to start so many overdue *polls*; at one a second they are not a burst."""
+        rate = max(polls / seconds, 1.0)
+        if rate <= self.rate:
+            self.rate = self._too_much = rate
+            self._steady_until = now + seconds
+
+
+class CircuitBreaker:
+    """Counts failures; after too many in a row it lets one poll at a time probe until the server answers again.
+
+    It never stops probing: a server that is not polled cannot be seen to be back.
+
+    Attributes:
+        probing: Whether the server seems to be down.
+        opens_at: When the next probe may start.
+    """
+
+    def __init__(self) -> None:
+        self.probing = False
+        self.opens_at = -math.inf
+        self._trouble = 0
+        self._good_probes = 0
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Whether there is no sign of trouble."""
+        return not self.probing and not self._trouble
+
+    def record_failure(self, trouble: int, now: float, *, pause: float) -> None:
+        """Count a failure, which suggests so strongly, above 0, that the server is down; probe after a *pause*."""
+        self._trouble += trouble
+        if self.probing or self._trouble >= OUTAGE:
+            self.probing = True
+            self._good_probes = 0
+            self.opens_at = now + pause
+
+    def record_success(self) -> bool:
+        """Record that the server answered; return whether this ends an outage."""
+        self._trouble = 0
+        if not self.probing:
+            return False
+        self._good_probes += 1
+        if self._good_probes < GOOD_PROBES:
+            return False
+        self.probing = False
+        self._good_probes = 0
+        return True
+
+
+class Lane(Generic[Target]):
+    """The polls towards one server.
+
+    Args:
+        transport: The transport; None for all bare coroutine functions.
+        concurrency: The most polls in flight; `math.inf` for any number.
+        rate: The most polls a second; `math.inf` for any number.
+
+    Attributes:
+        ready: The targets that are due and have not started, first in, first out.
+        in_flight: How many polls have started and not finished.
+        targets: How many targets are scheduled, ready or in flight.
+        suspect: The only target that may start, or None for any: its credential was refused, which ends every wait
+            of this lane as soon as a second poll confirms it.
+    """
+
+    def __init__(self, transport: object, *, concurrency: float, rate: float) -> None:
+        self.transport = transport
+        self.ready: OrderedDict[Target, None] = OrderedDict()
+        self.in_flight = 0
+        self.targets = 0
+        self.suspect: Target | None = None
+        self._concurrency = concurrency
+        self._interval = 1.0
+        self._limiter = AdaptiveRateLimiter(rate)
+        self._breaker = CircuitBreaker()
+        self._parked_until = -math.inf
+
+    @property
+    def opens_at(self) -> float:
+        """When the next poll may start; `math.inf` when one has to finish first."""
+        if self.suspect is not None and self.suspect not in self.ready:
+            return math.inf
+        if self.in_flight >= (1 if self._breaker.probing else self._concurrency):
+            return math.inf
+        return max(self._parked_until, self._breaker.opens_at, self._limiter.opens_at)
+
+    def is_at_rest(self, now: float) -> bool:
+        """Return whether the lane holds nothing that a new one would not know."""
+        busy = self.targets or self.suspect is not None or self._parked_until > now
+        return not busy and self._breaker.is_at_rest and self._limiter.is_at_rest(now)
+
+    def start_next(self, at: float, now: float) -> Target | None:
+        """Remove the next target from `ready`, and record that its poll starts; None if none may start now.
+
+        Args:
+            at: When the poll was to start.
+            now: The time, which may be somewhat later.
+        """
+        if self.opens_at > now:
+            return None
+        if self._parked_until > -math.inf:
+            self._parked_until = -math.inf
+            self.spread_overdue(at)
+        self.in_flight += 1
+        self._limiter.start(at)
+        if self.suspect is None:
+            return self.ready.popitem(last=False)[0]
+        del self.ready[self.suspect]
+        return self.suspect
+
+    def finish(self, result: object, now: float, interval: float) -> None:
+        """Record that a poll has finished, with a snapshot or an error, and how often its target is to be polled."""
+        self.in_flight -= 1
+        if interval:
+            self._interval = min(max(interval, _FADE * self._interval), LONGEST_INTERVAL)
+        if not isinstance(result, BaseException):
+            self._limiter.speed_up(now)
+        elif isinstance(result, TransportError):
+            self._heed(result, now)
+        trouble = _trouble(result)
+        if trouble:
+            self._breaker.record_failure(trouble, now, pause=min(PROBE_EVERY, self._interval))
+        elif _is_answer(result) and self._breaker.record_success():
+            self.spread_overdue(now)
+
+    def spread_overdue(self, now: float) -> None:
+        """Start the polls that have become overdue over one interval, never in a burst."""
+        self._limiter.spread(len(self.ready), self._interval, now)
+
+    def _heed(self, error: TransportError, now: float) -> None:
+        throttled = isinstance(error, Throttled)
+        if throttled:
+            self._limiter.slow_down(now)
+        if error.retry_after and (throttled or error.status in PARKING):
+            self._parked_until = max(self._parked_until, now + min(error.retry_after, LONGEST_HINT))
+
+
+def _trouble(result: object) -> int:
+    """Return how strongly the result of a poll suggests that the server is down."""
+    if isinstance(result, WaitTimeout) or not isinstance(result, TransportError | OSError):
+        return 0
+    return TROUBLE.get(kind_of(result), 0)
+
+
+def _is_answer(result: object) -> bool:
+    """Return whether the server answered, be it to refuse."""
+    return not isinstance(result, BaseException) or (isinstance(result, TransportError) and result.status is not None)

@@ -1,0 +1,485 @@
+"""The scheduler of a hub: it makes the polls, applies their results, and delivers the effects."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Hashable, Iterator, Sequence
+from contextvars import copy_context
+from typing import Any, NamedTuple
+
+from attrs import evolve
+
+from asyncpoll import events
+from asyncpoll._affinity import LoopAffinity
+from asyncpoll._errors import ClientClosed, Rejected, Throttled, WaitTimeout
+from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
+from asyncpoll.waiting._counters import Counters
+from asyncpoll.waiting._decision import NEVER, Result, Verdict, WaitCheckpoint, as_outcome, as_result
+from asyncpoll.waiting._emission import event_of_end, events_of_poll, tell
+from asyncpoll.waiting._misses import drop_tracebacks, is_condemning
+from asyncpoll.waiting._policy import Policy
+from asyncpoll.waiting._remote_cancel import RemoteCancels, remote_cancel_of
+from asyncpoll.waiting.learning._shared_price import PriceController
+from asyncpoll.waiting.scheduler._batcher import Batcher
+from asyncpoll.waiting.scheduler._dispatcher import Dispatcher, Limits
+from asyncpoll.waiting.scheduler._targets import Batch, Sink, Target, Wait, WaitRegistry, transport_of
+
+_FEW = 1000  # with more waits than this, they keep no payloads of unfinished jobs
+_MOST_INTERNED = 4096  # different snapshots
+_log = logging.getLogger(__name__)
+
+
+class Step(NamedTuple):
+    """The result of one poll, applied to one wait.
+
+    Attributes:
+        wait: The wait.
+        sink: Its recipient.
+        result: The snapshot, or the error that came instead.
+        verdict: What follows.
+        cancel: The task that cancels the remote job, if the wait was abandoned and that was asked for.
+    """
+
+    wait: Wait
+    sink: Sink
+    result: Result
+    verdict: Verdict
+    cancel: asyncio.Task[None] | None
+
+
+class Effects(NamedTuple):
+    """What follows from one poll.
+
+    Attributes:
+        now: When the poll was over.
+        steps: For each wait that it was made for.
+        due: When to poll the target next; `NEVER` if it is not to be.
+        interval: The seconds between its polls that its waits want; 0 if that is not known.
+        confirm: Whether a refusal is to be confirmed by one more poll of the target.
+        refusal: The refusal of a client, once it is confirmed.
+        refused: The waits that end because of it, and their recipients.
+    """
+
+    now: float
+    steps: list[Step]
+    due: float = NEVER
+    interval: float = 0.0
+    confirm: bool = False
+    refusal: Exception | None = None
+    refused: Sequence[tuple[Wait, Sink]] = ()
+
+
+class Scheduler:
+    """All waits of a hub, and the polls that are made for them.
+
+    Args:
+        counters: Counts what happens.
+        limits: Of concurrency and rate.
+        observe: Called with every event, or None.
+        prices: Sets the price of a call where calls are scarce, or None.
+    """
+
+    def __init__(
+        self, counters: Counters, limits: Limits, *, observe: events.Observer | None, prices: PriceController | None
+    ) -> None:
+        context = copy_context()
+        self._affinity = LoopAffinity("the hub", "use it inside its block: async with Hub() as hub")
+        self._counters = counters
+        self._observe = observe
+        self._prices = prices
+        self._dispatcher = Dispatcher(self, limits, context)
+        self._batcher = Batcher(self._dispatcher, context)
+        self._registry = WaitRegistry()
+        self._interner = SnapshotInterner()
+        self._cancels = RemoteCancels(limits.concurrency)
+        self._to_cancel: set[Wait] = set()  # jobs that some wait has asked to cancel, and for which others still wait
+        self._nudged: set[Wait] = set()  # while in flight
+        self._wanted: dict[Wait, float] = {}  # when each wait that shares a job wants its next poll
+
+    def check(self) -> None:
+        """Check that the hub is open and used from its own event loop and process.
+
+        Raises:
+            ClientClosed: It is not.
+        """
+        self._affinity.check()
+
+    def now(self) -> float:
+        """Return the time on the event loop's clock."""
+        return self._dispatcher.now()
+
+    def enter(
+        self,
+        job: Any,
+        policy: Policy,
+        sink: Sink,
+        now: float,
+        *,
+        extra: float = 0.0,
+        checkpoint: WaitCheckpoint | None = None,
+    ) -> Wait:
+        """Begin a wait; a job that is awaited already is shared.
+
+        Args:
+            job: The job, or a bare coroutine function.
+            policy: How it is to be done.
+            sink: The recipient of its end.
+            now: The time; the same object for many waits takes less memory.
+            extra: Seconds by which the first poll is later than the policy says.
+            checkpoint: The progress that an earlier process made with it.
+
+        Raises:
+            ClientClosed: The hub is closed, or belongs to another event loop or process.
+            TypeError: The job cannot be hashed.
+            ValueError: This very object is being awaited for the same sink.
+        """
+        self.check()
+        wait = Wait(policy, now, job, sink, checkpoint)
+        remote_cancel_of(job, policy.on_abandon)
+        primary = self._registry.enter(wait)
+        if primary is not wait:
+            self._join(primary, wait)
+        try:
+            if primary is wait:
+                self._schedule_first(wait, wait.first_poll(now, extra))
+            self._counters.begin(job)
+        except BaseException:  # such as when its endpoint cannot say which jobs it shares a call with
+            self._detach(wait, abandoned=False)
+            raise
+        if primary is not wait:
+            self._hasten_for(primary, wait, now)
+        return wait
+
+    def leave(self, wait: Wait) -> asyncio.Task[None] | None:
+        """End a wait that its caller abandons, without an outcome; return the task that cancels the remote job."""
+        if wait.sink is None:
+            return None
+        self._counters.pending -= 1
+        sink, cancel = self._detach(wait, abandoned=True)
+        self._tell(sink, event_of_end(wait, asyncio.CancelledError(), self.now()))
+        return cancel
+
+    def waits_of(self, sink: Sink) -> list[Wait]:
+        """Return every wait of this sink that is not over."""
+        return [wait for primary in self._registry for wait in primary.waits if wait.sink is sink]
+
+    def nudge(self, key: str) -> bool:
+        """Poll the jobs with this key now; return whether there are any."""
+        primaries = self._registry.with_key(key)
+        for primary in primaries:
+            self._nudge(primary)
+        return bool(primaries)
+
+    async def settle(self, cancels: list[asyncio.Task[None]]) -> None:
+        """Wait until these remote cancels have been tried, for a limited time."""
+        await self._cancels.settle(cancels)
+
+    async def aclose(self) -> None:
+        """End every wait that is left, cut every poll, and wait for the remote cancels. It may be called again."""
+        if self._affinity.close():
+            for primary in self._registry:
+                for wait in primary.waits:
+                    closed = ClientClosed("the hub was closed while the job was awaited; wait inside its block")
+                    self._end(wait, closed, self.now(), abandoned=True)
+        await self._dispatcher.aclose()
+        await self._cancels.settle()
+
+    # one poll, in four steps
+
+    async def poll(self, target: Target) -> None:
+        """Poll *target* once."""
+        result = await self._fetch(target)
+        effects = self._apply(target, result)
+        self._dispatcher.finish(target, result, effects.due, effects.interval, confirm=effects.confirm)
+        self._deliver(effects)
+
+    async def _fetch(self, target: Target) -> Any:
+        """Ask about *target*; return what was seen, or the error that came instead, whatever it is."""
+        counters = self._counters
+        counters.in_flight += 1
+        result: Any = None
+        try:
+            result = await (target.fetch() if isinstance(target, Batch) else target.subject())
+        except GeneratorExit:
+            raise  # a coroutine that is closed must not go on; `fail` ends its waits
+        except BaseException as error:  # noqa: BLE001  an error of any kind ends at most the waits for this target
+            result = as_outcome(error)
+            self._count(result if target.is_awaited else None)  # else nobody waits any more, and it was cut
+        else:
+            if not isinstance(result, Snapshot) and isinstance(target, Wait):
+                result = as_result(result)
+            self._count(result)
+        finally:
+            counters.in_flight -= 1
+        return result
+
+    def _count(self, result: Any) -> None:
+        """Count a poll by its result; None is that of a poll which was cut."""
+        counters = self._counters
+        counters.polls += 1
+        if isinstance(result, BaseException):
+            counters.missed += 1
+            counters.throttled += isinstance(result, Throttled)
+        elif isinstance(result, Snapshot):
+            counters.unknown += result.state is State.UNKNOWN
+
+    def _apply(self, target: Target, result: Any) -> Effects:
+        """Apply a result to every wait that it was made for, and detach those that are over."""
+        now = self._dispatcher.now()
+        steps: list[Step] = []
+        if isinstance(result, Rejected) and is_condemning(result) and transport_of(target) is not None:
+            return self._apply_refusal(target, result, now)
+        if isinstance(target, Batch):
+            due = self._apply_to_batch(target, result, steps, now)
+        else:
+            due = self._apply_to_job(target, result, steps, now)
+            if due != NEVER and target in self._batcher.batches:  # it was split off for this poll
+                self._batcher.rejoin(target, due)
+                due = NEVER
+        return Effects(now, steps, due, steps[0].verdict.interval if steps else 0.0)
+
+    def _apply_to_job(
+        self, primary: Wait, result: Result, steps: list[Step], now: float, delays: dict[object, float] | None = None
+    ) -> float:
+        """Apply a result to the waits of one job; return when the first of them wants the next poll.
+
+        Waits that share a schedule share one jittered delay, too: the earliest of many would come earlier than any one
+        is meant to. In *delays* they do so over the jobs of a batch; else over the waits of a job that have come
+        equally far.
+        """
+        if delays is None and primary.others is None and primary.sink is not None:  # the only wait for its job
+            due = self._apply_to_wait(primary, result, steps, now).due
+        else:
+            due, shared = NEVER, {} if delays is None else delays
+            for number, wait in enumerate(primary.waits):
+                stage = (id(wait.policy.schedule), wait.polls if delays is None else 0)
+                verdict = self._apply_to_wait(wait, result, steps, now, shared.get(stage), teaches=number == 0)
+                if not verdict.over:
+                    due = min(due, verdict.due)
+                    shared.setdefault(stage, verdict.interval)
+                    if primary.others is not None:
+                        self._wanted[wait] = verdict.due
+        if due != NEVER and isinstance(result, Exception):
+            drop_tracebacks(result)  # as many waits keep their last miss as there are, through a whole outage
+        return due
+
+    def _apply_to_wait(
+        self,
+        wait: Wait,
+        result: Result,
+        steps: list[Step],
+        now: float,
+        delay: float | None = None,
+        *,
+        teaches: bool = True,
+    ) -> Verdict:
+        sink: Any = wait.sink
+        verdict = wait.apply(result, now, delay=delay, teaches=teaches)
+        cancel = None
+        if verdict.over:
+            _, cancel = self._detach(wait, abandoned=isinstance(verdict.error, WaitTimeout))
+        elif self._counters.pending > _FEW and isinstance(result, Snapshot):
+            wait.last = self._interner.intern(result)
+        steps.append(Step(wait, sink, result, verdict, cancel))
+        return verdict
+
+    def _apply_to_batch(self, batch: Batch, result: Any, steps: list[Step], now: float) -> float:
+        """Apply the answers of one call about many jobs; a job without an answer is asked about by itself."""
+        asked, answers, joined = batch.finish(result)
+        due = min((wanted for primary, wanted in joined.items() if primary.is_awaited), default=NEVER)
+        delays: dict[object, float] = {}
+        for primary in asked:
+            answer = answers.get(primary.subject)
+            if not primary.is_awaited:
+                continue  # its waits left during the call
+            if answer is None:
+                self._batcher.split_off(primary, now)
+            else:
+                shown = answer if answer is result else as_result(answer)
+                due = min(due, self._apply_to_job(primary, shown, steps, now, delays))
+        return due
+
+    def _apply_refusal(self, target: Target, error: Exception, now: float) -> Effects:
+        """Have a refusal that concerns every job of a client confirmed first, then detach all their waits."""
+        if isinstance(target, Batch):
+            target.finish(error)
+        if not self._dispatcher.is_suspect(target):
+            return Effects(now, [], now, confirm=True)
+        transport = transport_of(target)
+        waits = [wait for primary in self._registry if transport_of(primary) is transport for wait in primary.waits]
+        refused = [(wait, self._detach(wait, abandoned=False)[0]) for wait in waits]
+        return Effects(now, [], refusal=error, refused=refused)
+
+    def _deliver(self, effects: Effects) -> None:
+        """Tell observers and recipients what happened, and repeat the nudges that came meanwhile."""
+        for step in effects.steps:
+            self._deliver_step(step, effects.now)
+        if effects.refusal is not None:
+            for wait, sink in effects.refused:
+                self._counters.pending -= 1
+                self._tell(sink, event_of_end(wait, effects.refusal, effects.now))
+                sink.refused(effects.refusal)
+        if self._nudged:
+            self._nudge_again()
+        if self._prices is not None:
+            self._prices.update(effects.now, self._dispatcher.overdue, self._counters.pending, self._counters.polls)
+
+    def _deliver_step(self, step: Step, now: float) -> None:
+        wait, sink, result, verdict, cancel = step
+        if self._observe is not None:
+            self._tell(sink, events_of_poll(wait, result, verdict, now))
+        if verdict.over:
+            self._conclude(wait, sink, verdict.error, cancel, now)
+        elif isinstance(result, Snapshot) and verdict.before is not None and verdict.before.state is not result.state:
+            try:
+                sink.changed(wait, now)
+            except BaseException as error:  # noqa: BLE001  a journal that fails ends the wait that it cannot remember
+                self._end(wait, error, now)
+
+    # deadlines and accidents
+
+    def expire(self, target: Target, now: float) -> None:
+        """End the waits of *target* whose deadline has come."""
+        in_flight = self._dispatcher.is_in_flight(target)
+        for primary in target.primaries:
+            for wait in primary.waits:
+                if wait.deadline <= now:
+                    try:
+                        error: BaseException = wait.cut(now) if in_flight else wait.timed_out(now)
+                    except BaseException as problem:  # noqa: BLE001  the key of a job is made by its endpoint
+                        error = as_outcome(problem)
+                    self._end(wait, error, now, abandoned=True)
+
+    def fail(self, target: Target, error: BaseException) -> None:
+        """Give up a poll that came to no end, and end its waits; one that never began is made again."""
+        primaries = target.primaries
+        if isinstance(target, Batch):
+            target.finish(error)
+        if not isinstance(error, asyncio.CancelledError):
+            for primary in primaries:
+                for wait in primary.waits:
+                    self._end(wait, as_outcome(error), self.now())
+        self._dispatcher.finish(target, error, self.now() if target.is_awaited else NEVER)
+
+    # joining and leaving
+
+    def _schedule_first(self, wait: Wait, due: float) -> None:
+        key: Hashable = getattr(wait.subject, "group_key", None)
+        if key is None:
+            self._dispatcher.schedule(wait, due)
+        else:
+            self._batcher.enter(key, wait, due)
+
+    def _join(self, primary: Wait, wait: Wait) -> None:
+        others = primary.others = primary.others or {}
+        if wait.claim == primary.claim or wait.claim in others:
+            raise ValueError("the same job object is in this run already; make another one to wait for it twice")
+        others[wait.claim] = wait
+        if primary.sink is not None:
+            self._wanted.setdefault(primary, primary.due)
+
+    def _hasten_for(self, primary: Wait, wait: Wait, now: float) -> None:
+        """Poll a job no later than *wait*, which has joined the others, wants it."""
+        try:
+            due = wait.joining_poll(now)
+        except BaseException as error:  # noqa: BLE001  its schedule may raise anything; it must end this wait only
+            self._end(wait, as_outcome(error), now)
+        else:
+            self._wanted[wait] = due
+            self._dispatcher.hasten(self._batcher.target_of(primary), due)
+
+    def _slow_down(self, primary: Wait) -> None:
+        """Poll a job that is idle when the waits that are left want it, now that another has left."""
+        wanted = [self._wanted[wait] for wait in primary.waits if wait in self._wanted]
+        if wanted and self._batcher.target_of(primary) is primary:
+            self._dispatcher.postpone(primary, min(wanted))
+
+    def _nudge(self, primary: Wait) -> None:
+        target = self._batcher.target_of(primary)
+        if self._dispatcher.is_in_flight(target):  # its answer may be older than the reason for the nudge
+            self._nudged.add(primary)
+        else:
+            self._dispatcher.hasten(target, self.now())
+
+    def _nudge_again(self) -> None:
+        """Repeat the nudges that came while their jobs were in flight."""
+        nudged, self._nudged = self._nudged, set()
+        for primary in nudged:
+            self._nudge(primary)
+
+    def _end(self, wait: Wait, error: BaseException, now: float, *, abandoned: bool = False) -> None:
+        sink, cancel = self._detach(wait, abandoned=abandoned)
+        self._conclude(wait, sink, error, cancel, now)
+
+    def _detach(self, wait: Wait, *, abandoned: bool) -> tuple[Sink, asyncio.Task[None] | None]:
+        """Take a wait that is over out of its job, and forget the job unless others wait for it.
+
+        Returns:
+            The recipient of the end, and the task that cancels the remote job: if some wait has asked for that, and
+            the last one is abandoned, too.
+        """
+        sink: Any = wait.sink
+        claim = wait.claim
+        primary = self._registry.primary_of(wait)
+        wait.sink = None
+        if primary.others is not None:
+            primary.others.pop(claim, None)
+            if self._wanted.pop(wait, None) is not None:
+                self._slow_down(primary)
+        if abandoned and wait.policy.on_abandon == "cancel":
+            self._to_cancel.add(primary)
+        if primary.is_awaited:
+            return sink, None
+        self._forget(primary)
+        if primary not in self._to_cancel:
+            return sink, None
+        self._to_cancel.discard(primary)
+        cancel = remote_cancel_of(wait.subject, "cancel") if abandoned else None
+        return sink, None if cancel is None else self._cancels.start(cancel, sink.context.copy())
+
+    def _forget(self, primary: Wait) -> None:
+        self._registry.remove(primary)
+        learning = primary.policy.learning
+        if learning is not None and not self._registry:
+            try:
+                learning.settle()
+            except BaseException:  # noqa: BLE001  whatever it is, it is the schedule's own
+                _log.exception("the schedule %r failed to learn", learning)
+        self._nudged.discard(primary)
+        batch = self._batcher.forget(primary)
+        self._dispatcher.remove(primary)
+        if batch is not None:
+            self._dispatcher.remove(batch)
+
+    def _conclude(
+        self, wait: Wait, sink: Sink, error: BaseException | None, cancel: asyncio.Task[None] | None, now: float
+    ) -> None:
+        self._counters.end(wait.last if error is None else None)
+        self._tell(sink, event_of_end(wait, error, now))
+        sink.ended(wait, error, now - wait.began, cancel)
+
+    def _tell(self, sink: Sink, happened: Iterator[events.Event]) -> None:
+        """Call the observer in the context of the wait's caller."""
+        if self._observe is not None:
+            sink.context.copy().run(tell, self._observe, happened)
+
+
+class SnapshotInterner:
+    """Keeps one snapshot without the payload for all that are otherwise equal, so that a million waits share a few."""
+
+    def __init__(self) -> None:
+        self._known: dict[Snapshot[Any], Snapshot[Any]] = {}
+
+    def intern(self, snapshot: Snapshot[Any]) -> Snapshot[Any]:
+        """Return the snapshot to keep of a job whose wait goes on."""
+        if snapshot.value is not None:  # a partial result, which need not even be hashable
+            return evolve(snapshot, raw=None)
+        if len(self._known) >= _MOST_INTERNED:
+            self._known.clear()
+        kept = self._known.get(snapshot)
+        if kept is None:
+            kept = evolve(snapshot, raw=None)
+            self._known[kept] = kept
+        return kept

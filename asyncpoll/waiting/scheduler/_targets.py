@@ -1,0 +1,235 @@
+"""The targets of polls: a job, for every wait that shares it, or a batch of jobs that one call asks about."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Hashable, Iterator, Mapping
+from contextvars import Context
+from typing import Any, Protocol
+
+from asyncpoll._errors import Throttled
+from asyncpoll.waiting._decision import NEVER, Decision, WaitCheckpoint
+from asyncpoll.waiting._misses import is_miss
+from asyncpoll.waiting._policy import Policy
+
+
+class Sink(Protocol):
+    """The recipient of what happens to a wait: one caller, or a run over many jobs.
+
+    Attributes:
+        context: The caller's context variables; fetches made for its waits run in copies of it.
+    """
+
+    context: Context
+
+    def changed(self, wait: Wait, now: float) -> None:
+        """Accept that *wait*, which goes on, has seen its job in another state than before."""
+        ...
+
+    def ended(self, wait: Wait, error: BaseException | None, waited: float, cancel: asyncio.Task[None] | None) -> None:
+        """Accept the end of *wait* after *waited* seconds: its last snapshot is terminal, or *error* ended it.
+
+        *cancel* is the task that cancels the remote job, where that was asked for.
+        """
+        ...
+
+    def refused(self, error: Exception) -> None:
+        """Accept the end of a wait whose client is refused: its job stays unfinished, and so do all of this client."""
+        ...
+
+
+class Wait(Decision):
+    """One wait in a hub; the first one for its job is also the target that is polled for all of them.
+
+    Attributes:
+        due: The time of its timer: of the next poll or, once it is ready or in flight, of the first deadline.
+        others: The further waits for the same job, by their claims; None while there were none.
+        sink: The recipient of its end; None once it is over.
+    """
+
+    __slots__ = ("due", "others", "sink")
+
+    subject: Any
+
+    def __init__(
+        self, policy: Policy, now: float, job: Any, sink: Sink, checkpoint: WaitCheckpoint | None = None
+    ) -> None:
+        super().__init__(policy, now, subject=job, checkpoint=checkpoint)
+        self.due = NEVER
+        self.others: dict[tuple[int, int], Wait] | None = None
+        self.sink: Sink | None = sink
+
+    @property
+    def claim(self) -> tuple[int, int]:
+        """A key that no two waits may share: this very object, awaited for this sink."""
+        return id(self.subject), id(self.sink)
+
+    @property
+    def waits(self) -> tuple[Wait, ...]:
+        """Every wait for this job that is not over, the oldest first."""
+        first = () if self.sink is None else (self,)
+        return first if self.others is None else (*first, *self.others.values())
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether any wait for this job is not over."""
+        return self.sink is not None or bool(self.others)
+
+    @property
+    def primaries(self) -> tuple[Wait, ...]:
+        """The first wait of each job that a poll asks about: this one."""
+        return (self,)
+
+    @property
+    def expires_at(self) -> float:
+        """The first deadline of its waits; long past when none is left."""
+        if self.others is None and self._rare.clocks is None:  # so it is for most, at each poll
+            return -math.inf if self.sink is None else self.began + self.policy.total
+        return min((wait.deadline for wait in self.waits), default=-math.inf)
+
+    def begin_poll(self) -> Context:
+        """Return the context to make a poll in: a copy of that of the oldest wait that is not over."""
+        sink = self.sink or self.waits[0].sink
+        return sink.context.copy()  # type: ignore[union-attr]  # a wait that is not over has a sink
+
+
+class WaitRegistry:
+    """The first wait for each job, by job and by key.
+
+    The index by key is made when it is first needed: most hubs never need it, and a million keys take long to write.
+    """
+
+    def __init__(self) -> None:
+        self._by_job: dict[Any, Wait] = {}
+        self._by_key: dict[str, dict[Wait, None]] | None = None
+
+    def __len__(self) -> int:
+        return len(self._by_job)
+
+    def __iter__(self) -> Iterator[Wait]:
+        return iter(tuple(self._by_job.values()))
+
+    def enter(self, wait: Wait) -> Wait:
+        """Register a wait; return the first one for its job, which it may be itself."""
+        primary = self._by_job.setdefault(wait.subject, wait)
+        if primary is wait and self._by_key is not None:
+            self._index(wait, self._by_key)
+        return primary
+
+    def primary_of(self, wait: Wait) -> Wait:
+        """Return the first wait for the job of *wait*, which is registered."""
+        return self._by_job[wait.subject]
+
+    def with_key(self, key: str) -> tuple[Wait, ...]:
+        """Return the first wait for each job with this key; jobs of different clients may share one."""
+        if self._by_key is None:
+            self._by_key = {}
+            for primary in self:
+                self._index(primary, self._by_key)
+        return tuple(self._by_key.get(key, ()))
+
+    def remove(self, primary: Wait) -> None:
+        """Remove a job for which no wait is left."""
+        del self._by_job[primary.subject]
+        if self._by_key is not None and primary.key is not None:
+            same = self._by_key[primary.key]
+            del same[primary]
+            if not same:
+                del self._by_key[primary.key]
+
+    @staticmethod
+    def _index(primary: Wait, by_key: dict[str, dict[Wait, None]]) -> None:
+        if primary.key is not None:
+            by_key.setdefault(primary.key, {})[primary] = None
+
+
+class Batch:
+    """Jobs that one call asks about. All of them are polled at the same times.
+
+    Attributes:
+        key: The key that its jobs share.
+        subject: One of its jobs, for what they have in common.
+        due: The time of its timer, as of a `Wait`.
+        members: The first wait of each job, in the order in which they came.
+        split_off: Jobs that are being asked about one by one, and will rejoin.
+        asked: The members at the time of the call; empty between calls.
+        joined_in_flight: Jobs that came during the call, and when they want to be polled; None between calls.
+    """
+
+    __slots__ = (
+        "_context", "_failures", "asked", "due", "joined_in_flight", "key", "members", "split_off", "subject",
+    )  # fmt: skip
+
+    def __init__(self, key: Hashable, subject: Any, context: Context) -> None:
+        self.key = key
+        self.subject = subject
+        self.due = NEVER
+        self.members: dict[Wait, None] = {}
+        self.split_off: set[Wait] = set()
+        self.asked: tuple[Wait, ...] = ()
+        self.joined_in_flight: dict[Wait, float] | None = None
+        self._context = context
+        self._failures = 0
+
+    @property
+    def size(self) -> int:
+        """How many jobs it has, those split off included."""
+        return len(self.members) + len(self.split_off)
+
+    @property
+    def is_awaited(self) -> bool:
+        """Whether there are jobs to ask about."""
+        return bool(self.members)
+
+    @property
+    def primaries(self) -> tuple[Wait, ...]:
+        """The first wait of each job that a poll asks about."""
+        return tuple(self.members)
+
+    @property
+    def expires_at(self) -> float:
+        """The first deadline of all waits; long past when none is left."""
+        return min((member.expires_at for member in self.members), default=-math.inf)
+
+    def begin_poll(self) -> Context:
+        """Settle which jobs the call is about, and return the context to make it in: a copy of the hub's own.
+
+        A call about one job is made in the context of its wait.
+        """
+        self.asked, self.joined_in_flight = tuple(self.members), {}
+        return self.asked[0].begin_poll() if len(self.asked) == 1 else self._context.copy()
+
+    async def fetch(self) -> dict[Any, Any]:
+        """Ask about the jobs that are settled; return what was seen of each, as far as the answer tells."""
+        jobs = [member.subject for member in self.asked]
+        if len(jobs) == 1:  # its own call may bring the result, too
+            return {jobs[0]: await jobs[0]()}
+        seen: dict[Any, Any] = await jobs[0].fetch_together(jobs)
+        return seen
+
+    def finish(self, result: Any) -> tuple[tuple[Wait, ...], Mapping[Any, Any], Mapping[Wait, float]]:
+        """Record that the call has been made.
+
+        Returns:
+            The members at its time, the answer about each job, and the jobs that came meanwhile with their due times.
+            A job without an answer is to be asked about by itself: after a call that failed for other reasons than
+            a miss, and after two misses in a row, those are all.
+        """
+        asked, joined, self.asked, self.joined_in_flight = self.asked, self.joined_in_flight or {}, (), None
+        if not isinstance(result, BaseException):
+            self._failures = 0
+            return asked, result, joined
+        if len(asked) > 1 and not isinstance(result, Throttled):  # else single calls are not the cure
+            self._failures += 1
+            if self._failures > 1 or not is_miss(result, elapsed=0.0, not_found_grace=0.0):
+                return asked, {}, joined
+        return asked, {member.subject: result for member in asked}, joined
+
+
+Target = Wait | Batch
+
+
+def transport_of(target: Target) -> object:
+    """Return the transport of the jobs of *target*; None for a bare coroutine function."""
+    return getattr(target.subject, "transport", None)
