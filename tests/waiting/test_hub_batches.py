@@ -118,6 +118,24 @@ def test_a_job_that_joins_during_the_call_comes_too_late() -> None:
     assert [batch.asked for batch in batches] == [[(0.0, "+0+1"), (at, "+0+1+2")] for at in (2.0, 4.0)]
 
 
+@pytest.mark.parametrize(("timeout", "asked_at"), [(0.75, [0.0, 0.925, 4.425]), (50.0, [0.0, 3.25])])
+def test_waits_of_a_job_that_joins_during_the_call(timeout: float, asked_at: list[float]) -> None:
+    """The next call is made when the first of them wants it, which is no later than just before its deadline."""
+    batch = Batch(latency=0.5)
+
+    async def work(hub: Hub) -> None:
+        waits = waits_for(hub, batch.jobs(0, 1))
+        await asyncio.sleep(0.25)
+        waits += waits_for(hub, [*batch.jobs(2), *batch.jobs(2)], first_delay=9.0)
+        waits += waits_for(hub, batch.jobs(2), timeout=timeout, first_delay=9.0)
+        waits += waits_for(hub, batch.jobs(2), schedule=Fixed(3.0))
+        await asyncio.sleep(5.0)
+        await leave(waits)
+
+    in_hub(work, schedule=Fixed(20.0))
+    assert [at for at, _ in batch.together] == pytest.approx(asked_at)
+
+
 def test_a_job_joins_a_group_in_the_queue() -> None:
     """The place is kept, and so is the deadline of each."""
     batch, busy = Batch(), Host(latency=30.0)

@@ -40,6 +40,14 @@ class Batcher:
         self.batches[primary] = batch
         self._join(batch, primary, due)
 
+    def hasten(self, primary: Wait, due: float) -> None:
+        """Poll a job at *due* at the latest; during a call that is not about it, after that call."""
+        target = self.target_of(primary)
+        joined = target.joined_in_flight if isinstance(target, Batch) else None
+        if joined and primary in joined:
+            joined[primary] = min(due, joined[primary])
+        self._dispatcher.hasten(target, due)
+
     def rejoin(self, primary: Wait, due: float) -> None:
         """Put a job that was split off back into its batch, to be polled when the others are."""
         batch = self.batches[primary]

@@ -299,7 +299,7 @@ class Scheduler:
             else:
                 shown = answer if answer is result else as_result(answer)
                 due = min(due, self._apply_to_job(primary, shown, steps, now, delays))
-        return due
+        return due if due == NEVER else min(due, batch.expires_at)
 
     def _apply_refusal(self, target: Target, error: Exception, now: float) -> Effects:
         """Have a refusal that concerns every job of a client confirmed first, then detach all their waits."""
@@ -388,7 +388,7 @@ class Scheduler:
             self._end(wait, as_outcome(error), now)
         else:
             self._wanted[wait] = due
-            self._dispatcher.hasten(self._batcher.target_of(primary), due)
+            self._batcher.hasten(primary, due)
 
     def _slow_down(self, primary: Wait) -> None:
         """Poll a job that is idle when the waits that are left want it, now that another has left."""
