@@ -75,7 +75,7 @@ def test_a_throttled_wait_ends_in_time() -> None:
     script = play(Throttled("slower", status=429))
     with pytest.raises(WaitTimeout):
         run_virtual(wait_until_terminal(script, timeout=5.0, schedule=FAST))
-    assert all(gap >= 1.0 for gap in gaps(script.polled_at))
+    assert all(gap > 0.999 for gap in gaps(script.polled_at))  # but for rounding
 
 
 @pytest.mark.parametrize("status", [400, 403, 413, 429])
