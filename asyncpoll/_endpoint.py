@@ -15,6 +15,7 @@ from asyncpoll._checks import by_field, function, refusal, whole
 from asyncpoll._errors import BadReply, PollError, TransportError
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._timeout import Timeout
+from asyncpoll.http._auth import exchange
 from asyncpoll.http.classify import MESSAGE_LIMIT, classify_status
 from asyncpoll.http.message import Reply, Request, Transport
 from asyncpoll.http.redact import printable
@@ -27,6 +28,10 @@ T = TypeVar("T")
 TOKEN_VERSION = 1
 
 _NAME = re.compile(r"[a-z0-9_.-]+")
+_INDEX = re.compile(r"\[[0-9]+\]")
+_ACCIDENTS = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError)
+_MOST_LOGGED = 100
+_LONGEST_HINT = 100
 _log = logging.getLogger(__name__)
 _compact = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
@@ -118,11 +123,64 @@ class Endpoint(Generic[Ref, T]):
         """Return the job with the reference *ref*. Its requests are sent over *transport*."""
         return Job(self, transport, ref)
 
-    def _log_once(self, error: Exception) -> None:
-        if "read" not in self._logged:
-            self._logged.add("read")
-            shown = printable(repr(error), MESSAGE_LIMIT)
-            _log.warning("%s: Group.read failed, so jobs may be polled one by one; correct it: %s", self.name, shown)
+    def _check(self, reply: Reply) -> None:
+        """Classify a reply; an accident in `classify` makes it a bad one."""
+        try:
+            if "retry-after" in reply.headers and reply.retry_after is None:
+                unreadable = printable(str(reply.headers["retry-after"]), _LONGEST_HINT)
+                self._log_once("Retry-After", "the Retry-After of the server is unreadable and ignored: %s", unreadable)
+            self.classify(reply)
+        except BadReply as error:
+            _add_reply(error, reply)
+            raise
+        except _ACCIDENTS as error:
+            raise self._unreadable("classify", error, reply) from error
+
+    def _is_about(self, ref: Ref, reply: Reply) -> bool:
+        if self.same_job is None:
+            return True
+        try:
+            return self.same_job(ref, reply)
+        except _ACCIDENTS as error:
+            raise self._unreadable("same_job", error, reply) from error
+
+    def _read(self, reply: Reply) -> Snapshot[T]:
+        """Read a reply; whatever goes wrong with it makes it a bad one."""
+        try:
+            seen = self.read(reply)
+        except BadReply as error:
+            _add_reply(error, reply)
+            raise
+        except PollError:
+            raise
+        except Exception as error:
+            raise self._unreadable("read", error, reply) from error
+        self._log_misfits(seen)
+        return seen
+
+    def _unreadable(self, function: str, error: Exception, reply: Reply) -> BadReply:
+        problem = f"{type(error).__name__}: {printable(str(error), MESSAGE_LIMIT)}"
+        cure = "so jobs may be polled one by one; correct it" if function == "Group.read" else "so the poll is a miss"
+        self._log_once(function, f"{function} failed, {cure}: %s", problem)
+        return BadReply(f"{self.name}: {function} failed, the reply has another form: {problem}", reply=reply)
+
+    def _log_misfits(self, seen: object) -> None:
+        if isinstance(seen, Snapshot) and seen.misfits:
+            for path in seen.misfits:  # with the same fault in every item of an array, the first one will do
+                message = "the reply does not fit the result at %s; it is left out there, see Snapshot.misfits"
+                self._log_once(_INDEX.sub("[]", path), message, path)
+
+    def _log_once(self, key: str, message: str, shown: str) -> None:
+        if key not in self._logged and len(self._logged) < _MOST_LOGGED:
+            self._logged.add(key)
+            _log.warning(f"%s: {message}", self.name, shown)
+
+
+def _add_reply(error: BadReply, reply: Reply) -> None:
+    if error.reply is None:
+        error.reply = reply
+        error.status = reply.status if error.status is None else error.status
+        error.origin = error.origin or reply.origin
 
 
 @frozen(eq=False, weakref_slot=False)
@@ -183,18 +241,18 @@ class Job(Generic[T]):
         """Ask about the job once, and return the snapshot that the endpoint reads from the reply.
 
         Raises:
-            TransportError: There was no answer about the job. If it was about another job, this is a `BadReply`.
+            TransportError: There was no answer about the job. If it was about another job, or could not be read, this
+                is a `BadReply`.
             UnknownStatus: A strict vocabulary does not list the status word.
             ClientClosed: The transport is closed.
         """
         if self.submitted is not None:
             return self.submitted
         endpoint, request = self.endpoint, self.endpoint.ask(self.ref)
-        reply = await self.transport.send(request)
-        endpoint.classify(reply)
-        if endpoint.same_job is not None and not endpoint.same_job(self.ref, reply):
+        reply = await exchange(self.transport, request, endpoint._check)  # noqa: SLF001  a method of this module
+        if not endpoint._is_about(self.ref, reply):  # noqa: SLF001
             reply = await self._ask_afresh(request)
-        return endpoint.read(reply)
+        return endpoint._read(reply)  # noqa: SLF001
 
     __call__ = fetch
 
@@ -212,28 +270,31 @@ class Job(Generic[T]):
         if group is None:
             raise NotImplementedError(f"{self.endpoint.name} has no call about many jobs")
         refs = [job.ref for job in jobs]
-        reply = await self.transport.send(group.ask(refs))
-        self.endpoint.classify(reply)
+        reply = await exchange(self.transport, group.ask(refs), self.endpoint._check)  # noqa: SLF001  as above
         try:
             answers = group.read(reply, refs)
-            return {job: answers[job.ref] for job in jobs if job.ref in answers}
+            seen = {job: answers[job.ref] for job in jobs if job.ref in answers}
+        except BadReply as error:
+            _add_reply(error, reply)
+            raise
         except PollError:
             raise
         except Exception as error:
-            self.endpoint._log_once(error)  # noqa: SLF001  a method of this module
-            raise
+            raise self.endpoint._unreadable("Group.read", error, reply) from error  # noqa: SLF001
+        for one in seen.values():
+            self.endpoint._log_misfits(one)  # noqa: SLF001
+        return seen
 
     async def _ask_afresh(self, request: Request) -> Reply:
         # A connection of the pool may still contain the answer to an earlier request. A new connection cannot.
-        reply = await self.transport.send(evolve(request, fresh=True))
-        self.endpoint.classify(reply)
-        if not (self.endpoint.same_job and self.endpoint.same_job(self.ref, reply)):
+        afresh = evolve(request, fresh=True)
+        reply = await exchange(self.transport, afresh, self.endpoint._check)  # noqa: SLF001  a method of this module
+        if not self.endpoint._is_about(self.ref, reply):  # noqa: SLF001
             raise BadReply(
                 f"{self.endpoint.name}: the answer is about another job, even on a new connection; "
                 "look for a proxy or a cache that mixes up answers",
                 kind="identity",
-                status=reply.status,
-                origin=reply.origin,
+                reply=reply,
             )
         return reply
 
@@ -267,9 +328,9 @@ class Job(Generic[T]):
             raise NotImplementedError(f"{self.endpoint.name} has no call to cancel a job")
         if self.submitted is not None:
             return
-        reply = await self.transport.send(self.endpoint.cancel(self.ref))
+        request = self.endpoint.cancel(self.ref)
         try:
-            self.endpoint.classify(reply)
+            await exchange(self.transport, request, self.endpoint._check)  # noqa: SLF001  a method of this module
         except TransportError as error:
             if error.kind != "already_ended":
                 raise

@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asyncpoll._snapshot import Snapshot
+    from asyncpoll.http.message import Reply
 
 
 class PollError(Exception):
@@ -168,22 +169,37 @@ class BadReply(TransportError):
     By default `passing` is True: the poll counts as a miss, and the wait continues, because the next answer may be
     good. `BadReply(..., passing=False)` ends the wait at once. Raise it so for an answer that will not change, such
     as the result of a job that has ended.
+
+    Attributes:
+        reply: The answer, or None if it was not received to its end. It may contain anything, so it is never in the
+            message or the repr, and a pickled error is without it.
     """
 
     default_kind = "malformed"
+    reply: Reply | None = None
+
+    def __init__(self, message: str, *, reply: Reply | None = None, **facts: Any) -> None:
+        if reply is not None:
+            facts = {"status": reply.status, "origin": reply.origin, **facts}
+        super().__init__(message, **facts)
+        self.reply = reply
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _revive, (type(self), self.args, {**self.__dict__, "reply": None})
 
 
 class UnknownStatus(PollError):
     """A strict vocabulary does not list the status word of the server.
 
     Attributes:
-        word: The word as the server wrote it, cut at 100 characters.
+        word: The word as the server wrote it, cut at 100 characters; a number or a boolean as text.
         vocabulary: The name of the vocabulary.
     """
 
-    def __init__(self, word: str, *, vocabulary: str, known: tuple[str, ...] = ()) -> None:
-        super().__init__(f"{vocabulary} does not list the status word {word!r}; known words: {', '.join(known)}")
-        self.word = word
+    def __init__(self, word: str | int, *, vocabulary: str, known: tuple[str | int, ...] = ()) -> None:
+        listed = ", ".join(map(str, known))
+        super().__init__(f"{vocabulary} does not list the status word {word!r}; known words: {listed}")
+        self.word = str(word)
         self.vocabulary = vocabulary
 
 

@@ -16,6 +16,8 @@ T_co = TypeVar("T_co", covariant=True)
 
 _LONGEST_WORD = 100
 _LONGEST_SENTENCE = 1000
+_MOST_MISFITS = 100
+_NONE = ()
 _NUMBERS = (int, float)
 _LARGEST = sys.float_info.max
 
@@ -32,7 +34,8 @@ class Snapshot(Generic[T_co]):
 
     Args:
         state: The state of the job, or its word, such as "success".
-        status: The API's own word for the state. It is cut at 100 characters.
+        status: The API's own word for the state. It is cut at 100 characters; an integer or a boolean, which are
+            words of some APIs, becomes text: "1", "true".
         value: The typed result, once the job has succeeded.
         reason: Why the job failed, in the server's words. It is cut at 1,000 characters.
         code: The server's code for the reason. It is cut at 100 characters.
@@ -41,6 +44,10 @@ class Snapshot(Generic[T_co]):
             above 0 becomes None.
         ended_at: When the job ended by the server's clock: a datetime with a time zone.
         raw: The decoded payload. It is kept as it is; the repr and comparisons leave it out.
+        misfits: The paths of what does not fit the typed value, such as "$.data.referenceList[0].index". What stands
+            there is left out of the value, and is in `raw`.
+        partial: Whether the value is not the whole of it: a success of which a part has failed, or a value that was
+            there before the job ended.
 
     Raises:
         TypeError: A value has a wrong type. The message names the field.
@@ -55,12 +62,14 @@ class Snapshot(Generic[T_co]):
     retry_after: float | None
     ended_at: datetime | None
     raw: Any = field(repr=False, eq=False)
+    misfits: tuple[str, ...]
+    partial: bool
 
     # Every poll makes a snapshot, so this is written for speed: with converters it takes 1.4 times as long.
     def __init__(  # noqa: PLR0917  every field may be given by position
         self,
         state: State | str,
-        status: str = "",
+        status: str | int = "",
         value: T_co | None = None,
         reason: str | None = None,
         code: str | None = None,
@@ -68,10 +77,12 @@ class Snapshot(Generic[T_co]):
         retry_after: float | None = None,
         ended_at: datetime | None = None,
         raw: Any = None,
+        misfits: tuple[str, ...] = _NONE,
+        partial: bool = False,  # noqa: FBT001, FBT002  by keyword only it would take longer
     ) -> None:
         _set_state(self, state if type(state) is State else _state(state))
         fits = type(status) is str and len(status) <= _LONGEST_WORD and status.isprintable()
-        _set_status(self, status if fits else _text(status, _LONGEST_WORD, "status", "text"))
+        _set_status(self, status if fits else _word(status))
         _set_value(self, value)
         _set_reason(self, None if reason is None else _text(reason, _LONGEST_SENTENCE, "reason"))
         _set_code(self, None if code is None else _text(code, _LONGEST_WORD, "code"))
@@ -79,6 +90,8 @@ class Snapshot(Generic[T_co]):
         _set_retry_after(self, None if retry_after is None else _seconds(retry_after))
         _set_ended_at(self, None if ended_at is None else _moment(ended_at))
         _set_raw(self, raw)
+        _set_misfits(self, misfits if misfits is _NONE else _paths(misfits))
+        _set_partial(self, partial if partial is False else _flag(partial))
 
     def unwrap(self) -> T_co:
         """Return the result of a job that succeeded.
@@ -106,6 +119,8 @@ class Snapshot(Generic[T_co]):
     _set_retry_after,
     _set_ended_at,
     _set_raw,
+    _set_misfits,
+    _set_partial,
 ) = (getattr(Snapshot, one.name).__set__ for one in fields(Snapshot))
 
 
@@ -118,6 +133,12 @@ def _state(word: Any) -> State:
         return State(word)
     except ValueError:
         raise _refusal("state", f"a State or one of its words ({', '.join(State)})", word) from None
+
+
+def _word(word: object) -> str:
+    if isinstance(word, int):
+        word = str(word).lower() if isinstance(word, bool) else str(word)
+    return _text(word, _LONGEST_WORD, "status", "a status word")
 
 
 def _text(text: object, longest: int, name: str, wanted: str = "text or None") -> str:
@@ -150,3 +171,15 @@ def _moment(value: object) -> datetime:
     if not isinstance(value, datetime) or value.utcoffset() is None:
         raise _refusal("ended_at", "a datetime with a time zone, or None", value)
     return value
+
+
+def _paths(paths: object) -> tuple[str, ...]:
+    if not isinstance(paths, tuple) or not all(isinstance(path, str) for path in paths):
+        raise _refusal("misfits", "a tuple of paths", paths)
+    return tuple(_text(path, _LONGEST_SENTENCE, "misfits") for path in paths[:_MOST_MISFITS])
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    raise _refusal("partial", "True or False", value)

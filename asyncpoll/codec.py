@@ -1,4 +1,4 @@
-"""From decoded JSON to typed values: tolerant about what is missing, strict about what is there.
+"""Turn decoded JSON into typed values.
 
 Three rules hold for every class:
 
@@ -6,14 +6,17 @@ Three rules hold for every class:
 - What is missing, null, or an empty string where something else than text belongs, takes the field's default.
 - Nothing is coerced, but for an integer where text belongs: ids come either way. Null never becomes "None".
 
-Whoever reads an answer gets a value or a `BadReply` that says where the answer is wrong; what stood there is never
-repeated, since it may be anything.
+`structure` raises a `BadReply` for the first value that does not fit. `fit` leaves such values out and returns their
+paths, so that the result of a finished job is not lost to a side field. Either names the path only, never the value,
+which may be anything.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping
 from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -21,22 +24,30 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from asyncpoll._errors import BadReply
+from asyncpoll._state import State, Vocabulary, json_name, kind_of
 
 if TYPE_CHECKING:
     from cattrs import Converter
 
 T = TypeVar("T")
+Step = str | int
+"""One step of a path: the name of a field, or an index."""
 
 _WIRE_NAME = "asyncpoll.wire_name"
+_READ = "asyncpoll.read"
 _TEXT = (str, str | None, Any)
+_MOST_PASSES = 10
+_LEFT_OUT = object()
+_NUMERAL = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{0,40})?", re.ASCII)
 
 
 def camel_case(_cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
     """Spell the fields of a class `likeThis` on the wire; it is an attrs `field_transformer`."""
-    return [one.evolve(metadata={_WIRE_NAME: _camel(one.name), **one.metadata}) for one in fields]
+    return [one.evolve(metadata={_WIRE_NAME: camel(one.name), **one.metadata}) for one in fields]
 
 
-def _camel(name: str) -> str:
+def camel(name: str) -> str:
+    """Return a name_like_this as a nameLikeThis."""
     first, *others = name.split("_")
     return first + "".join(word.capitalize() for word in others)
 
@@ -50,22 +61,71 @@ def at(payload: Any, *path: str) -> Any:
     return payload
 
 
-def text_at(payload: Any, *path: str) -> str:
-    """Return the text at *path*, such as a status word.
+def reading(function: Callable[[Any], Any]) -> dict[str, Any]:
+    """Return the metadata of a field whose value on the wire is read by *function*.
+
+    Args:
+        function: A function from a value to the field's value. For a value that does not fit, it raises a
+            `ValueError` or a `TypeError`.
+    """
+    return {_READ: function}
+
+
+def status_at(payload: Any, words: Vocabulary, *path: str) -> tuple[State, str]:
+    """Return the state and the status word at *path*, the word as text.
 
     Raises:
-        BadReply: Something else stands there, or nothing.
+        BadReply: There is no word, or it is of another type than the words of the vocabulary.
+        UnknownStatus: The vocabulary is strict and does not list the word.
     """
-    value = at(payload, *path)
-    if not isinstance(value, str):
-        raise _malformed(".".join(("$", *path)), f"text is expected, not {_json_type(value)}")
-    return value
+    word = at(payload, *path)
+    if not words.accepts(word):
+        raise _malformed(".".join(("$", *path)), f"{words.expected} is expected, not {kind_of(word)}")
+    return words.read(word), word if isinstance(word, str) else str(word).lower()
+
+
+def text_of(value: Any) -> str | None:
+    """Return a text that is not blank, or an integer as text; None for anything else, such as null."""
+    if isinstance(value, str):
+        return value if value.strip() else None
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
+
+
+def share(done: Any, total: Any = 1) -> float | None:
+    """Return the share of a job that is done, from 0 to 1, whatever its counters look like; None if that is unclear.
+
+    Args:
+        done: What is done: a number, or text such as "2". Text such as "40%" or "2/5" is the share itself.
+        total: What 1 would be: a number or text, such as a count of items, or 100 for a percentage.
+    """
+    if isinstance(done, str):
+        text = done.strip()
+        if text.endswith("%"):
+            done, total = text[:-1], 100
+        elif "/" in text:
+            done, _, total = text.partition("/")
+    part, whole = number(done), number(total)
+    if part is None or whole is None or whole <= 0:
+        return None
+    result = part / whole
+    return min(1.0, max(0.0, result)) if math.isfinite(result) else None
+
+
+def number(value: Any) -> float | None:
+    """Return a number, such as a counter, also one that is written as text; None for anything else."""
+    if isinstance(value, str):
+        return float(value) if _NUMERAL.fullmatch(value.strip()) else None
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def echoes(payload: Any, expected: str, *path: str) -> bool:
-    """Return whether the id at *path* is *expected*; an answer without one may well be about it."""
-    value = at(payload, *path)
-    return value in (None, "") or str(value) == expected
+    """Return whether the id at *path* is *expected*; an answer without a usable id may well be about it."""
+    return text_of(at(payload, *path)) in (None, expected)
 
 
 def as_json_data(value: Any) -> Any:
@@ -110,7 +170,63 @@ def structure(payload: Any, cls: type[T], *, where: str = "$") -> T:
     try:
         return _converter().structure(payload, cls)
     except (BaseValidationError, _Misfit) as error:
-        raise _malformed(*_locate(error, where)) from None
+        path, _, problem = next(_misfits(error))
+        raise _malformed(where + _spelled(path), problem) from None
+
+
+def fit(payload: Any, cls: type[T], *, where: str = "$") -> tuple[T, tuple[str, ...]]:
+    """Return *payload* as a *cls*, and the paths of what does not fit and is left out.
+
+    A field that does not fit has its default; an item of an array that does not fit is missing. An object that lacks a
+    field without a default does not fit as a whole.
+
+    Args:
+        payload: Decoded JSON.
+        cls: A class made by attrs.
+        where: The path of the payload in the answer: `$` is the answer itself.
+
+    Raises:
+        BadReply: The payload is not an object, or lacks a field without a default.
+    """
+    from cattrs.errors import BaseValidationError  # noqa: PLC0415  only those who structure pay for cattrs
+
+    misfits: dict[str, None] = {}  # in this order, each once
+    for _ in range(_MOST_PASSES):
+        try:
+            return _converter().structure(payload, cls), tuple(misfits)
+        except (BaseValidationError, _Misfit) as error:
+            left_out: dict[Step, Any] = {}
+            for path, is_missing, problem in _misfits(error):
+                holder = path[:-1] if is_missing else path
+                if not holder:
+                    raise _malformed(where + _spelled(path), problem) from None
+                misfits[where + _spelled(path)] = None
+                _mark(left_out, holder)
+            payload = _without(payload, left_out)
+    raise _malformed(where, "too much of it does not fit")
+
+
+def _spelled(path: tuple[Step, ...]) -> str:
+    return "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in path)
+
+
+def _mark(tree: dict[Step, Any], path: tuple[Step, ...]) -> None:
+    """Add *path* to a tree of steps, in which None stands at the end of each path."""
+    for step in path[:-1]:
+        below = tree.setdefault(step, {})
+        if below is None:
+            return  # all of it is left out
+        tree = below
+    tree[path[-1]] = None
+
+
+def _without(value: Any, tree: Mapping[Step, Any]) -> Any:
+    """Return a copy of *value* without what *tree* marks; the items of an array keep their places."""
+    if isinstance(value, dict):
+        kept = ((name, one) for name, one in value.items() if tree.get(name, _LEFT_OUT) is not None)
+        return {name: _without(one, tree[name]) if name in tree else one for name, one in kept}
+    items = ((tree.get(index, _LEFT_OUT), one) for index, one in enumerate(value))
+    return [one if below is _LEFT_OUT else _LEFT_OUT if below is None else _without(one, below) for below, one in items]
 
 
 class _Misfit(TypeError):
@@ -119,21 +235,6 @@ class _Misfit(TypeError):
 
 def _malformed(path: str, problem: str) -> BadReply:
     return BadReply(f"the answer is malformed at {path}: {problem}")
-
-
-_JSON_TYPES: Mapping[type, str] = {
-    type(None): "null",
-    bool: "a boolean",
-    int: "an integer",
-    float: "a number",
-    str: "text",
-    list: "an array",
-    dict: "an object",
-}
-
-
-def _json_type(value: object) -> str:
-    return _JSON_TYPES.get(type(value), "something else")
 
 
 @cache
@@ -153,7 +254,7 @@ def _converter() -> Converter:
 
 def _expect(value: object, *accepted: type) -> None:
     if type(value) not in accepted:
-        raise _Misfit(f"{_JSON_TYPES[accepted[0]]} is expected, not {_json_type(value)}")
+        raise _Misfit(f"{json_name(accepted[0])} is expected, not {kind_of(value)}")
 
 
 def _text(value: Any, _type: Any) -> str:
@@ -179,12 +280,26 @@ def _is_tuple(cls: Any) -> bool:
 
 
 def _array_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
-    items: Any = list[cls.__args__[0]]
-    read = converter.get_structure_hook(items)
+    from cattrs.errors import IterableValidationError, IterableValidationNote  # noqa: PLC0415  likewise
+
+    item = cls.__args__[0]
+    read = converter.get_structure_hook(item)
 
     def hook(value: Any, _type: Any) -> tuple[Any, ...]:
         _expect(value, list)
-        return tuple(read(value, items))
+        items, errors = [], []
+        for index, one in enumerate(value):
+            if one is _LEFT_OUT:
+                continue
+            try:
+                items.append(read(one, item))
+            except Exception as error:  # noqa: BLE001  cattrs tells the errors of items apart, whatever they are
+                note = IterableValidationNote(f"in item {index}", index, item)
+                error.__notes__ = [*getattr(error, "__notes__", []), note]
+                errors.append(error)
+        if errors:
+            raise IterableValidationError("in an array", errors, cls)  # pyright: ignore[reportCallIssue]  # its `__new__`
+        return tuple(items)
 
     return hook
 
@@ -195,7 +310,10 @@ def _object_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
     attrs.resolve_types(cls)
     names = {one.name: _wire_name(one) for one in attrs.fields(cls)}
     texts = {_wire_name(one) for one in attrs.fields(cls) if one.type in _TEXT}
-    renamed: Any = {name: override(rename=wire) for name, wire in names.items()}
+    renamed: Any = {
+        one.name: override(rename=names[one.name], struct_hook=_read_hook(one.metadata.get(_READ)))
+        for one in attrs.fields(cls)
+    }
     read = make_dict_structure_fn(cls, converter, **renamed)
 
     def hook(value: Any, _type: Any) -> Any:
@@ -210,25 +328,31 @@ def _wire_name(one: attrs.Attribute[Any]) -> str:
     return str(one.metadata.get(_WIRE_NAME, one.name))
 
 
-def _locate(error: Exception, path: str) -> tuple[str, str]:
-    """Return the path of the first misfit among those that cattrs collected, and what is wrong there."""
+def _read_hook(function: Callable[[Any], Any] | None) -> Callable[[Any, Any], Any] | None:
+    return None if function is None else lambda value, _type: function(value)
+
+
+def _misfits(error: Exception, path: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], bool, str]]:
+    """Yield each misfit that cattrs collected: its path, whether a field is missing there, and what is wrong."""
     from cattrs.errors import BaseValidationError  # noqa: PLC0415  likewise
 
     if isinstance(error, BaseValidationError):
-        first = error.exceptions[0]
-        return _locate(first, path + _step(error.cl, first))
-    if isinstance(error, KeyError):
-        return path, "it is missing"
-    return path, str(error) if isinstance(error, _Misfit) else "the value is refused"
+        for inner in error.exceptions:
+            yield from _misfits(inner, path + _steps(error.cl, inner))
+    elif isinstance(error, KeyError):
+        yield path, True, "it is missing"
+    else:
+        yield path, False, str(error) if isinstance(error, _Misfit) else "the value is refused"
 
 
-def _step(cls: type, error: Exception) -> str:
-    """Return the step from a value of *cls* to the member in which *error* happened."""
+def _steps(cls: type, error: Exception) -> tuple[Step, ...]:
+    """Return the step from a value of *cls* to the member in which *error* happened; none for the value itself."""
     from cattrs.errors import IterableValidationNote  # noqa: PLC0415  likewise
 
     notes = getattr(error, "__notes__", None)
     if not notes:
-        return ""
-    if isinstance(notes[-1], IterableValidationNote):
-        return f"[{notes[-1].index}]"
-    return f".{_wire_name(getattr(attrs.fields(cls), notes[-1].name))}"
+        return ()
+    note = notes[-1]
+    if isinstance(note, IterableValidationNote):
+        return (int(note.index),)
+    return (_wire_name(getattr(attrs.fields(cls), note.name)),)

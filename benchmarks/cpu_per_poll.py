@@ -56,6 +56,28 @@ async def single_waits(base: str, count: int) -> AsyncGenerator[SeeThrough, None
 
 
 @asynccontextmanager
+async def lent_session(base: str, count: int) -> AsyncGenerator[SeeThrough, None]:
+    """Fetch every status over the session path, with a lent session that holds as many connections."""
+    import aiohttp  # noqa: PLC0415  each contestant imports only its own
+
+    from asyncpoll.http import AiohttpTransport, Request  # noqa: PLC0415
+    from asyncpoll.http._auth import Bearer  # noqa: PLC0415
+
+    async with (
+        aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=count)) as session,
+        AiohttpTransport(base, auth=Bearer(KEY), session=session, connections=count) as transport,
+    ):
+
+        async def one(name: str) -> object:
+            while True:
+                reply = await transport.send(Request("GET", path_of(name), repeatable=True))
+                if reply.json["status"] == "succeeded":
+                    return reply
+
+        yield lambda names: in_flight(count, names, one)
+
+
+@asynccontextmanager
 async def hub(base: str, count: int) -> AsyncGenerator[SeeThrough, None]:
     """Wait for all jobs of the file parser in one hub, with everything switched on."""
     from asyncpoll import Hub  # noqa: PLC0415
@@ -72,7 +94,12 @@ async def hub(base: str, count: int) -> AsyncGenerator[SeeThrough, None]:
         yield see_through
 
 
-OURS: dict[str, Work] = {BASELINE: hand_written, "asyncpoll, one task per wait": single_waits, "asyncpoll Hub": hub}
+OURS: dict[str, Work] = {
+    BASELINE: hand_written,
+    "asyncpoll, one task per wait": single_waits,
+    "asyncpoll Hub": hub,
+    "asyncpoll, session path": lent_session,
+}
 
 
 def cpu_per_poll(work: Work) -> rounds.Staying:

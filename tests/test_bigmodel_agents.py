@@ -127,20 +127,78 @@ async def test_a_success_without_output_is_a_success(choices: Any) -> None:
 @pytest.mark.parametrize(
     ("payload", "where"),
     [
-        ({"status": "success", "choices": [7]}, "$.choices[0]"),
-        ({"status": "success", "choices": [{"messages": [7]}]}, "$.choices[0].messages[0]"),
-        ({"status": "success", "choices": [{"messages": [{"content": [7]}]}]}, "$.choices[0].messages[0].content[0]"),
-        ({"status": "success", "usage": {"total_tokens": "many"}}, "$.usage.total_tokens"),
         ({"status": None}, "$.status"),
+        ({"choices": []}, "$.status"),
+        ({"choices": None}, "$.status"),
         ({"status": 1}, "$.status"),
         ({}, "$.status"),
     ],
 )
-async def test_an_answer_that_makes_no_sense_is_malformed(payload: dict[str, Any], where: str) -> None:
-    """It is a miss, whatever its status word says, and the message has the path."""
+async def test_an_answer_without_a_status_is_malformed(payload: dict[str, Any], where: str) -> None:
+    """It is a miss, and the message has the path."""
     with pytest.raises(BadReply) as refused:
         await _job(payload).fetch()
     assert f"malformed at {where}: " in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("payload", "misfit"),
+    [
+        ({"choices": [7]}, "$.choices[0]"),
+        ({"choices": [{"messages": [7]}]}, "$.choices[0].messages[0]"),
+        ({"choices": [{"messages": [{"content": [7]}]}]}, "$.choices[0].messages[0].content[0]"),
+        ({"usage": {"total_tokens": "many"}}, "$.usage.total_tokens"),
+        ({"usage": 7}, "$.usage"),
+        ({"conversation_id": {}}, "$.conversation_id"),
+    ],
+)
+async def test_a_side_field_costs_no_result(payload: dict[str, Any], misfit: str) -> None:
+    """A finished run is a success; what does not fit is left out of the result and named."""
+    snapshot = await _job({"status": "success", "request_id": "r", **payload}).fetch()
+    assert snapshot.unwrap().request_id == "r"
+    assert snapshot.misfits == (misfit,)
+
+
+CORRECTION = "intelligent_education_correction_polling"
+VARIABLES = {"trace_id": "t", "images": [{"image_id": "i", "uuids": ["u"]}]}
+
+
+async def test_an_agent_is_polled_with_variables_and_no_id() -> None:
+    """The agent of the guide to homework correction gets its variables, and answers without id and status."""
+    choice = {"messages": [{"role": "assistant", "content": {"type": "object", "object": {"results": []}}}]}
+    client, transport = _client({"status": "pending"}, {"agent_id": CORRECTION, "choices": [choice]})
+    job = client.agents.job(agent_id=CORRECTION, custom_variables=VARIABLES)
+    assert (await job.fetch()).state is State.PENDING
+    snapshot = await client.job_from_json(job.to_json()).fetch()
+    assert (snapshot.state, snapshot.status, snapshot.misfits) == (State.SUCCESS, "", ())
+    assert snapshot.unwrap().choices[0].messages[0].content[0].object == {"results": []}
+    assert [request.json for request in transport.sent] == [{"agent_id": CORRECTION, "custom_variables": VARIABLES}] * 2
+    assert job.key != client.agents.job(agent_id=CORRECTION, custom_variables={"trace_id": "u"}).key
+
+
+async def test_a_run_that_nothing_names_is_refused() -> None:
+    """Without an id and without variables there is no run to ask about."""
+    client, transport = _client()
+    with pytest.raises(ValueError, match="async_id must be given"):
+        client.agents.job(agent_id=CORRECTION)
+    assert transport.requests == 0
+
+
+@pytest.mark.parametrize("code", ["1000", "1110", "1113", "1308", "1309", "1301"])
+@pytest.mark.parametrize("word", ["failed", "pending", "archived"])
+async def test_a_code_of_the_account_fails_the_run_it_names(code: str, word: str) -> None:
+    """An answer that names the run by its id says why that run has failed, whatever its status word."""
+    payload = {"status": word, "async_id": "a", "error": {"code": code, "message": "no"}}
+    snapshot = await _job(payload).wait(timeout=1)
+    assert (snapshot.state, snapshot.status, snapshot.code, snapshot.reason) == (State.FAILED, word, code, "no")
+
+
+async def test_a_busy_service_leaves_a_pending_run_pending() -> None:
+    """A code of the service beside "pending" is no verdict yet; a success is never taken back."""
+    error = {"code": "1305", "message": "busy"}
+    assert (await _job({"status": "pending", "async_id": "a", "error": error}).fetch()).state is State.PENDING
+    unpaid = {"status": "success", "async_id": "a", "choices": [], "error": {"code": "1113", "message": "no"}}
+    assert (await _job(unpaid).fetch()).state is State.SUCCESS
 
 
 @pytest.mark.parametrize(
@@ -182,7 +240,7 @@ async def test_an_answer_about_another_run_is_asked_for_again() -> None:
     assert strange.value.kind == "identity"
 
 
-@pytest.mark.parametrize("bad", ["", " a", "a\n", "a\ud800", "x" * 513, None, 7])
+@pytest.mark.parametrize("bad", ["", " a", "a\n", "a\ud800", "x" * 513, 7.5])
 async def test_a_bad_id_is_refused_before_any_request(bad: Any) -> None:
     """Both ids are checked, when polling and when starting; a slash is fine, since they go into the body."""
     client, transport = _client()

@@ -149,10 +149,20 @@ def test_an_error_beside_a_status_is_the_jobs_own(code: str) -> None:
 
 
 @pytest.mark.parametrize("code", ["1000", "1110", "1113", "1308", "1309"])
-def test_an_error_about_the_account_is_never_the_jobs_own(code: str) -> None:
-    """A credential, a bill or a plan is the caller's to mend, even in an answer that names the job as failed."""
-    error = _raised(Reply(200, _complaint(code, status="failed", async_id="a")))
-    assert (error.kind, error.passing) == (KINDS[code], False)
+def test_an_error_about_the_account_is_a_jobs_own_only_by_name(code: str) -> None:
+    """In an answer that names the job it is that job's verdict; else it is the caller's to mend."""
+    for name in ("async_id", "task_id"):
+        classify(Reply(200, _complaint(code, status="failed", **{name: "a"})))
+    unusable: Any
+    for unusable in (None, "", [], True):
+        error = _raised(Reply(200, _complaint(code, status="failed", async_id=unusable)))
+        assert (error.kind, error.passing) == (KINDS[code], False)
+
+
+def test_an_error_without_a_status_is_a_complaint_even_by_name() -> None:
+    """Only a status word makes a verdict."""
+    assert _raised(Reply(200, _complaint("1113", async_id="a"))).kind == "unpaid"
+    assert _raised(Reply(200, _complaint("1113", async_id="a", status=None))).kind == "unpaid"
 
 
 @pytest.mark.parametrize("code", ["1302", "1305", "1234"])

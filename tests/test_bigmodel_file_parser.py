@@ -102,13 +102,26 @@ async def test_a_failed_task_says_why(message: str | None, reason: str | None) -
         snapshot.unwrap()
 
 
-@pytest.mark.parametrize(
-    "payload", [{}, {"status": None}, {"status": 1}, {"status": "succeeded", "content": ["text"]}, {"status": {}}]
-)
+@pytest.mark.parametrize("payload", [{}, {"status": None}, {"status": 1}, {"status": {}}])
 async def test_an_answer_that_makes_no_sense_is_malformed(payload: dict[str, Any]) -> None:
-    """A status that is no text, or a result that does not fit, is a miss."""
+    """A status that is not text is a miss."""
     with pytest.raises(BadReply, match="malformed at"):
         await _job(payload).fetch()
+
+
+async def test_a_side_field_costs_no_result() -> None:
+    """A parsed file is kept when another field has an odd type; so is the message when the text is odd."""
+    snapshot = await _job({"status": "succeeded", "content": "text", "message": {"cn": "ok"}, "task_id": "t"}).fetch()
+    assert (snapshot.unwrap().content, snapshot.misfits) == ("text", ("$.message",))
+    snapshot = await _job({"status": "succeeded", "content": ["text"], "message": "ok"}).fetch()
+    assert (snapshot.unwrap().message, snapshot.misfits) == ("ok", ("$.content",))
+
+
+@pytest.mark.parametrize("word", ["failed", "processing"])
+async def test_a_code_of_the_account_fails_the_task_it_names(word: str) -> None:
+    """An answer that names the task by its id says why that task has failed."""
+    snapshot = await _job({"status": word, "task_id": "t", "error": {"code": "1113", "message": "no"}}).fetch()
+    assert (snapshot.state, snapshot.code, snapshot.reason) == (State.FAILED, "1113", "no")
 
 
 async def test_an_unknown_task_is_rejected() -> None:

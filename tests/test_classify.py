@@ -107,6 +107,40 @@ def test_facts_are_carried_along() -> None:
         ({"error": {"code": ["1302"]}}, (None, "")),
         ({}, (None, "")),
         (["error"], (None, "")),
+        ({"code": 500, "msg": "Token失效"}, ("500", "Token失效")),
+        ({"code": 500, "message": "failed", "msg": "bad token"}, ("500", "failed: bad token")),
+        ({"message": "same", "msg": "same"}, (None, "same")),
+        (
+            {"type": "about:blank", "title": "Out of credit", "detail": "balance 30", "status": 403},
+            (None, "Out of credit: balance 30"),
+        ),
+        ({"title": "Out of credit"}, (None, "Out of credit")),
+        ({"detail": "Not authenticated"}, (None, "Not authenticated")),
+        (
+            {
+                "detail": [
+                    {"loc": ["body", "items", 0], "msg": "field required", "type": "missing"},
+                    {"loc": [], "msg": "odd"},
+                ]
+            },
+            (None, "body.items.0: field required; : odd"),
+        ),
+        ({"detail": {"code": 7, "message": "inner"}}, (None, "inner")),
+        ({"detail": [None, True, 7, ["deep"]]}, (None, "7; deep")),
+        ({"errorMessage": "Task timed out", "errorType": "Runtime"}, (None, "Task timed out")),
+        (
+            {"__type": "com.amazon.coral.service#ThrottlingException", "Message": "Rate exceeded"},
+            ("ThrottlingException", "Rate exceeded"),
+        ),
+        ({"__type": "ValidationException", "message": "bad"}, ("ValidationException", "bad")),
+        ({"__type": "Oops:http://internal.amazon.com/", "message": "bad"}, ("Oops", "bad")),
+        ({"__type": 7}, (None, "")),
+        ({"__type": "#"}, (None, "")),
+        ({"errors": [{"code": 10000, "message": "Authentication error"}]}, ("10000", "Authentication error")),
+        ({"errors": ["first", "second"]}, (None, "first")),
+        ({"error": {"code": "x"}, "message": "outside"}, ("x", "outside")),
+        ({"error": 7}, (None, "7")),
+        ({"message": {"message": {"detail": "deep"}}}, (None, "deep")),
     ],
 )
 def test_complaints(payload: object, expected: tuple[str | None, str]) -> None:
@@ -132,6 +166,99 @@ def test_codes_go_before_the_status(status: int, code: str | None, message: str,
     """A listed code decides, by the message where it means several things; otherwise the status does."""
     reply = Reply(status, json={"code": code, "message": message})
     assert CODES.fault(reply).kind == kind
+
+
+def test_the_header_of_an_amazon_error_is_its_code() -> None:
+    """The REST protocols of AWS have the type in a header; the body goes before it."""
+    header = {"X-Amzn-ErrorType": "ThrottlingException:http://internal.amazon.com/coral/"}
+    assert complaint(Reply(400, {"message": "Rate exceeded"}, header)) == ("ThrottlingException", "Rate exceeded")
+    assert complaint(Reply(400, {"__type": "a#B"}, header))[0] == "B"
+
+
+@pytest.mark.parametrize("name", ["message", "detail", "msg", "Message", "errorMessage", "title"])
+def test_a_complaint_is_bounded(name: str) -> None:
+    """However much a server says, a thousand characters are read."""
+    endless = "x" * 100_000
+    for value in (endless, [endless] * 100, [{"loc": [endless] * 100, "msg": endless}] * 100, {"message": endless}):
+        assert len(complaint(Reply(422, {name: value}))[1]) <= 1300
+        assert len(str(refused(Reply(422, {name: value})))) < 400
+    assert len(complaint(Reply(422, {"error": endless}))[1]) == 1000
+
+
+@pytest.mark.parametrize(
+    ("status", "payload"),
+    [
+        (403, {"message": "API rate limit exceeded for 192.0.2.1.", "documentation_url": "https://docs.github.com"}),
+        (403, {"message": "You have exceeded a secondary rate limit. Please wait a few minutes."}),
+        (403, {"message": "You have triggered an abuse detection mechanism."}),
+        (400, {"__type": "com.amazonaws.dynamodb#ThrottlingException", "message": "Rate exceeded"}),
+        (400, {"__type": "ThrottlingException", "Message": None}),
+        (400, {"__type": "TooManyRequestsException", "Message": "Too many"}),
+        (400, {"__type": "x#ProvisionedThroughputExceededException"}),
+        (400, {"error": {"code": "RequestLimitExceeded", "message": "slower"}}),
+    ],
+)
+def test_throttling_may_be_told_by_the_body_alone(status: int, payload: object) -> None:
+    """GitHub says so in words and AWS by the type of the error; a later poll may succeed."""
+    caught = refused(Reply(status, payload), Codes())
+    assert (type(caught), caught.kind, caught.passing) == (Throttled, "throttled", True)
+
+
+@pytest.mark.parametrize(
+    ("status", "payload", "kind"),
+    [
+        (403, {"message": "Resource not accessible by integration"}, "forbidden"),
+        (400, {"__type": "ValidationException", "message": "bad id"}, "bad_request"),
+        (400, {"__type": "LimitExceededException", "message": "quota"}, "bad_request"),
+        (404, {"message": "API rate limit exceeded"}, "not_found"),
+    ],
+)
+def test_other_refusals_stay_what_they_are(status: int, payload: object, kind: str) -> None:
+    """Words and types that do not mean throttling, or statuses that never do, change nothing."""
+    assert refused(Reply(status, payload), Codes()).kind == kind
+
+
+PHRASES = Codes(
+    {"7": "quota"},
+    (
+        Phrase(None, "out of credit", "unpaid"),
+        Phrase(None, "busy", "overloaded", status=403),
+        Phrase("9", "busy", "conflict", status=400),
+    ),
+)
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "message", "kind"),
+    [
+        (403, None, "You are Out Of Credit", "unpaid"),
+        (200, "7", "out of credit", "unpaid"),
+        (403, None, "busy", "overloaded"),
+        (403, "9", "busy", "overloaded"),
+        (400, "9", "busy", "conflict"),
+        (400, "8", "busy", "bad_request"),
+        (503, None, "busy", "server"),
+        (400, "7", "busy", "quota"),
+    ],
+)
+def test_a_phrase_may_be_about_any_code_and_one_status(status: int, code: str | None, message: str, kind: str) -> None:
+    """A phrase without a code fits any, and one with an HTTP status fits that one alone."""
+    assert PHRASES.fault(Reply(status, {"code": code, "message": message})).kind == kind
+
+
+def test_a_phrase_with_a_status_needs_that_status() -> None:
+    """Asked without a status, only phrases about any status fit."""
+    assert PHRASES.kind("9", "busy") is None
+    assert PHRASES.kind("9", "busy", 400) == "conflict"
+    assert PHRASES.kind(None, "out of credit") == "unpaid"
+
+
+def test_a_bad_reply_is_given_its_reply() -> None:
+    """What arrived in place of JSON can be looked at."""
+    page = Reply(200, body=b"<html>", problem="the body is not JSON")
+    caught = refused(page)
+    assert isinstance(caught, BadReply)
+    assert caught.reply is page
 
 
 def test_classify_uses_the_codes() -> None:

@@ -30,7 +30,7 @@ def test_page(capsys: Output) -> None:
     lines = [line.split() for line in out.splitlines()]
     assert err == ""
     assert max(map(len, out.splitlines())) <= 80
-    assert ["bigmodel.agents", "async_id=...", "agent_id=...", "any", "other"] in lines
+    assert ["bigmodel.agents", "agent_id=...", "async_id=...", "any", "other"] in lines
     assert ["bigmodel.file_parser", "task_id=...", "format=..."] in lines
     assert ["molizhishu.subtasks", "processing", "assigned,", "processing"] in lines
     assert ["BIGMODEL_API_KEY", "set"] in lines

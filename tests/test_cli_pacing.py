@@ -21,6 +21,7 @@ REFS: dict[str, dict[str, Any]] = {
     "bigmodel.agents": {"async_id": "a", "agent_id": "translator"},
     "bigmodel.file_parser": {"task_id": "t"},
     "molizhishu.subtasks": {"task_id": "t", "sub_task_id": "s"},
+    "molizhishu.task_results": {"task_id": "t"},
     "molizhishu.tasks": {"task_id": "t"},
 }
 

@@ -86,7 +86,7 @@ async def test_open_valve() -> None:
 async def test_one_client_for_each_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs of one provider share a client and a lane."""
     monkeypatch.setenv("MOLIZHISHU_TOKEN", "any")
-    async with Clients() as clients:
+    async with Clients({}) as clients:
         one = clients.job("molizhishu.tasks", {"task_id": "1"})
         two = clients.job("molizhishu.subtasks", {"task_id": "1", "sub_task_id": "2"})
         assert one.transport is two.transport
@@ -231,7 +231,7 @@ def looked(*outcomes: int, complete: bool) -> list[Progress]:
     """Return what a gauge sees every 20 seconds while 100 polls are made in each second."""
 
     async def look() -> list[Progress]:
-        counters, intake = Counters(), Intake(Clients(), complete=complete)
+        counters, intake = Counters(), Intake(Clients({}), complete=complete)
         gauge: Any = Gauge
         gauge = gauge(Sampled(*outcomes), counters, intake)
         seen: list[Progress] = []
@@ -260,7 +260,7 @@ def test_view_that_suits(case: str, capsys: Output, monkeypatch: pytest.MonkeyPa
 
     async def draw() -> None:
         gauge: Any = Gauge
-        with view_of(gauge(Sampled(5), Counters(), Intake(Clients())), plain=plain) as view:
+        with view_of(gauge(Sampled(5), Counters(), Intake(Clients({}))), plain=plain) as view:
             view.draw()
 
     run_virtual(draw())
@@ -273,7 +273,7 @@ def test_without_rich(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
     monkeypatch.setattr(driving, "find_spec", lambda name: None)
     gauge: Any = Gauge
-    with view_of(gauge(Sampled(5), Counters(), Intake(Clients())), plain=False) as view:
+    with view_of(gauge(Sampled(5), Counters(), Intake(Clients({}))), plain=False) as view:
         assert view.period == 5.0
 
 

@@ -194,7 +194,7 @@ def test_wrong_key(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
         (["molizhishu.tasks", "task_id=a", "more=b"], "a reference has no 'more'"),
         (["molizhishu.tasks", "task_id=a", "task_id=b"], "one KEY is given twice"),
         (["molizhishu.tasks", "task_id="], "task_id must not be empty"),
-        (["molizhishu.tasks", "task_id:=1"], "must be text"),
+        (["molizhishu.tasks", "task_id:=1.5"], "must be text"),
         (["bigmodel.file_parser", "task_id=a", "format=pdf"], "the format must be one of"),
         (["molizhishu.tasks", "task_id=a", "--base-url", "http://example.org"], "http"),
     ],

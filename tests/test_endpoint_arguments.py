@@ -155,15 +155,17 @@ def ask_together(end: Endpoint[Any, int]) -> None:
 
 
 def test_a_group_that_cannot_be_read_is_logged_once_per_endpoint(caplog: pytest.LogCaptureFixture) -> None:
-    """The error is raised every time, and logged at the first time with the endpoint's name."""
+    """It is a bad reply every time, and logged at the first time with the endpoint's name."""
     first = endpoint(group=group(read=failing(KeyError("items"))))
     second = endpoint("w.jobs", group=group(read=failing(KeyError("items"))))
     with caplog.at_level(logging.WARNING):
         for end in (first, first, second, first):
-            with pytest.raises(KeyError, match="items"):
+            with pytest.raises(BadReply, match=r"Group\.read failed.*KeyError: 'items'") as caught:
                 ask_together(end)
+            assert isinstance(caught.value.__cause__, KeyError)
+            assert caught.value.reply is not None
     assert [record.getMessage() for record in caplog.records] == [
-        f"{name}: Group.read failed, so jobs may be polled one by one; correct it: KeyError('items')"
+        f"{name}: Group.read failed, so jobs may be polled one by one; correct it: KeyError: 'items'"
         for name in ("v.jobs", "w.jobs")
     ]
     assert "_logged" not in repr(first)
@@ -173,7 +175,7 @@ def test_a_group_that_cannot_be_read_is_logged_once_per_endpoint(caplog: pytest.
 
 def test_a_group_that_returns_no_mapping_is_logged_as_well(caplog: pytest.LogCaptureFixture) -> None:
     """A `read` that forgets to return its answers is at fault, too."""
-    with caplog.at_level(logging.WARNING), pytest.raises(TypeError):
+    with caplog.at_level(logging.WARNING), pytest.raises(BadReply, match="TypeError"):
         ask_together(endpoint(group=group(read=lambda _reply, _refs: None)))
     assert len(caplog.records) == 1
 
@@ -188,6 +190,6 @@ def test_an_error_that_a_group_means_to_raise_is_not_logged(error: Exception, ca
 
 def test_a_long_error_of_a_group_is_logged_in_short(caplog: pytest.LogCaptureFixture) -> None:
     """The message of an error may quote a whole payload; the line of the log does not."""
-    with caplog.at_level(logging.WARNING), pytest.raises(ValueError, match="x"):
+    with caplog.at_level(logging.WARNING), pytest.raises(BadReply, match="x"):
         ask_together(endpoint(group=group(read=failing(ValueError("x" * 100_000)))))
     assert len(caplog.records[0].getMessage()) < 300

@@ -27,6 +27,7 @@ from asyncpoll._errors import (
 )
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
+from asyncpoll.http import Reply
 
 FAILED: Snapshot[Any] = Snapshot(State.FAILED, "failed", reason="out of paper", code="17")
 HTTP_FACTS: dict[str, Any] = {
@@ -177,3 +178,16 @@ def test_an_unknown_status_names_the_words_it_knows() -> None:
     error = UnknownStatus("frozen", vocabulary="vendor.jobs", known=("done", "failed"))
     assert str(error) == "vendor.jobs does not list the status word 'frozen'; known words: done, failed"
     assert (error.word, error.vocabulary) == ("frozen", "vendor.jobs")
+
+
+def test_a_bad_reply_holds_the_reply_and_never_shows_it() -> None:
+    """The reply is for the caller; text, repr and pickle are without it, and status and origin come from it."""
+    reply = Reply(200, {"secret": "canary"}, {"x": "canary"}, b"canary", origin="https://api.example.org")
+    error = BadReply("malformed", reply=reply)
+    assert error.reply is reply
+    assert (error.status, error.origin, error.kind) == (200, "https://api.example.org", "malformed")
+    assert "canary" not in f"{error} {error!r} {error.args}"
+    twin = pickle.loads(pickle.dumps(error))  # noqa: S301  our own bytes
+    assert b"canary" not in pickle.dumps(error)
+    assert (twin.reply, str(twin), twin.status) == (None, "malformed", 200)
+    assert BadReply("no answer").reply is None

@@ -31,7 +31,10 @@ LEAST = {
         PollError WaitTimeout JobError JobFailed JobTimedOut JobCancelled TransportError Throttled Rejected BadReply
         UnknownStatus ClientClosed
     """,
-    "asyncpoll.http": "Request Reply Transport AiohttpTransport",
+    "asyncpoll.http": """
+        Request Reply Transport AiohttpTransport TransportSettings Upload Auth Bearer ApiKey Basic segment identifier
+        classify_status Codes Phrase structure Retrying Paced
+    """,
     "asyncpoll.providers": "BigModel Molizhishu",
     "asyncpoll.ledger": "Ledger Reader Entry Record JsonLines Csv",
     "asyncpoll.testing": "Script MemoryTransport run_virtual",

@@ -19,7 +19,7 @@ from multidict import CIMultiDict, CIMultiDictProxy
 from yarl import URL
 
 from asyncpoll._errors import BadReply, Rejected, TransportError
-from asyncpoll.http.transport.failure import FAILURES, KINDS, failure_of, ours
+from asyncpoll.http.transport._errors import FAILURES, KINDS, failure_of, mapping_errors
 
 ORIGIN = "https://api.example"
 CANARY = "canary-0123456789"
@@ -93,7 +93,7 @@ async def _broken() -> None:
 
 async def _fail() -> TransportError:
     with pytest.raises(TransportError) as caught:
-        await ours(_broken(), lambda error: failure_of(error, ORIGIN))
+        await mapping_errors(_broken(), lambda error: failure_of(error, ORIGIN))
     return caught.value
 
 
@@ -110,7 +110,7 @@ async def test_an_error_does_not_keep_itself_alive() -> None:
 
     async def seen() -> weakref.ref[TransportError] | None:
         try:
-            await ours(_broken(), lambda error: failure_of(error, ORIGIN))
+            await mapping_errors(_broken(), lambda error: failure_of(error, ORIGIN))
         except TransportError as failure:
             return weakref.ref(failure)
         return None
@@ -131,4 +131,4 @@ async def test_what_is_not_ours_to_handle() -> None:
         raise MemoryError
 
     with pytest.raises(MemoryError):
-        await ours(work(), lambda error: failure_of(error, ORIGIN))
+        await mapping_errors(work(), lambda error: failure_of(error, ORIGIN))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from asyncpoll.http.message import Upload
-from asyncpoll.http.transport.form import Part, opened
+from asyncpoll.http.transport._encode import Part, opened
 
 
 def test_texts_and_bytes() -> None:

@@ -10,7 +10,7 @@ import pytest
 from asyncpoll._errors import BadReply, Rejected, TransportError
 from asyncpoll.http import Reply
 from asyncpoll.providers.molizhishu.envelope import CODES, classify
-from asyncpoll.providers.molizhishu.moment import moment
+from asyncpoll.providers.molizhishu.moment import moment, read_moment
 
 REFUSALS = [
     (300001, "请求参数错误", "bad_request", False),
@@ -26,6 +26,14 @@ REFUSALS = [
     (500, "账户已冻结", "forbidden", False),
     (500, "账户已暂停", "forbidden", False),
     (500, "任务已结束，不能停止", "already_ended", False),  # noqa: RUF001  the vendor's own comma
+    (401, "未登录", "credential", False),
+    (401, "登录 token 无效", "credential", False),
+    (500, "余额不足", "unpaid", False),
+    (500, "请求过于频繁", "throttled", True),
+    (429, "请求过多", "throttled", True),
+    (502, "网关错误", "internal", True),
+    (503, "服务不可用", "overloaded", True),
+    (504, "网关超时", "internal", True),
     (777, "新的错误", "unknown_code", True),
 ]
 
@@ -46,7 +54,9 @@ def test_a_refusal_means_what_its_code_and_words_say(
     data: dict[str, None],
 ) -> None:
     """HTTP 200 says nothing here; of the code 500 only the words tell a bad token from a passing trouble."""
-    error = _raised(Reply(200, {"success": False, "code": code, "message": message, **data}))
+    for name in ("message", "msg"):
+        error = _raised(Reply(200, {"success": False, "code": code, name: message, **data}))
+        assert str(code) in str(error)
     assert (error.kind, error.code, error.passing, error.status) == (kind, str(code), passing, 200)
     assert message in str(error)
 
@@ -72,7 +82,17 @@ def test_without_an_envelope_the_http_status_counts(status: int, kind: str) -> N
 
 
 @pytest.mark.parametrize(
-    "envelope", [{"success": True, "code": 200}, {"success": True}, {"code": 200}, {"success": None, "code": "200"}]
+    "envelope",
+    [
+        {"success": True, "code": 200},
+        {"success": True},
+        {"code": 200},
+        {"success": None, "code": "200"},
+        {"success": True, "code": 0},
+        {"code": "0"},
+        {"code": "SUCCESS", "msg": "ok"},
+        {"success": True, "code": "success"},
+    ],
 )
 def test_an_envelope_is_good_when_nothing_in_it_says_otherwise(envelope: dict[str, Any]) -> None:
     """Either of `success` and `code` may be missing."""
@@ -80,7 +100,16 @@ def test_an_envelope_is_good_when_nothing_in_it_says_otherwise(envelope: dict[st
 
 
 @pytest.mark.parametrize(
-    "envelope", [{"success": True, "code": 500}, {"success": False, "code": 200}, {"success": "true", "code": 200}]
+    "envelope",
+    [
+        {"success": True, "code": 500},
+        {"success": False, "code": 200},
+        {"success": False, "code": 0},
+        {"success": "true", "code": 200},
+        {"success": True, "code": False},
+        {"success": True, "code": ["200"]},
+        {"success": True, "code": 200.5},
+    ],
 )
 def test_an_envelope_that_contradicts_itself_is_a_refusal(envelope: dict[str, Any]) -> None:
     """Both `success` and `code` must be good."""
@@ -115,3 +144,29 @@ def test_an_answer_without_an_envelope_is_malformed(payload: Any) -> None:
 def test_times_are_read_by_their_magnitude(value: Any, time: datetime | None) -> None:
     """Seconds and milliseconds give the same time in UTC; what is no time, or beyond the calendar, gives None."""
     assert moment(value) == time
+
+
+@pytest.mark.parametrize(
+    ("value", "time"),
+    [
+        (1769758043000, datetime(2026, 1, 30, 7, 27, 23, tzinfo=UTC)),
+        ("1769758043000", datetime(2026, 1, 30, 7, 27, 23, tzinfo=UTC)),
+        (" 1769758043 ", datetime(2026, 1, 30, 7, 27, 23, tzinfo=UTC)),
+        ("2026-01-30T15:27:23+08:00", datetime(2026, 1, 30, 7, 27, 23, tzinfo=UTC)),
+        ("2026-01-30T07:27:23Z", datetime(2026, 1, 30, 7, 27, 23, tzinfo=UTC)),
+        (0, None),
+        ("0", None),
+    ],
+)
+def test_a_time_may_be_written_as_text(value: Any, time: datetime | None) -> None:
+    """A number as text, and ISO 8601 with an offset, are points in time; 0 is none."""
+    assert read_moment(value) == time
+
+
+@pytest.mark.parametrize(
+    "value", ["soon", "2026-01-30 15:27:23", -1, "-1", False, True, [], {}, float("nan"), 10**18, "\u00b2"]
+)
+def test_what_is_not_a_time_is_refused(value: Any) -> None:
+    """The reader of a result names it as a misfit."""
+    with pytest.raises(ValueError, match=r"."):
+        read_moment(value)

@@ -11,6 +11,7 @@ from schemas import check, example, request_example, request_schema
 
 from asyncpoll._endpoint import Job
 from asyncpoll._errors import BadReply, JobTimedOut, Rejected
+from asyncpoll._schedule import Fixed
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.http import Reply, Request
@@ -195,25 +196,62 @@ async def test_the_servers_timeout_is_the_jobs_own() -> None:
 
 @pytest.mark.parametrize("word", ["pending", "assigned", "processing", "Processing ", "", "archived"])
 async def test_a_subtask_that_goes_on_has_no_result(word: str) -> None:
-    """A word that nobody knows keeps the wait going, too."""
-    snapshot = await _job({"subTaskId": "s", "status": word, "answerContent": "so far"}).fetch()
-    assert not snapshot.state.is_terminal
-    assert snapshot.value is None
+    """A word that is not listed keeps the wait going, too; without an answer there is no value."""
+    answer: Any
+    for answer in (None, "", " \n", []):
+        snapshot = await _job({"subTaskId": "s", "status": word, "answerContent": answer}).fetch()
+        assert not snapshot.state.is_terminal
+        assert (snapshot.value, snapshot.partial) == (None, False)
 
 
-@pytest.mark.parametrize(
-    "data",
-    [
-        None,
-        {},
-        {"status": None},
-        {"status": 1},
-        {"status": ["completed"]},
-        {"status": "completed", "referenceList": [7]},
-        {"status": "completed", "platform": {}},
-        {"status": "completed", "reasoningProcess": 7},
-    ],
-)
+@pytest.mark.parametrize("word", ["pending", "assigned", "processing", "archived"])
+async def test_an_answer_before_the_end_is_a_partial_value(word: str) -> None:
+    """While a screenshot or sources are missing, the answer can be had, and the wait goes on."""
+    early = {"subTaskId": "s", "status": word, "answerContent": "42", "time": 1769758043000, "amount": "x"}
+    done = {**early, "status": "completed", "amount": 1}
+    seen = [snapshot async for snapshot in _job(early, done).watch(schedule=Fixed(0.001))]
+    assert [(one.state.is_terminal, one.partial, one.value and one.value.answer_content) for one in seen] == [
+        (False, True, "42"),
+        (True, False, "42"),
+    ]
+    assert (seen[0].ended_at, seen[0].misfits) == (None, ("$.data.amount",))
+    with pytest.raises(ValueError, match="wait until it is terminal"):
+        seen[0].unwrap()
+
+
+SIDE_FIELDS: list[tuple[dict[str, Any], tuple[str, ...]]] = [
+    ({"referenceList": [{"index": "1", "title": "t"}]}, ("$.data.referenceList[0].index",)),
+    ({"referenceList": [7, {"index": 1}]}, ("$.data.referenceList[0]",)),
+    ({"referenceList": {"index": 1}}, ("$.data.referenceList",)),
+    ({"platform": {}}, ("$.data.platform",)),
+    ({"reasoningProcess": 7}, ("$.data.reasoningProcess",)),
+    ({"amount": "0.18"}, ("$.data.amount",)),
+    ({"time": "soon"}, ("$.data.time",)),
+    ({"allRankings": [{"rank": "first"}]}, ("$.data.allRankings[0].rank",)),
+    ({"subTaskId": {"id": 1}}, ("$.data.subTaskId",)),
+    (
+        {"mentionPosition": 1.5, "sentiment": 2, "searchKeywords": [None]},
+        ("$.data.searchKeywords[0]", "$.data.mentionPosition"),
+    ),
+]
+
+
+@pytest.mark.parametrize(("odd", "misfits"), SIDE_FIELDS)
+async def test_a_side_field_costs_no_answer(odd: dict[str, Any], misfits: tuple[str, ...]) -> None:
+    """A completed subtask is a success at the first poll; what does not fit is left out and named."""
+    snapshot = await _job({"status": "completed", "answerContent": "42", **odd}).wait(timeout=1)
+    assert (snapshot.state, snapshot.unwrap().answer_content) == (State.SUCCESS, "42")
+    assert snapshot.misfits == misfits
+    assert snapshot.raw["data"] == {"status": "completed", "answerContent": "42", **odd}
+
+
+async def test_a_reference_keeps_what_fits() -> None:
+    """Only the odd field of a reference is left at its default."""
+    result = await _completed(referenceList=[{"index": "1", "title": "t"}, {"index": 2, "title": "u"}])
+    assert result.reference_list == (Source(None, "t"), Source(2, "u"))
+
+
+@pytest.mark.parametrize("data", [None, {}, {"status": None}, {"status": 1}, {"status": ["completed"]}])
 async def test_an_answer_that_makes_no_sense_is_malformed(data: Any) -> None:
     """Data that does not fit is a miss, and the message has the path below the envelope."""
     with pytest.raises(BadReply, match=r"malformed at \$\.data\."):
@@ -236,7 +274,7 @@ async def test_a_bad_token_is_no_miss() -> None:
     assert refused.value.kind == "credential"
 
 
-@pytest.mark.parametrize("bad", ["", "..", "a/b", "a\t", "\ud800", "x" * 513, None, 5])
+@pytest.mark.parametrize("bad", ["", "..", "a/b", "a\t", "\ud800", "x" * 513, None, 5.5])
 async def test_a_bad_id_is_refused_before_any_request(bad: Any) -> None:
     """Both ids are checked."""
     client, transport = _client()
@@ -287,6 +325,21 @@ async def test_a_listed_subtask_that_nobody_could_ask_about_is_malformed(bad: An
     """It is the server's mistake, and the message says where."""
     client, _ = _client(_envelope({"status": "pending", "subTaskList": [{"subTaskId": bad, "status": "pending"}]}))
     with pytest.raises(BadReply, match=r"\$\.data\.subTaskList\[0\]"):
+        await client.subtasks.list(task_id="t")
+
+
+async def test_a_side_field_of_a_listed_subtask_does_no_harm() -> None:
+    """A subtask that can be asked about is listed, whatever else is said about it."""
+    client, _ = _client(
+        _envelope({"status": "pending", "subTaskList": [{"subTaskId": 1, "prompt": {}}], "totalItems": "x"})
+    )
+    assert [job.ref for job in await client.subtasks.list(task_id="t")] == [SubtaskRef("t", "1")]
+
+
+async def test_a_list_of_subtasks_of_another_type_is_malformed() -> None:
+    """It would hide subtasks that are paid for."""
+    client, _ = _client(_envelope({"status": "pending", "subTaskList": {"1": "pending"}}))
+    with pytest.raises(BadReply, match=r"\$\.data\.subTaskList"):
         await client.subtasks.list(task_id="t")
 
 

@@ -118,6 +118,16 @@ async def test_a_partly_completed_task_is_a_success_that_says_so() -> None:
         ({"totalItems": None, "completedItems": 0, "failedItems": 0}, None),
         ({"totalItems": 4}, None),
         ({}, None),
+        ({"totalItems": "4", "completedItems": "1", "failedItems": "1"}, 0.5),
+        ({"totalItems": 4, "completedItems": 1.5, "failedItems": 0}, 0.375),
+        ({"totalItems": 4, "completedItems": 9, "failedItems": 0}, 1.0),
+        ({"totalItems": 4, "completedItems": "25%", "failedItems": 0}, None),
+        ({"totalItems": 4, "completedItems": "one", "failedItems": 0}, None),
+        ({"totalItems": 4, "completedItems": [1], "failedItems": [1]}, None),
+        ({"totalItems": -4, "completedItems": 1, "failedItems": 0}, None),
+        ({"totalItems": 4, "completedItems": True, "failedItems": 0}, None),
+        ({"totalItems": {}, "completedItems": 1, "failedItems": 0}, None),
+        ({"totalItems": 1, "completedItems": 10**400, "failedItems": 0}, None),
     ],
 )
 async def test_progress_is_the_share_that_has_ended(counts: dict[str, Any], progress: float | None) -> None:
@@ -146,13 +156,47 @@ async def test_a_task_that_ended_badly_says_why(word: str, error: Any, message: 
         _envelope({}),
         _envelope({"status": None}),
         _envelope({"status": 1}),
-        _envelope({"status": "completed", "subTaskList": [{"status": "completed"}]}),
     ],
 )
 async def test_an_answer_that_makes_no_sense_is_malformed(payload: dict[str, Any]) -> None:
-    """A success without data, or with data that does not fit, is a miss."""
+    """A success without data, or without a status word, is a miss."""
     with pytest.raises(BadReply, match=r"malformed at \$\.data"):
         await _job(payload).fetch()
+
+
+@pytest.mark.parametrize(
+    ("odd", "misfits"),
+    [
+        ({"completedItems": "2"}, ("$.data.completedItems",)),
+        ({"completedItems": 2.0, "totalItems": "all"}, ("$.data.totalItems", "$.data.completedItems")),
+        ({"completedAt": "yesterday"}, ("$.data.completedAt",)),
+        ({"subTaskList": "none"}, ("$.data.subTaskList",)),
+        ({"subTaskList": [{"status": "completed"}]}, ("$.data.subTaskList[0].subTaskId",)),
+        ({"subTaskList": [{"subTaskId": "1", "prompt": []}]}, ("$.data.subTaskList[0].prompt",)),
+        ({"taskId": ["a"]}, ("$.data.taskId",)),
+    ],
+)
+async def test_a_side_field_costs_no_result(odd: dict[str, Any], misfits: tuple[str, ...]) -> None:
+    """A finished task is a success; what does not fit is left out of the result and named."""
+    snapshot = await _job(_envelope({**STATUS, **odd})).wait(timeout=1)
+    assert (snapshot.state, snapshot.misfits) == (State.SUCCESS, misfits)
+    assert snapshot.unwrap().consumer_task_id == STATUS["consumerTaskId"]
+
+
+@pytest.mark.parametrize(
+    ("odd", "partial"),
+    [
+        ({}, False),
+        ({"status": "partial_completed"}, True),
+        ({"status": " Partial_Completed"}, True),
+        ({"failedItems": 1}, True),
+        ({"failedItems": "1"}, False),
+    ],
+)
+async def test_a_success_without_all_answers_is_partial(odd: dict[str, Any], *, partial: bool) -> None:
+    """The word and the count of failures tell that answers are missing."""
+    snapshot = await _job(_envelope({**STATUS, **odd})).fetch()
+    assert (snapshot.state, snapshot.partial) == (State.SUCCESS, partial)
 
 
 async def test_an_answer_about_another_task_is_never_taken() -> None:
@@ -162,7 +206,7 @@ async def test_an_answer_about_another_task_is_never_taken() -> None:
     assert strange.value.kind == "identity"
 
 
-@pytest.mark.parametrize("bad", ["", "..", "%2E", "a/b", "a\n", "\ud800", "x" * 513, None, 5])
+@pytest.mark.parametrize("bad", ["", "..", "%2E", "a/b", "a\n", "\ud800", "x" * 513, None, 5.5])
 async def test_a_bad_id_is_refused_before_any_request(bad: Any) -> None:
     """What would lead to another path is never sent."""
     client, transport = _client()

@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from asyncpoll.http.auth import NO_CREDENTIAL, Bearer
+from asyncpoll.http._auth import NO_CREDENTIAL, Bearer
 from asyncpoll.http.message import Request
-from asyncpoll.http.transport.outgoing import COMMON, RESERVED, Address, Outgoing, check_headers, encode_json, prepare
+from asyncpoll.http.transport._encode import COMMON, RESERVED, Address, Outgoing, check_headers, encode_json, prepare
 
 API = Address.of("https://api.example/v1")
 CANARY = "canary-0123456789"
@@ -177,7 +177,7 @@ def test_json_goes_out_compact() -> None:
 
 
 def _prepared(**facts: Any) -> Outgoing:
-    return prepare(evolve(Request("GET", "/a"), **facts), API, Bearer(CANARY).credential())
+    return prepare(evolve(Request("GET", "/a"), **facts), API, Bearer(CANARY).fixed or NO_CREDENTIAL)
 
 
 def test_a_message() -> None:
@@ -212,7 +212,7 @@ def test_headers_of_a_request() -> None:
 @pytest.mark.parametrize(
     ("facts", "problem"),
     [
-        ({"json": 1, "form": {}}, "not both"),
+        ({"json": 1, "form": {}}, "not several"),
         ({"method": "get"}, "upper case"),
         ({"method": "GET / HTTP/1.1\r\n"}, "upper case"),
         ({"headers": {"Authorization": "x"}}, "Authorization"),

@@ -27,6 +27,7 @@ REFS: dict[str, dict[str, Any]] = {
     "bigmodel.agents": {"async_id": "a/b", "agent_id": "g", "custom_variables": {"x": [1]}},
     "bigmodel.file_parser": {"task_id": "任务", "format": "download_link"},
     "molizhishu.subtasks": {"task_id": "t", "sub_task_id": "s"},
+    "molizhishu.task_results": {"task_id": "t"},
     "molizhishu.tasks": {"task_id": "t"},
 }
 
@@ -220,7 +221,7 @@ def _token(**changes: Any) -> str:
         (_token(endpoint="molizhishu.jobs"), "no endpoint 'molizhishu.jobs' here"),
         (_token(ref={}), "it lacks task_id"),
         (_token(ref={"task_id": "t", "more": 1}), "a reference has no 'more'"),
-        (_token(ref={"task_id": 7}), "task_id must be text, not int"),
+        (_token(ref={"task_id": 7.5}), "task_id must be text, not float"),
         (_token(ref={"task_id": ".."}), "task_id must not"),
     ],
 )
@@ -238,6 +239,6 @@ def test_the_table_is_cheap_and_the_clients_are_lent() -> None:
         "print(p.BigModel.__name__, p.Molizhishu.__name__, 'aiohttp' in sys.modules, 'cattrs' in sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert ran.stdout.split() == ["4", "False", "False", "BigModel", "Molizhishu", "False", "False"]
+    assert ran.stdout.split() == ["5", "False", "False", "BigModel", "Molizhishu", "False", "False"]
     with pytest.raises(AttributeError, match="OpenAI"):
         _ = providers.OpenAI

@@ -27,10 +27,18 @@ NOON = "Sat, 01 Nov 2025 12:00:00 GMT"
         ("Sat Nov  1 12:00:30 2025", 30.0),
         ("Sat, 01 Nov 2025 13:00:30 +0100", 30.0),
         ("Sat, 01 Nov 2025 11:00:00 GMT", 0.0),
+        ("2.5", 2.5),
+        ("120.0", 120.0),
+        ("0.5", 0.5),
+        ("30.25000000000000000000000001", 30.25),
+        ("7, 30, 9", 30.0),
+        ("7, soon, 2.5", 7.0),
+        ("7, Sat, 01 Nov 2025 12:00:30 GMT", 30.0),
+        ("Sat, 01 Nov 2025 12:00:30 GMT, 90", 90.0),
     ],
 )
 def test_what_is_read(value: str, seconds: float) -> None:
-    """Whole seconds and all three forms of a date are read; a date counts from the server's own one."""
+    """Seconds and all three forms of a date are read; a date counts from the server's own one."""
     assert retry_after({"retry-after": value, "date": NOON}) == seconds
 
 
@@ -39,7 +47,12 @@ def test_what_is_read(value: str, seconds: float) -> None:
     [
         "",
         "-1",
-        "1.5",
+        "1.",
+        ".5",
+        "1.5.2",
+        "1.5s",
+        "soon, later",
+        "7;30",
         "+3",
         "1e3",
         "inf",

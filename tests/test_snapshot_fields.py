@@ -28,6 +28,8 @@ FULL: Mapping[str, Any] = {
     "retry_after": 3.0,
     "ended_at": NOON,
     "raw": {"status": "failed"},
+    "misfits": ("$.data.time",),
+    "partial": True,
 }
 
 
@@ -61,9 +63,9 @@ def test_another_state_is_refused(state: Any) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "wanted"),
     [
-        ("status", None, "text"),
-        ("status", 1, "text"),
-        ("status", b"done", "text"),
+        ("status", None, "a status word"),
+        ("status", 1.5, "a status word"),
+        ("status", b"done", "a status word"),
         ("reason", 1, "text or None"),
         ("reason", b"no", "text or None"),
         ("reason", ["no"], "text or None"),
@@ -80,6 +82,12 @@ def test_another_state_is_refused(state: Any) -> None:
         ("ended_at", date(2026, 1, 2), "a datetime with a time zone, or None"),
         ("ended_at", NOON.replace(tzinfo=None), "a datetime with a time zone, or None"),
         ("ended_at", NOON.replace(tzinfo=Nowhere()), "a datetime with a time zone, or None"),
+        ("misfits", "$.time", "a tuple of paths"),
+        ("misfits", ["$.time"], "a tuple of paths"),
+        ("misfits", (1,), "a tuple of paths"),
+        ("misfits", None, "a tuple of paths"),
+        ("partial", 1, "True or False"),
+        ("partial", None, "True or False"),
     ],
 )
 def test_a_value_of_a_wrong_type_is_refused(name: str, value: Any, wanted: str) -> None:
@@ -111,6 +119,14 @@ def test_a_word_may_be_of_a_subclass_of_text() -> None:
     assert (seen.status, seen.reason, seen.code) == ("failed", "failed", "failed")
 
 
+@pytest.mark.parametrize(
+    ("word", "text"), [(0, "0"), (-1, "-1"), (True, "true"), (False, "false"), (10**200, "1" + "0" * 98 + "…")]
+)
+def test_a_word_may_be_an_integer_or_a_boolean(word: Any, text: str) -> None:
+    """A status code becomes text, as JSON spells it."""
+    assert Snapshot(State.PENDING, word).status == text
+
+
 @pytest.mark.parametrize(("given", "kept"), [(10**400, 1.0), (-(10**400), 0.0), (0, 0.0), (1, 1.0)])
 def test_progress_may_be_a_whole_number_of_any_size(given: int, kept: float) -> None:
     """A number that no float can hold is out of range as any other."""
@@ -128,7 +144,7 @@ def test_the_constructor_is_as_documented() -> None:
     parameters = inspect.signature(Snapshot).parameters
     assert list(parameters) == [one.name for one in fields(Snapshot)] == list(FULL)
     defaults = {name: one.default for name, one in parameters.items() if one.default is not inspect.Parameter.empty}
-    assert defaults == {**dict.fromkeys(list(FULL)[2:]), "status": ""}
+    assert defaults == {**dict.fromkeys(list(FULL)[2:]), "status": "", "misfits": (), "partial": False}
     seen: Snapshot[int] = Snapshot(*FULL.values())
     assert (seen, seen.raw) == (Snapshot(**FULL), FULL["raw"])
 
@@ -137,7 +153,7 @@ def test_the_repr_shows_every_field_but_the_payload() -> None:
     """The repr can be read as the call that makes the snapshot."""
     assert repr(Snapshot(State.PENDING, "queued", raw={})) == (
         "Snapshot(state=<State.PENDING: 'pending'>, status='queued', value=None, reason=None, code=None, "
-        "progress=None, retry_after=None, ended_at=None)"
+        "progress=None, retry_after=None, ended_at=None, misfits=(), partial=False)"
     )
 
 
@@ -168,3 +184,12 @@ def test_a_copy_with_changes_is_checked_as_well() -> None:
     assert evolve(seen, progress=math.inf).progress == 1.0
     with pytest.raises(TypeError, match=r"Snapshot\.code must be text or None, not 5"):
         evolve(seen, code=5)  # type: ignore[arg-type]  # that is what must fail
+
+
+def test_misfits_are_bounded() -> None:
+    """A snapshot keeps 100 paths, each without what a terminal would obey, and cut at 1,000 characters."""
+    seen: Snapshot[int] = Snapshot(State.SUCCESS, misfits=("$.a\x1b", *["$" * 5000] * 200))
+    assert len(seen.misfits) == 100
+    assert seen.misfits[0] == "$.a "
+    assert len(seen.misfits[1]) == 1000
+    assert not evolve(seen, misfits=()).misfits

@@ -9,13 +9,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from raw_server import Act, json_reply, polls, raw_server
 
 from asyncpoll._errors import ClientClosed, TransportError
 from asyncpoll.http.message import Request
 from asyncpoll.http.transport import AiohttpTransport
-from asyncpoll.http.transport import client as module
 
 POLL = Request("GET", "/")
 
@@ -58,7 +58,6 @@ async def test_close_while_it_opens() -> None:
     """Closing at any moment of the very first request ends it, and leaves nothing behind."""
     async with raw_server(polls(json_reply(1))) as server:
         for steps in range(40):
-            AiohttpTransport._proven = False
             transport = AiohttpTransport(server.url)
             poll = asyncio.create_task(_outcome(transport))
             for _ in range(steps):
@@ -87,31 +86,29 @@ async def test_close_before_use() -> None:
     assert transport.requests == 0
 
 
-async def test_a_close_that_is_cancelled() -> None:
+async def test_a_close_that_is_cancelled(monkeypatch: pytest.MonkeyPatch) -> None:
     """When closing is cut short, the connections are closed all the same."""
-    stubborn = asyncio.Event()
+    stubborn, send = asyncio.Event(), aiohttp.ClientSession._request
 
-    class Deaf(AiohttpTransport):
-        async def _exchange(self, *args: Any, **named: Any) -> Any:
-            async with asyncio.timeout(None) as scope, self._flights.board(scope):
-                self._session = self._new_session(in_control=True)
-                try:
-                    await asyncio.Event().wait()
-                finally:
-                    await stubborn.wait()
+    async def hold(session: aiohttp.ClientSession, *args: Any, **named: Any) -> Any:
+        try:
+            return await send(session, *args, **named)
+        finally:
+            await stubborn.wait()
 
-    transport = Deaf("http://127.0.0.1:1")
-    poll = asyncio.create_task(_outcome(transport))
-    await asyncio.sleep(0)
-    closing = asyncio.create_task(transport.aclose())
-    await asyncio.sleep(0.01)
-    closing.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await closing
-    assert transport._session is not None
-    assert transport._session.closed
-    stubborn.set()
-    assert await poll is ClientClosed
+    monkeypatch.setattr(aiohttp.ClientSession, "_request", hold)
+    async with raw_server([Act.READ, Act.HANG]) as server:
+        transport = AiohttpTransport(server.url)
+        poll = asyncio.create_task(_outcome(transport))
+        await server.received(1)
+        closing = asyncio.create_task(transport.aclose())
+        await asyncio.sleep(0.01)
+        closing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await closing
+        await server.quiet.wait()
+        stubborn.set()
+        assert await poll is ClientClosed
 
 
 def test_another_event_loop() -> None:
@@ -182,7 +179,7 @@ async def test_cancelling_at_every_moment() -> None:
             with suppress(asyncio.CancelledError):
                 await poll
             assert (await transport.send(POLL)).json == {"n": "x" * 300}
-            assert transport._flights.scopes == {}
+            assert transport._exchanges.scopes == {}
         assert transport.requests == len(server.requests)
 
 
@@ -220,21 +217,3 @@ async def test_nothing_is_left_behind() -> None:
             await server.quiet.wait()
         await asyncio.sleep(0)
         assert _open_sockets() == before
-
-
-async def test_a_failed_trial_does_not_last(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Several first requests at once open one session; what the trial found is kept only if it is good."""
-    asked: list[bool] = []
-
-    async def answer(_make: object) -> bool:
-        asked.append(True)
-        await asyncio.sleep(0)
-        return len(asked) > 1
-
-    monkeypatch.setattr(AiohttpTransport, "_proven", False)
-    monkeypatch.setattr(module, "is_in_control", answer)
-    async with raw_server(polls(*[json_reply(1)] * 9)) as server:
-        for expected in ([True], [True, True], [True, True]):
-            async with AiohttpTransport(server.url) as transport:
-                await asyncio.gather(*[transport.send(POLL) for _ in range(3)])
-            assert asked == expected

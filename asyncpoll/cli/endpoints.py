@@ -49,7 +49,7 @@ def _entry(name: str) -> _Entry:
 
 
 def _words(vocabulary: Vocabulary) -> dict[State, list[str]]:
-    by_state = {state: [word for word, means in vocabulary.words.items() if means is state] for state in State}
+    by_state = {state: [str(word) for word, means in vocabulary.words.items() if means is state] for state in State}
     return {state: words for state, words in by_state.items() if words}
 
 

@@ -48,6 +48,9 @@ exit status:
   2  bad argument, or no key"""
 
 
+_UNITS: Mapping[str, int] = MappingProxyType({"": 0, "K": 10, "M": 20, "G": 30})
+
+
 class _Parser(argparse.ArgumentParser):
     """Answers a mistake with one line instead of a page."""
 
@@ -89,6 +92,7 @@ def _wait(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--interval", type=_positive, metavar="SECONDS", help="poll at this pace (default: 1 to 30 s)")
     verb.add_argument("--key-file", type=Path, metavar="FILE", help="a file that holds nothing but the key")
     verb.add_argument("--base-url", metavar="URL", help="where the API is, if not at its usual address")
+    _network(verb)
     verb.add_argument("-q", "--quiet", action="store_true", help="say nothing on the way")
 
 
@@ -102,6 +106,7 @@ def _run(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--links", action="store_true", help="keep signed links in results, which are masked otherwise")
     verb.add_argument("--strict", action="store_true", help="ask for nothing when any line is bad")
     _pace(verb)
+    _network(verb)
 
 
 def _resume(verb: argparse.ArgumentParser) -> None:
@@ -110,6 +115,7 @@ def _resume(verb: argparse.ArgumentParser) -> None:
     _ledger(verb)
     verb.add_argument("-o", "--output", type=Path, metavar="FILE", help="another file, for all results")
     _pace(verb, usual="as before")
+    _network(verb)
 
 
 def _pace(verb: argparse.ArgumentParser, usual: str | None = None) -> None:
@@ -124,6 +130,25 @@ def _pace(verb: argparse.ArgumentParser, usual: str | None = None) -> None:
     add("--timeout", _positive_or_none, "SECONDS", "give up on a job after so long, or 'none'", "86400, a day")
     add("--interval", _positive_or_none, "SECONDS", "poll a job at this pace, or 'none' to learn it", "none")
     verb.add_argument("--plain", action="store_true", help="plain lines, even where rich could draw")
+
+
+def _network(verb: argparse.ArgumentParser) -> None:
+    """Add the options that say how APIs are reached."""
+    verb.add_argument("--proxy", metavar="URL", help="such as http://host:3128 (default: HTTPS_PROXY, HTTP_PROXY)")
+    verb.add_argument("--ca-file", type=Path, metavar="FILE", help="certificates to trust as well, in PEM format")
+    verb.add_argument("--insecure", action="store_true", help="allow http, without encryption, to every host")
+    verb.add_argument("--max-body", type=_size, metavar="SIZE", help="the largest reply, such as 200M (default: 64M)")
+    verb.add_argument("--key", "--api-key", "--token", nargs="?", action=_RefuseKey, help=argparse.SUPPRESS)
+
+
+class _RefuseKey(argparse.Action):
+    """Refuses a key as an argument, where every user of the machine could see it, and does not repeat it."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: object) -> None:
+        parser.error(
+            "a key on the command line can be seen by other users and stays in the history of the shell; "
+            "set it in the environment (asyncpoll endpoints lists the variables), or put it into a file"
+        )
 
 
 def _ledger(verb: argparse.ArgumentParser) -> None:
@@ -163,6 +188,7 @@ def _submit(verb: argparse.ArgumentParser) -> None:
     verb.add_argument(
         "--retry-unknown", action="store_true", help="submit again what may have been submitted: it may run twice"
     )
+    _network(verb)
 
 
 def _simulate(verb: argparse.ArgumentParser) -> None:
@@ -203,6 +229,13 @@ def _whole(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def _size(text: str) -> int:
+    number, unit = (text[:-1], text[-1].upper()) if text[-1:].isalpha() else (text, "")
+    if unit not in _UNITS or not number.isdecimal() or int(number) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of bytes such as 1000000, 200M or 1G")
+    return int(number) << _UNITS[unit]
 
 
 def _port(text: str) -> int:

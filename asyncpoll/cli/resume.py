@@ -6,6 +6,7 @@ import argparse
 from contextlib import nullcontext
 from pathlib import Path
 
+from asyncpoll.cli.access import settings_of
 from asyncpoll.cli.output import note
 from asyncpoll.cli.run import finish, refuse_output
 from asyncpoll.cli.run.lines import read_jobs
@@ -30,7 +31,9 @@ def run(args: argparse.Namespace) -> int:
         refuse_output(args.ledger, options, args.output.absolute(), fresh=kept.output != options.output)
     source = _left(options)
     with nullcontext() if source is None else reading(source) as file:
-        return finish(args.ledger, options, None if file is None else read_jobs(file), plain=args.plain)
+        return finish(
+            args.ledger, options, None if file is None else read_jobs(file), settings_of(args), plain=args.plain
+        )
 
 
 def _left(options: Options) -> str | None:

@@ -12,11 +12,12 @@ from asyncpoll._errors import WaitTimeout, explained
 from asyncpoll._schedule import Exponential, Fixed
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
-from asyncpoll.cli.access import open_client
+from asyncpoll.cli.access import open_client, settings_of
 from asyncpoll.cli.exits import EXIT_OF_STATE, Exit
 from asyncpoll.cli.output import note, say_json
 from asyncpoll.cli.result import result_of
 from asyncpoll.events import Ended, Event, Missed, Polled
+from asyncpoll.providers.adapt import CLIENT, check_name
 
 _NOT_YET = Ended(None, None, None, polls=0, waited=0.0)
 
@@ -29,8 +30,11 @@ def run(args: argparse.Namespace) -> int:
 async def _wait(args: argparse.Namespace) -> Exit:
     schedule = Exponential() if args.interval is None else Fixed(args.interval)
     journal = _Journal(quiet=args.quiet)
-    async with open_client(args.endpoint, key_file=args.key_file, base_url=args.base_url) as client:
-        job = client.job(args.endpoint, **_reference(args.ref))
+    ref, settings = _reference(args.ref), settings_of(args)
+    name = check_name(ref.get(CLIENT))
+    client = open_client(args.endpoint, key_file=args.key_file, base_url=args.base_url, name=name, **settings)
+    async with client:
+        job = client.job(args.endpoint, **ref)
         try:
             seen = await job.wait(timeout=args.timeout, schedule=schedule, observe=journal)
             status = EXIT_OF_STATE[seen.state]

@@ -1,9 +1,9 @@
-"""What a reply means when it is no answer about the job.
+"""Classify replies that are not an answer about the job.
 
 Nearly everything here is a table. `STATUSES` and `RANGES` name the kind of trouble that an HTTP status stands for;
-`KINDS` says which error a kind raises, whether asking again may help, and what the cure is. An API with error
-codes of its own adds one more table, a `Codes`, which goes before the HTTP status. Of the headers only those count
-that turn a refusal into throttling.
+`KINDS` says which error a kind raises, whether asking again may help, and what the cure is. An API with error codes of
+its own adds one more table, a `Codes`, which goes before the HTTP status. Headers and well-known messages matter only
+where they turn a refusal into throttling.
 """
 
 from __future__ import annotations
@@ -26,6 +26,9 @@ if TYPE_CHECKING:
 MESSAGE_LIMIT = 200  # characters of a server's own text that an error repeats
 CODE_LIMIT = 40
 _BEGINNING = 1000  # bytes of a body; more than is shown, so that what must be masked is seen as a whole
+_MESSAGE_NAMES = ("message", "Message", "msg", "errorMessage", "title", "detail")
+_MOST_ITEMS = 5  # of a list of problems, and steps of the path to one
+_STEP = 40  # characters of such a step
 
 
 @frozen
@@ -52,7 +55,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "conflict": Kind(TransportError, True, "the job is busy with another request"),
         "unknown_code": Kind(TransportError, True, "the API answers with an error code that is not listed"),
         "malformed": Kind(BadReply, True, "the body does not hold an answer"),
-        "protocol": Kind(BadReply, True, "this is no HTTP status to answer a plain request with"),
+        "protocol": Kind(BadReply, True, "unexpected HTTP status"),
         "credential": Kind(Rejected, False, "the credential is refused; check the key and its expiry"),
         "forbidden": Kind(Rejected, False, "the credential may not do this; check whose the job is"),
         "unpaid": Kind(Rejected, False, "the account has no balance; top it up"),
@@ -66,7 +69,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "already_ended": Kind(Rejected, False, "the job has already ended"),
         "unsupported": Kind(Rejected, False, "the server does not serve this; check the base address"),
         "redirect": Kind(Rejected, False, "redirects are not followed; check the base address"),
-        "login": Kind(Rejected, False, "the network wants a login before it lets requests through"),
+        "login": Kind(Rejected, False, "a captive portal requires a login"),
         "rejected": Kind(Rejected, False, "the server refuses the request"),
     }
 )
@@ -110,6 +113,25 @@ _MAYBE_THROTTLED = frozenset({400, 403, 413})
 _REMAINING = re.compile(r"(?:x-)?rate-?limit-remaining(?:-.*)?", re.ASCII | re.IGNORECASE)
 _RESET = re.compile(r"(?:x-)?rate-?limit-reset(?:-.*)?", re.ASCII | re.IGNORECASE)
 _STRUCTURED = re.compile(r"(?:^|[;,])\s*(?:r|remaining)\s*=\s*([^;,\s]*)", re.ASCII | re.IGNORECASE)
+_THROTTLING_CODES = frozenset(  # as the retry handler of botocore lists them, but for those that mean a quota as well
+    {
+        "BandwidthLimitExceeded",
+        "EC2ThrottledException",
+        "PriorRequestNotComplete",
+        "ProvisionedThroughputExceededException",
+        "RequestLimitExceeded",
+        "RequestThrottled",
+        "RequestThrottledException",
+        "SlowDown",
+        "ThrottledException",
+        "Throttling",
+        "ThrottlingException",
+        "TooManyRequestsException",
+    }
+)
+_THROTTLING_WORDS = re.compile(  # GitHub's documentation on rate limits; "abuse detection" is its older text
+    r"API rate limit exceeded|secondary rate limit|abuse detection mechanism", re.IGNORECASE
+)
 _ZERO = re.compile(r"0(?:\.0+)?", re.ASCII)
 
 
@@ -130,12 +152,19 @@ def _is_throttling(headers: Mapping[str, str]) -> bool:
     return any(_RESET.fullmatch(name) for name in headers)
 
 
+def _says_throttled(reply: Reply) -> bool:
+    """Return whether the body of a refusal says that it is throttling, as AWS does by code and GitHub by message."""
+    code, message = complaint(reply)
+    return code in _THROTTLING_CODES or _THROTTLING_WORDS.search(message) is not None
+
+
 def status_kind(reply: Reply) -> str:
     """Return the kind of trouble of *reply*, a key of `KINDS`.
 
-    It depends on the HTTP status. A 400, 403 or 413 is "throttled" if its headers say that a rate limit is used up.
+    It depends on the HTTP status. A 400, 403 or 413 is "throttled" if its headers say that a rate limit is used up, or
+    its body says so in the way of AWS or GitHub.
     """
-    if reply.status in _MAYBE_THROTTLED and _is_throttling(reply.headers):
+    if reply.status in _MAYBE_THROTTLED and (_is_throttling(reply.headers) or _says_throttled(reply)):
         return "throttled"
     if reply.status in STATUSES:
         return STATUSES[reply.status]
@@ -157,7 +186,7 @@ def fault(kind: str, message: str, *, reply: Reply, code: str | None = None) -> 
     code = None if code is None else printable(code, CODE_LIMIT)
     number = f"HTTP {reply.status}" if code is None else f"HTTP {reply.status}, code {code}"
     words = f": {printable(message, MESSAGE_LIMIT)}" if message else ""
-    return trouble.error(
+    error = trouble.error(
         f"{trouble.meaning} ({number}){words}",
         kind=kind,
         passing=trouble.passing,
@@ -166,26 +195,64 @@ def fault(kind: str, message: str, *, reply: Reply, code: str | None = None) -> 
         retry_after=reply.retry_after,
         origin=reply.origin,
     )
+    if isinstance(error, BadReply):
+        error.reply = reply
+    return error
 
 
 def complaint(reply: Reply) -> tuple[str | None, str]:
     """Return the error code and the message in a reply's body, as far as there are any.
 
-    Read are the customary shapes `{"error": {"code": ..., "message": ...}}`, `{"error": "..."}` and
-    `{"code": ..., "message": ...}`. Of a body that is not JSON the message is how it begins.
+    Read are the customary shapes `{"error": {"code": ..., "message": ...}}`, `{"error": "..."}`, `{"errors": [...]}`
+    and `{"code": ..., "message": ...}`, with these names:
+
+    - for the message `message`, `Message`, `msg`, `errorMessage`, `title` and `detail` (RFC 9457, section 3.1), all
+      that are there; `detail` may be FastAPI's list of `{"loc": [...], "msg": ...}`;
+    - for the code `code`, or the end of `__type` or of the header `x-amzn-errortype` behind its "#" (the JSON
+      protocols of AWS).
+
+    Of a body that is not JSON the message is how it begins. A message has at most 1,000 characters.
     """
     if not isinstance(reply.json, dict):
         beginning = reply.body[:_BEGINNING].decode("utf-8", "replace")
         return None, ": ".join(filter(None, (reply.problem, beginning)))
-    error = reply.json.get("error") or reply.json
+    error = reply.json.get("error") or reply.json.get("errors") or reply.json
+    if isinstance(error, list):
+        error = error[0]
     if not isinstance(error, dict):
-        return None, str(error)
-    return _code(error.get("code")), str(error.get("message") or "")
+        return None, _words(error)
+    kind = error.get("__type") or reply.headers.get("x-amzn-errortype")
+    return _code(error.get("code"), kind), _message(error) or _message(reply.json)
 
 
-def _code(value: Any) -> str | None:
-    is_code = isinstance(value, str | int) and not isinstance(value, bool) and value != ""
-    return str(value) if is_code else None
+def _code(code: Any, kind: Any) -> str | None:
+    """Return a code as text, or that of an AWS error, such as "com.amazon.coral.service#ThrottlingException"."""
+    if isinstance(code, str | int) and not isinstance(code, bool) and code != "":
+        return str(code)
+    return kind.rpartition("#")[2].partition(":")[0] or None if isinstance(kind, str) else None
+
+
+def _message(error: dict[str, Any]) -> str:
+    """Return all texts of an error, each once."""
+    texts = dict.fromkeys(_words(error.get(name)) for name in _MESSAGE_NAMES)
+    return ": ".join(filter(None, texts))[:_BEGINNING]
+
+
+def _words(value: Any) -> str:
+    """Return a message as text, whatever its shape; nothing for null."""
+    match value:
+        case str():
+            return value[:_BEGINNING]
+        case {"loc": [*steps], "msg": str(problem)}:  # FastAPI: where in the request, and what is wrong there
+            return f"{'.'.join(str(step)[:_STEP] for step in steps[:_MOST_ITEMS])}: {problem[:_BEGINNING]}"
+        case dict():
+            return next((text for name in _MESSAGE_NAMES if (text := _words(value.get(name)))), "")
+        case list():
+            return "; ".join(filter(None, map(_words, value[:_MOST_ITEMS])))[:_BEGINNING]
+        case None | bool():
+            return ""
+        case _:
+            return str(value)[:_BEGINNING]
 
 
 def _known(_: object, attribute: Attribute[Any], table: Mapping[str, str] | tuple[Phrase, ...]) -> None:
@@ -200,17 +267,24 @@ def _pattern(text: str) -> re.Pattern[str]:
 
 @frozen
 class Phrase:
-    """A code that means several things, told apart by the server's words.
+    """What a message means, with one code or any, and with one HTTP status or any.
 
     Attributes:
-        code: The code.
+        code: The code, or None for any code, and for replies without one.
         pattern: A regular expression, looked for anywhere in the message, in any letter case.
         kind: What both together stand for, a key of `KINDS`.
+        status: The HTTP status, or None for any.
     """
 
-    code: str
+    code: str | None
     pattern: re.Pattern[str] = field(converter=_pattern)
     kind: str
+    status: int | None = field(default=None, kw_only=True)
+
+    def fits(self, code: str | None, message: str, status: int | None) -> bool:
+        """Return whether the phrase is about this code, message and HTTP status."""
+        is_about = self.code in (None, code) and self.status in (None, status)
+        return is_about and self.pattern.search(message) is not None
 
 
 @frozen
@@ -219,23 +293,30 @@ class Codes:
 
     Attributes:
         by_code: From a code to a key of `KINDS`.
-        by_message: For codes that mean several things; the first phrase that fits goes before `by_code`.
+        by_message: For messages that say more than the code; the first phrase that fits goes before `by_code`.
     """
 
     by_code: Mapping[str, str] = field(factory=dict, validator=_known)
     by_message: tuple[Phrase, ...] = field(default=(), validator=_known)
 
-    def kind(self, code: str | None, message: str = "") -> str | None:
-        """Return the key of `KINDS` that *code* and *message* stand for, or None for an unlisted code."""
+    def kind(self, code: str | None, message: str = "", status: int | None = None) -> str | None:
+        """Return the key of `KINDS` that *code* and *message* stand for, or None for an unlisted code.
+
+        Args:
+            code: The code, or None for a complaint without one.
+            message: The message.
+            status: The HTTP status, for phrases that depend on it.
+        """
         for phrase in self.by_message:
-            if phrase.code == code and phrase.pattern.search(message):
+            if phrase.fits(code, message, status):
                 return phrase.kind
         return None if code is None else self.by_code.get(code)
 
     def fault(self, reply: Reply) -> TransportError:
         """Build the error for a reply that complains: by its code if that is listed, else by its status."""
         code, message = complaint(reply)
-        return fault(self.kind(code, message) or status_kind(reply), message, reply=reply, code=code)
+        kind = self.kind(code, message, reply.status) or status_kind(reply)
+        return fault(kind, message, reply=reply, code=code)
 
 
 NO_CODES = Codes()

@@ -10,31 +10,37 @@ import json
 import math
 import re
 from collections.abc import Callable
+from itertools import accumulate
 from typing import Any, NoReturn
 
-DEPTH = 64
-"""The deepest nesting of arrays and objects."""
-KEYS = 100_000
-"""The most keys of all objects together."""
+DEPTH = 512
+"""The deepest nesting of arrays and objects: what decoders, and those who walk the value, can do without a crash."""
+MEMORY = 1 << 30
+"""The most bytes of memory for a decoded body, by default."""
 DIGITS = 40
 """The most digits of an integer."""
 
 _BOM = b"\xef\xbb\xbf"
-_SHORTEST_KEY = len(b'"":0,')
+# Bytes that a part of a decoded value takes, at most, on CPython.
+_PER_KEY, _PER_CONTAINER, _PER_ITEM = 110, 90, 32
+_MOST_PER_BYTE = 45  # `[{},{},...` and `[{"":0},...` come near it
+_PIECE = 64 << 10
 _EXACT_DIGITS = b"0" * 19  # orjson turns integers beyond 64 bits into floats; those with fewer digits always fit
 _ALL_DIGITS_ZERO = bytes.maketrans(b"123456789", b"000000000")
 _TEXTS = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)  # an open end, or a search for it would be quadratic
 _ALL_BRACKETS_SQUARE = bytes.maketrans(b"{}", b"[]")
 _NO_BRACKETS = bytes(set(range(256)) - set(b"[]{}"))
+_STEPS = {ord("["): 1, ord("]"): -1}
 
 
-def decode(body: bytes) -> tuple[Any, str | None]:
+def decode(body: bytes, memory: int = MEMORY) -> tuple[Any, str | None]:
     """Decode the body of a reply: one JSON document in UTF-8, whatever the reply says about its type and charset.
 
     Of a key that occurs twice in an object the last value counts, as everywhere in Python.
 
     Args:
         body: The bytes; a byte order mark is skipped.
+        memory: The most bytes of memory that the value may take, as estimated before it is made.
 
     Returns:
         The value, and None; or None, and why the body is not accepted.
@@ -42,7 +48,7 @@ def decode(body: bytes) -> tuple[Any, str | None]:
     document = body.removeprefix(_BOM)
     if not document or document.isspace():
         return None, "the body is empty"
-    if problem := _excess(document):
+    if problem := _excess(document, memory):
         return None, problem
     loads = _loads_exactly if _EXACT_DIGITS in document.translate(_ALL_DIGITS_ZERO) else _loads
     try:
@@ -53,24 +59,33 @@ def decode(body: bytes) -> tuple[Any, str | None]:
         return None, "the body is not JSON"
 
 
-def _excess(document: bytes) -> str | None:
+def _excess(document: bytes, memory: int) -> str | None:
     """Return what there is too much of. The costly look is only taken at a document that could have too much."""
-    crowded = len(document) > KEYS * _SHORTEST_KEY
-    if not crowded and document.count(b"[") + document.count(b"{") <= DEPTH:
+    large = len(document) * _MOST_PER_BYTE > memory
+    if not large and document.count(b"[") + document.count(b"{") <= DEPTH:
         return None
     skeleton = _TEXTS.sub(b"", document)
-    if skeleton.count(b":") > KEYS:
-        return f"the body holds more than {KEYS} keys"
-    if _deep(skeleton):
+    brackets = skeleton.translate(_ALL_BRACKETS_SQUARE, _NO_BRACKETS)
+    if _is_deep(brackets):
         return f"the body is nested deeper than {DEPTH} levels"
+    if large and len(document) + _memory(skeleton) > memory:
+        return f"the body would take more than {memory >> 20} MiB of memory; raise max_body, or ask for less at a time"
     return None
 
 
-def _deep(skeleton: bytes) -> bool:
-    brackets = skeleton.translate(_ALL_BRACKETS_SQUARE, _NO_BRACKETS)
-    for _ in range(DEPTH):
-        brackets = brackets.replace(b"[]", b"")  # the innermost level
-    return b"[]" in brackets
+def _memory(skeleton: bytes) -> int:
+    containers = skeleton.count(b"[") + skeleton.count(b"{")
+    return _PER_KEY * skeleton.count(b":") + _PER_CONTAINER * containers + _PER_ITEM * skeleton.count(b",")
+
+
+def _is_deep(brackets: bytes) -> bool:
+    depth = 0
+    for start in range(0, len(brackets), _PIECE):
+        depths = list(accumulate(map(_STEPS.__getitem__, brackets[start : start + _PIECE]), initial=depth))
+        if max(depths) > DEPTH:
+            return True
+        depth = depths[-1]
+    return False
 
 
 class _LimitError(ValueError):

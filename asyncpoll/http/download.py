@@ -1,7 +1,7 @@
 """Fetching a result file from a link that a server gave us.
 
 The link leads to somebody's storage, which has no business with the credential of the API. So the request carries
-no credential and no cookie, goes through no proxy, and reaches public addresses only.
+no credential and no cookie, and reaches public addresses only.
 """
 
 from __future__ import annotations
@@ -12,14 +12,16 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Map
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
+from ssl import SSLContext
+from typing import TYPE_CHECKING, Self, Unpack
 
 from attrs import define, frozen
 
 from asyncpoll._errors import BadReply, Rejected, TransportError
+from asyncpoll.http._settings import Limits, Proxy, TransportSettings
 from asyncpoll.http.classify import fault, status_kind
-from asyncpoll.http.guard import AddressGuard
-from asyncpoll.http.link import Link, check_link, follow
+from asyncpoll.http.guard import AddressGuard, is_public_host
+from asyncpoll.http.link import Link, Origin, check_link, follow
 from asyncpoll.http.message import Reply, Stream
 from asyncpoll.http.partial import Partial
 from asyncpoll.http.retry import QUICK
@@ -50,6 +52,7 @@ async def download(
     max_bytes: int = 5 << 30,
     on_progress: OnProgress | None = None,
     trusted_origins: Collection[str] = (),
+    **settings: Unpack[TransportSettings],
 ) -> Path:
     """Fetch *url* into the file *path*, which appears when it is complete and replaces nothing.
 
@@ -64,6 +67,9 @@ async def download(
         on_progress: Called after each piece with the bytes received and the total, which is None where the server
             does not say. It runs on the event loop, so it must be quick; what it raises ends the download.
         trusted_origins: Origins such as `http://127.0.0.1:8080` that may have any scheme, port and address.
+        **settings: `proxy`, `trust_env`, `ssl`, `connect` and `read_gap` of `TransportSettings` are those of the
+            download. The others have no effect; a lent session least of all, since it may carry cookies and
+            credentials. A proxy looks up the names of hosts itself, so it must refuse private addresses itself, too.
 
     Returns:
         *path*, as a `Path`.
@@ -76,11 +82,12 @@ async def download(
             ("checksum").
         TransportError: The connection fails, the storage is in trouble or too slow ("slow"), or the file cannot be
             written, as on a full disk ("local").
-        ValueError: *max_bytes* is below 1, or one of *trusted_origins* is none.
+        ValueError: *max_bytes* is below 1, one of *trusted_origins* is not an origin, or a setting is unusable.
+        TypeError: A setting is unknown or of another type.
     """
     if max_bytes < 1:
         raise ValueError(f"max_bytes must be at least 1, not {max_bytes}")
-    terms = _Terms(max_bytes, on_progress, trusted_origins)
+    terms = _Terms(max_bytes, on_progress, trusted_origins, Way.of(settings))
     link = check_link(url, trusted_origins)
     target = Path(path)
     try:
@@ -97,10 +104,59 @@ class _Terms:
     max_bytes: int
     on_progress: OnProgress | None
     trusted: Collection[str]
+    way: Way
+
+
+@frozen
+class Way:
+    """How the storage is reached.
+
+    Attributes:
+        proxy: The proxy to go through, or None.
+        trust_env: Whether the environment may name one.
+        ssl: The certificates to trust, or None for those of the system.
+        connect: Seconds for the connection.
+        read_gap: Seconds between two pieces.
+    """
+
+    proxy: Proxy | None
+    trust_env: bool
+    ssl: SSLContext | None
+    connect: float
+    read_gap: float
+
+    @classmethod
+    def of(cls, settings: TransportSettings) -> Self:
+        """Return what the settings of a transport mean for a download.
+
+        Raises:
+            ValueError: One of them is unusable.
+            TypeError: One of them is unknown or of another type.
+        """
+        for setting in settings:
+            if setting not in TransportSettings.__annotations__:
+                raise TypeError(f"download() got an unexpected keyword argument {setting!r}")
+        limits = Limits(connect=settings.get("connect", CONNECT), read_gap=settings.get("read_gap", READ_GAP))
+        proxy = settings.get("proxy")
+        known = None if proxy is None else Proxy.of(proxy)
+        context = _checked_context(settings.get("ssl"))
+        return cls(known, settings.get("trust_env", False), context, limits.connect, limits.read_gap)
+
+    def proxy_to(self, origin: Origin) -> Proxy | None:
+        """Return the proxy to reach *origin* through, or None."""
+        if self.proxy is None and self.trust_env:
+            return Proxy.from_environment(origin)
+        return self.proxy
+
+
+def _checked_context(context: object) -> SSLContext | None:
+    if context is None or isinstance(context, SSLContext):
+        return context
+    raise TypeError(f"ssl must be an ssl.SSLContext or None, not {type(context).__name__}")
 
 
 async def _fetch(link: Link, target: Path, terms: _Terms) -> None:
-    async with _filling(target) as (partial, in_thread), _reached(link, terms.trusted) as stream:
+    async with _filling(target) as (partial, in_thread), _reached(link, terms) as stream:
         await _pour(stream, partial, in_thread, terms)
         _compare(stream.headers.get("content-md5"), partial.digest())
 
@@ -193,30 +249,40 @@ async def _filling(target: Path) -> AsyncGenerator[tuple[Partial, InThread], Non
 
 
 @asynccontextmanager
-async def _reached(link: Link, trusted: Collection[str]) -> AsyncGenerator[Stream, None]:
+async def _reached(link: Link, terms: _Terms) -> AsyncGenerator[Stream, None]:
     """Follow redirects to the file itself."""
     for _ in range(MOST_REDIRECTS + 1):
         async with AsyncExitStack() as stack:
-            stream = await _open(link, stack)
+            stream = await _open(link, terms.way, stack)
             if stream.status not in _REDIRECTS:
                 _check(stream, link)
                 yield stream
                 return
-            link = follow(link, _every(stream.headers, "location"), trusted)
+            link = follow(link, _every(stream.headers, "location"), terms.trusted)
     raise Rejected(f"more than {MOST_REDIRECTS} redirects", kind="redirect", origin=str(link.origin))
 
 
-async def _open(link: Link, stack: AsyncExitStack) -> Stream:
+async def _open(link: Link, way: Way, stack: AsyncExitStack) -> Stream:
     from asyncpoll.http.transport import open_stream  # noqa: PLC0415  aiohttp takes 0.2 s to import
 
-    guard = AddressGuard(anywhere=link.trusted)
-    headers = {"Accept-Encoding": "identity"}
-    stream = open_stream(link.url, headers=headers, socket_factory=guard, connect=CONNECT, read_gap=READ_GAP)
-    try:
-        return await stack.enter_async_context(stream)
-    except TransportError:
-        if not guard.refused:
-            raise
+    proxy = way.proxy_to(link.origin)
+    guard = AddressGuard(anywhere=link.trusted or proxy is not None)  # a proxy connects to the storage, we to the proxy
+    if link.trusted or proxy is None or is_public_host(link.origin.host):
+        headers = {"Accept-Encoding": "identity"}
+        stream = open_stream(
+            link.url,
+            headers=headers,
+            socket_factory=guard,
+            connect=way.connect,
+            read_gap=way.read_gap,
+            ssl=way.ssl,
+            proxy=proxy,
+        )
+        try:
+            return await stack.enter_async_context(stream)
+        except TransportError:
+            if not guard.refused:
+                raise
     message = "the link is refused: its host has no public address; trust its origin if that is meant"
     raise Rejected(message, kind="address", origin=str(link.origin))
 

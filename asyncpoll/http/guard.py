@@ -64,6 +64,14 @@ def is_public(address: str) -> bool:
     return ip in _UNICAST_V6 and not any(ip in network for network in _SPECIAL_V6)
 
 
+def is_public_host(host: str) -> bool:
+    """Return whether *host* may be public: an address that is, or a name, unless it is one for this machine."""
+    try:
+        return is_public(host)
+    except ValueError:
+        return host.rstrip(".").rpartition(".")[2] != "localhost"
+
+
 def _unwrap(ip: Address) -> Address:
     if isinstance(ip, IPv6Address):
         for network, trailing in _EMBEDDING_V6.items():

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol
@@ -12,6 +12,9 @@ from attrs import field, frozen
 from asyncpoll.http.retry_after import retry_after
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
+
+Query = Mapping[str, str | Sequence[str]] | Sequence[tuple[str, str]]
+"""Query parameters: a key that is repeated has a list of values, or its pairs stand in a list."""
 
 
 @frozen
@@ -36,22 +39,26 @@ class Request:
     Attributes:
         method: The HTTP method, in upper case.
         path: The path below the transport's base address, percent-encoded, with a leading slash.
-        query: Query parameters, not yet encoded.
-        json: The JSON body, or None for no body.
-        form: The fields of a multipart form, text or `Upload`, or None. Not together with `json`.
-        headers: Extra headers; those that frame a message or carry credentials are refused.
+        query: Query parameters, not yet encoded, as a mapping or as pairs. A value that is a list repeats its key.
+        json: The JSON body, or None.
+        form: The fields of a form, text or `Upload`, or None. Without an `Upload` it is sent URL-encoded, with one as
+            multipart.
+        body: The body as bytes, or None. At most one of `json`, `form` and `body` is given.
+        headers: Extra headers. Those that frame a message or carry credentials are refused. `Content-Type` takes the
+            place of the usual one of a body, but for a multipart form.
         repeatable: Whether sending it twice does no harm. Never guessed from the method: a POST may be a read.
         fresh: Ask for a connection that nothing was ever read from.
     """
 
     method: str
     path: str
-    query: Mapping[str, str] = NOTHING
+    query: Query = NOTHING
     json: Any = None
     form: Mapping[str, str | Upload] | None = None
     headers: Mapping[str, str] = NOTHING
     repeatable: bool = False
     fresh: bool = False
+    body: bytes | None = field(default=None, repr=False, kw_only=True)
 
 
 def _fold(headers: Mapping[str, str]) -> Mapping[str, str]:
@@ -70,6 +77,8 @@ class Reply:
         body: The bytes of the body, decompressed.
         problem: Why the body is not JSON, or None when it is.
         origin: Scheme, host and port of the server, for errors.
+        renew: An async function that renews the credential of the request and returns whether to send it once more,
+            or None if that is not possible or was done already. A copy by pickle is without it.
     """
 
     status: int
@@ -78,6 +87,10 @@ class Reply:
     body: bytes = field(default=b"", repr=False)
     problem: str | None = None
     origin: str | None = None
+    renew: Callable[[], Awaitable[bool]] | None = field(default=None, repr=False, eq=False, kw_only=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Reply, (self.status, self.json, dict(self.headers), self.body, self.problem, self.origin)
 
     @property
     def retry_after(self) -> float | None:

@@ -53,6 +53,11 @@ def segment(name: str, value: str) -> str:
     return quote(value, safe="")
 
 
+def as_text(value: Any) -> Any:
+    """Return an integer as text, and anything else as it is: ids from databases are often integers."""
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else value
+
+
 def is_identifier(_instance: object, attribute: Attribute[Any], value: str) -> None:
     """Validate an attrs field with `identifier`."""
     identifier(attribute.name, value)

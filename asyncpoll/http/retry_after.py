@@ -1,4 +1,4 @@
-"""Reading `Retry-After`: whole seconds, or an HTTP date (RFC 9110, section 10.2.3)."""
+"""Read `Retry-After`: seconds, or an HTTP date (RFC 9110, section 10.2.3)."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-_SECONDS = re.compile(r"[0-9]{1,9}", re.ASCII)
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,40})?", re.ASCII)
+_LONGEST = 1000  # characters that are looked at
 
 
 def retry_after(headers: Mapping[str, str]) -> float | None:
-    """Return how many seconds the server asks to stay away for, or None when it does not say so readably.
+    """Return the seconds to stay away for, or None if the server does not name them or they are unreadable.
 
-    Of several values the largest counts. A date is measured against the response's own `Date`, so a wrong local
-    clock does no harm; only without one is the local clock asked. A date in the past is 0.
+    Seconds may have decimals, which the standard does not know but servers send. Of several values, in headers of
+    their own or joined by commas, the largest counts. A date is measured against the reply's own `Date`, so a wrong
+    clock on either side does not matter; the local clock is used only without one. A date in the past is 0.
     """
     if "retry-after" not in headers:
         return None
     now = _date(headers.get("date", "")) or datetime.now(UTC)
-    readable = [wait for value in _values(headers) if (wait := _wait(value.strip(), now)) is not None]
-    return max(readable, default=None)
+    pieces = (piece.strip() for value in _values(headers) for piece in value[:_LONGEST].split(","))
+    readable = (_wait(piece, now) for piece in pieces)  # a date is readable without its day of the week, too
+    return max((wait for wait in readable if wait is not None), default=None)
 
 
 def _values(headers: Mapping[str, str]) -> Iterable[str]:

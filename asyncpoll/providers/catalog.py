@@ -47,7 +47,8 @@ ENDPOINTS: Mapping[str, Listing] = MappingProxyType(
         "bigmodel.agents": Listing(
             "BigModel",
             "asynchronous runs of agents, such as translation or video effects",
-            ("async_id", "agent_id"),
+            ("agent_id",),
+            ("async_id",),
             open=True,
             predicts=("agent_id",),
         ),
@@ -56,6 +57,9 @@ ENDPOINTS: Mapping[str, Listing] = MappingProxyType(
         ),
         "molizhishu.subtasks": Listing(
             "Molizhishu", "single questions to single AI platforms, with their answers", ("task_id", "sub_task_id")
+        ),
+        "molizhishu.task_results": Listing(
+            "Molizhishu", "batches of questions, with all of their answers", ("task_id",)
         ),
         "molizhishu.tasks": Listing(
             "Molizhishu", "batches of questions, with the count of their subtasks", ("task_id",)

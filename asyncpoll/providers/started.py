@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from asyncpoll._errors import BadReply
-from asyncpoll.codec import at, structure
+from asyncpoll.codec import at, text_of
 from asyncpoll.http.message import Reply
 from asyncpoll.http.path import segment
 
@@ -22,9 +22,11 @@ def started_id(reply: Reply, *path: str, check: Callable[[str, str], object] = s
         BadReply: There is none, or none that could be asked about. What was submitted may be running all the same.
     """
     where = ".".join(("$", *path))
-    value = structure(at(reply.json, *path), str, where=where)
+    value = text_of(at(reply.json, *path))
+    if value is None:
+        raise BadReply(f"the answer is malformed at {where}: an id is expected", reply=reply)
     try:
         check(where, value)
     except ValueError as problem:
-        raise BadReply(f"the answer has no usable id: {problem}", status=reply.status, origin=reply.origin) from None
+        raise BadReply(f"the answer has no usable id: {problem}", reply=reply) from None
     return value

@@ -1,7 +1,7 @@
 """BigModel's wire dialect: agents, file parser, and the archives the parser offers for download.
 
 Sources: the vendor's OpenAPI documents of the agents' async-result and the file parser's result, its pages on the file
-parser and on error codes, and recorded answers where these differ.
+parser, on homework correction and on error codes, and recorded answers where these differ.
 """
 
 from __future__ import annotations
@@ -13,11 +13,19 @@ from aiohttp import web
 from attrs import field, frozen
 
 from asyncpoll.simulator.answers import Answer, json_answer
-from asyncpoll.simulator.bigmodel_samples import agent_error, agent_output, archive, parsed_text, parser_result
+from asyncpoll.simulator.bigmodel_samples import (
+    agent_error,
+    agent_output,
+    archive,
+    correction_output,
+    parsed_text,
+    parser_result,
+)
 from asyncpoll.simulator.jobs import Jobs
 from asyncpoll.simulator.lives import chance, fingerprint
 from asyncpoll.simulator.routes import Clock, Route, Shapes, bearer, json_object, opens
 
+_CORRECTION = "intelligent_education_correction_polling"
 _TOOLS = frozenset({"lite", "expert", "prime"})
 _FORMATS = frozenset({"text", "download_link"})
 _MESSAGES = {"processing": "任务处理中", "succeeded": "结果获取成功", "failed": "文件解析失败"}
@@ -70,7 +78,11 @@ class BigModel:
 
     async def _agent(self, request: web.Request) -> Answer:
         body = await json_object(request)
-        if body is None or not isinstance(body.get("agent_id"), str) or not isinstance(body.get("async_id"), str):
+        if body is None or not isinstance(body.get("agent_id"), str):
+            return error(400, "1210", "API 调用参数有误:需要 agent_id 和 async_id")
+        if body["agent_id"] == _CORRECTION and "async_id" not in body:
+            return self._correction(body)
+        if not isinstance(body.get("async_id"), str):
             return error(400, "1210", "API 调用参数有误:需要 agent_id 和 async_id")
         ident, now = body["async_id"], self.clock.now()
         job = self.agents.find((ident,), now)
@@ -78,6 +90,23 @@ class BigModel:
             return json_answer({"status": "failed", "error": {"code": "400", "message": "任务不存在"}})
         known = {"agent_id": body["agent_id"], "async_id": ident, "status": job.word(now)}
         return json_answer({**known, **self._agent_facts(ident, known["status"])})
+
+    def _correction(self, body: dict[str, Any]) -> Answer:
+        """Answer the agent that is asked with variables; with its choices comes neither a status nor an id."""
+        variables = body.get("custom_variables")
+        trace = variables.get("trace_id") if isinstance(variables, dict) else None
+        if (
+            not isinstance(trace, str)
+            or not isinstance(variables, dict)
+            or not isinstance(variables.get("images"), list)
+        ):
+            return error(400, "1210", "API 调用参数有误:需要 trace_id 和 images")
+        now = self.clock.now()
+        job = self.agents.find((trace,), now)
+        word = "failed" if job is None else job.word(now)
+        if word == "success":
+            return json_answer({"agent_id": _CORRECTION, **correction_output(variables["images"])})
+        return json_answer({"agent_id": _CORRECTION, "status": word, **self._agent_facts(trace, word)})
 
     def _agent_facts(self, ident: str, word: str) -> dict[str, Any]:
         random = chance(self.seed, "agent", ident)

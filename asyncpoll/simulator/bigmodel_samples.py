@@ -22,7 +22,11 @@ _PARAGRAPHS = (
     "附录列出了全部样本的采集地点与时间。",
     "| 项目 | 数量 |\n|---|---|\n| 苹果 | 3 |\n| 梨 | 5 |",
 )
-_FAILURES = (("1234", "网络错误,请稍后重试"), ("1301", "系统检测到输入或生成内容可能包含不安全或敏感内容"))
+_FAILURES = (
+    ("1234", "网络错误,请稍后重试"),
+    ("1301", "系统检测到输入或生成内容可能包含不安全或敏感内容"),
+    ("1113", "您的账户已欠费,请充值后重试。"),
+)
 
 _ITEMS: Mapping[str, Callable[[str], dict[str, str]]] = MappingProxyType(
     {
@@ -71,6 +75,18 @@ def agent_output(random: Random, name: str, shapes: Shapes) -> dict[str, Any]:
     content = random.choice(_CONTENTS)(random.choice(tuple(_ITEMS.values()))(name))
     choice = random.choice(_CHOICES)({"role": "assistant", "content": content})
     return {"choices": [choice], **random.choice(_USAGES)(tokens)}
+
+
+def correction_output(images: list[Any]) -> dict[str, Any]:
+    """Return `choices` of the agent that corrects homework: one object, with a result for each question."""
+    results = [
+        {"uuid": uuid, "is_finish": 1, "correct_source": "model"}
+        for image in images
+        if isinstance(image, dict) and isinstance(image.get("uuids"), list)
+        for uuid in image["uuids"]
+    ]
+    content = {"type": "object", "object": {"results": results}}
+    return {"choices": [{"messages": [{"role": "assistant", "content": content}]}]}
 
 
 def agent_error(random: Random) -> dict[str, str]:

@@ -52,14 +52,14 @@ class ErrorStatus:
         status: The HTTP status, such as 429 or 503.
         code: BigModel's business code, for an error object as the body; None for a gateway's page.
         message: The text of the error.
-        retry_after: Seconds for the `Retry-After` header, or None for no such header.
+        retry_after: Seconds for the `Retry-After` header, maybe with decimals, or None for no such header.
         dated: Whether that header gives the moment as an HTTP date instead.
     """
 
     status: int = field(validator=validators.and_(validators.ge(200), validators.le(599)))
     code: str | None = field(default=None, kw_only=True)
     message: str = field(default="Service unavailable", kw_only=True)
-    retry_after: int | None = field(default=None, kw_only=True, validator=validators.optional(validators.ge(0)))
+    retry_after: float | None = field(default=None, kw_only=True, validator=validators.optional(validators.ge(0)))
     dated: bool = field(default=False, kw_only=True)
 
     def __call__(self, answer: Answer) -> Answer:
@@ -81,14 +81,21 @@ class ErrorStatus:
 
 @frozen
 class Envelope:
-    """Molizhishu's refusal in place of the answer: HTTP 200, `success` false, a *code* and a *message*, no data."""
+    """Molizhishu's refusal in place of the answer: HTTP 200, `success` false, a *code* and a *message*, no data.
+
+    Attributes:
+        code: The code.
+        message: The message.
+        field: The name that the message has on the wire: "message", or "msg", which public clients of the API read too.
+    """
 
     code: int
     message: str = "系统繁忙"
+    field: str = "message"
 
     def __call__(self, answer: Answer) -> Answer:
         """Return the refusal."""
-        return _instead(answer, json_answer({"success": False, "code": self.code, "message": self.message}))
+        return _instead(answer, json_answer({"success": False, "code": self.code, self.field: self.message}))
 
 
 @frozen

@@ -2,7 +2,7 @@
 
 "documented" keeps to the table of the vendor's page on subtask results, where every field is there and may be null;
 "observed" varies the fields as its later pages and recorded answers do: missing, null, empty, relative, of another
-type, and with newer fields beside them.
+type, and with newer fields beside them; an answer may be there before its subtask is completed.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ _NOTHING: Mapping[str, Any] = MappingProxyType(
     }
 )
 _MISSING = object()
+_EARLY = 0.5  # the share of subtasks whose answer is there while a screenshot or the sources are still missing
 _VARIANTS: Mapping[str, tuple[Any, ...]] = MappingProxyType(
     {
         "pageScreenshot": ("", None, _MISSING),
@@ -114,6 +115,9 @@ def subtask_result(random: Random, subtask: Subtask, word: str, ended: int | Non
         "status": word,
     }
     fields: dict[str, Any] = {**known, **_NOTHING, "time": ended, "errorMessage": _ERRORS.get(word)}
+    if word == "processing" and shapes == "observed" and random.random() < _EARLY:
+        early = _answer(random, subtask)
+        return {**fields, **early, "pageScreenshot": None, "citationList": None}
     if word != "completed":
         return fields
     fields |= _answer(random, subtask)

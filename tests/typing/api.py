@@ -48,7 +48,27 @@ from asyncpoll import (
     wait_until_terminal,
     watch,
 )
-from asyncpoll.http import AiohttpTransport, Reply, Request, Transport, Upload
+from asyncpoll.http import (
+    AiohttpTransport,
+    ApiKey,
+    Auth,
+    Basic,
+    Bearer,
+    Codes,
+    OutgoingRequest,
+    Paced,
+    Phrase,
+    Reply,
+    Request,
+    Retrying,
+    Transport,
+    TransportSettings,
+    Upload,
+    classify_status,
+    identifier,
+    segment,
+    structure,
+)
 from asyncpoll.ledger import Counts, Csv, DurableRun, Entry, JsonLines, Ledger, Reader, Record, recover
 from asyncpoll.providers import BigModel, Molizhishu
 from asyncpoll.providers.bigmodel import AgentResult
@@ -64,7 +84,7 @@ assert_type(asyncpoll.__version__, str)
 assert_type(State.TIMEOUT.is_terminal, bool)
 words = Vocabulary("vendor.jobs", {"done": State.SUCCESS, "queued": State.PENDING}, strict=True)
 assert_type(words.read("done"), State)
-Vocabulary("vendor.jobs", {"done": "success"})  # type: ignore[dict-item]  # states, not text
+Vocabulary("vendor.jobs", {"done": "success"})  # type: ignore[arg-type]  # states, not text
 
 done = Snapshot(State.SUCCESS, status="done", value=42, progress=1.0, raw={"status": "done"})
 assert_type(done, Snapshot[int])
@@ -227,7 +247,42 @@ class Loopback:
 
 memory = MemoryTransport(lambda request: Reply(200, json=request.query), latency=0.5)
 assert_type(memory.requests, int)
-transports: list[Transport] = [AiohttpTransport("https://api.example.org"), memory, Loopback()]
+settings: TransportSettings = {"proxy": "http://proxy.example:3128", "max_body": 1 << 20}
+transports: list[Transport] = [
+    AiohttpTransport("https://api.example.org", **settings),
+    AiohttpTransport("https://api.example.org"),
+    memory,
+    Loopback(),
+]
+transports += [Retrying(Paced(memory))]
+
+
+async def fetch_key() -> str:
+    """Return a key from somewhere else."""
+    return "key"
+
+
+class Signing:
+    """Signs each request."""
+
+    async def headers(self, request: OutgoingRequest) -> Mapping[str, str]:
+        """Return a signature."""
+        assert_type(request.body, bytes | None)
+        return {"Authorization": request.method + request.url}
+
+    async def renew(self) -> bool:
+        """Return False: there is nothing to renew."""
+        return False
+
+
+auths: list[Auth] = [Bearer("key"), Bearer(lambda: "key"), Bearer(fetch_key), ApiKey("key"), Basic("a", "b"), Signing()]
+Bearer(17)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+AiohttpTransport("https://api.example.org", auth=auths[0], **settings)
+AiohttpTransport("https://api.example.org", auth="key")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+assert_type(segment("id", "a"), str)
+assert_type(identifier("id", "a"), str)
+classify_status(Reply(200, {}), Codes({"1": "credential"}, (Phrase("2", "expired", "credential"),)))
+assert_type(structure({}, Snapshot), Snapshot[Any])
 
 
 # endpoints and jobs

@@ -71,14 +71,12 @@ class Handler(BaseHTTPRequestHandler):
 @pytest.fixture
 def server() -> Iterator[Server]:
     """A running server."""
-    proven = AiohttpTransport._proven
     with Server() as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
         yield server
         server.shutdown()
         thread.join()
-        AiohttpTransport._proven = proven
 
 
 def read(reply: Reply) -> Snapshot[Any]:
@@ -96,18 +94,12 @@ def run_anew(main: Coroutine[Any, Any, Run]) -> Run:
     return ended
 
 
-def waits(
-    server: Server, transports: list[AiohttpTransport], *, proven: bool
-) -> Callable[[], Coroutine[Any, Any, Snapshot[Any]]]:
-    """Return what makes a wait for a new job over a new transport, which it closes at the end.
-
-    Unless *proven*, each transport first tries out how connections behave, as the first one of a process does.
-    """
+def waits(server: Server, transports: list[AiohttpTransport]) -> Callable[[], Coroutine[Any, Any, Snapshot[Any]]]:
+    """Return what makes a wait for a new job over a new transport, which it closes at the end."""
     endpoint = Endpoint[int, Any]("v.jobs", ask=lambda ref: Request("GET", f"/jobs/{ref}", repeatable=True), read=read)
     numbers = itertools.count()
 
     async def wait() -> Snapshot[Any]:
-        AiohttpTransport._proven = proven
         async with AiohttpTransport(server.url, connections=SLOTS) as transport:
             transports.append(transport)
             return await endpoint.job(transport, next(numbers)).wait(timeout=60, schedule=Fixed(0.001))
@@ -116,21 +108,20 @@ def waits(
 
 
 @pytest.mark.parametrize("moment", MOMENTS)
-@pytest.mark.parametrize("proven", [True, False], ids=["warm", "cold"])
-def test_a_cancel_at_any_await_point_frees_everything(server: Server, proven: bool, moment: Moment) -> None:  # noqa: FBT001  both ways
+def test_a_cancel_at_any_await_point_frees_everything(server: Server, moment: Moment) -> None:
     """Cancelled at each await point in turn, a wait ends cancelled and leaves no task, no slot and no connection."""
     transports: list[AiohttpTransport] = []
 
     async def nothing_is_left() -> None:
-        assert not transports[-1]._flights.scopes
-        assert transports[-1]._flights.slots._value == SLOTS
+        assert not transports[-1]._exchanges.scopes
+        assert transports[-1]._exchanges.slots._value == SLOTS
         for _ in range(500):
             if not server.connections:
                 return
             await asyncio.sleep(0.01)
         raise AssertionError(f"connections are left open: {server.connections}")
 
-    make = waits(server, transports, proven=proven)
+    make = waits(server, transports)
     *cancelled, finished = cancelled_everywhere(make, moment=moment, run=run_anew, check=nothing_is_left, settling=20)
     assert len(cancelled) >= 2 * POLLS
     assert all(run.cancelled for run in cancelled)

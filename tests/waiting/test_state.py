@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import logging
+import pickle
+from enum import IntEnum
+from typing import Any
 
 import pytest
 
-from asyncpoll import State, UnknownStatus, Vocabulary
+from asyncpoll import BadReply, State, UnknownStatus, Vocabulary
+from asyncpoll._state import Words
 
 WORDS = {"queued": State.PENDING, "Running": State.PROCESSING, "done": State.SUCCESS, "failed": State.FAILED}
 
@@ -65,7 +69,7 @@ def test_two_spellings_that_agree_are_fine() -> None:
 def test_a_word_needs_a_state_that_exists() -> None:
     """What is not a state is refused when the vocabulary is made."""
     with pytest.raises(ValueError, match="finished"):
-        Vocabulary("vendor.jobs", {"done": "finished"})  # type: ignore[dict-item]  # that is what must fail
+        Vocabulary("vendor.jobs", {"done": "finished"})  # type: ignore[arg-type]  # that is what must fail
 
 
 def test_an_unlisted_word_is_unknown_and_logged_once(caplog: pytest.LogCaptureFixture) -> None:
@@ -111,3 +115,112 @@ def test_vocabularies_compare_by_what_they_list() -> None:
     one.read("b")
     assert one == other
     assert "_logged" not in repr(one)
+
+
+# words that are not text
+
+NUMBERS = {0: State.PENDING, 1: State.PROCESSING, 2: State.SUCCESS}
+BOTH = [(1, State.PENDING), (True, State.SUCCESS), ("1", State.FAILED)]
+
+
+def test_words_may_be_integers_or_booleans() -> None:
+    """A number or a boolean that is listed is read as any word."""
+    assert [Vocabulary("v", NUMBERS).read(word) for word in (0, 1, 2)] == list(NUMBERS.values())
+    assert Vocabulary("v", {True: State.SUCCESS, False: State.PENDING}).read(False) is State.PENDING
+
+
+def test_one_and_true_are_different_words() -> None:
+    """Pairs can list 1, True and "1", which are kept apart by their types."""
+    vocabulary = Vocabulary("v", BOTH)
+    assert [vocabulary.read(word) for word, _ in BOTH] == [State.PENDING, State.SUCCESS, State.FAILED]
+    assert list(vocabulary.words.items()) == BOTH
+    assert repr(vocabulary.words).count("1") == 2
+    assert len(vocabulary.words) == 3
+    assert vocabulary != Vocabulary("v", [(1, State.PENDING), ("1", State.FAILED)])
+    assert Vocabulary("v", {1: State.PENDING}) != Vocabulary("v", {True: State.PENDING})
+    assert pickle.loads(pickle.dumps(vocabulary)) == vocabulary  # noqa: S301  made here
+
+
+def test_an_enumeration_of_integers_is_made_of_words() -> None:
+    """A member of an `IntEnum` is the integer that the API sends."""
+    codes = IntEnum("codes", {"RUNNING": 1, "DONE": 2})
+    vocabulary = Vocabulary("v", {codes(1): State.PROCESSING, codes(2): State.SUCCESS})
+    assert vocabulary.read(2) is State.SUCCESS
+    assert Vocabulary("v", {2: State.SUCCESS}).read(codes(2)) is State.SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("words", "word", "problem"),
+    [
+        (WORDS, None, "text, not null"),
+        (WORDS, 1, "text, not an integer"),
+        (WORDS, True, "text, not a boolean"),
+        (WORDS, 1.0, "text, not a number"),
+        (WORDS, ["done"], "text, not an array"),
+        (WORDS, {"done": 1}, "text, not an object"),
+        (WORDS, b"done", "text, not something else"),
+        (NUMBERS, "1", "an integer, not text"),
+        (NUMBERS, True, "an integer, not a boolean"),
+        (NUMBERS, 1.0, "an integer, not a number"),
+        ({True: State.SUCCESS}, 1, "a boolean, not an integer"),
+        (BOTH, None, "text or an integer or a boolean, not null"),
+        ({}, None, "text, not null"),
+    ],
+)
+def test_a_word_of_another_type_is_not_an_answer(words: Any, word: Any, problem: str) -> None:
+    """It is a malformed reply, also for a strict vocabulary; the message says what is expected, not the word."""
+    for strict in (False, True):
+        with pytest.raises(BadReply) as caught:
+            Vocabulary("v", words, strict=strict).read(word)
+        assert str(caught.value) == f"v: the status must be {problem}"
+        assert (caught.value.kind, caught.value.reply) == ("malformed", None)
+
+
+def test_an_unlisted_number_is_unknown_and_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """An unlisted word of a listed type reads as UNKNOWN, or raises where the vocabulary is strict."""
+    with caplog.at_level(logging.WARNING):
+        assert [Vocabulary("v", NUMBERS).read(word) for word in (7, -1)] == [State.UNKNOWN] * 2
+    assert [record.args for record in caplog.records] == [("v", 7), ("v", -1)]
+    with pytest.raises(UnknownStatus, match=r"status word 7.*: 0, 1, 2") as caught:
+        Vocabulary("v", NUMBERS, strict=True).read(7)
+    assert caught.value.word == "7"
+
+
+@pytest.mark.parametrize("word", [None, 1.5, b"done", ("done",)])
+def test_a_word_of_another_type_cannot_be_listed(word: Any) -> None:
+    """A vocabulary refuses it by name when it is made."""
+    with pytest.raises(TypeError, match="text, an integer or a boolean, not "):
+        Vocabulary("v", {word: State.SUCCESS})
+
+
+def test_a_vocabulary_is_extended_by_further_words() -> None:
+    """Further words are read as the listed ones; a listed word may be given another state. The original stays."""
+    first = Vocabulary("v", WORDS, strict=True)
+    longer = first.extended({"Success": State.SUCCESS, 200: State.SUCCESS, " FAILED": State.CANCELLED})
+    assert [longer.read(word) for word in ("success", 200, "failed", "queued")] == [
+        State.SUCCESS,
+        State.SUCCESS,
+        State.CANCELLED,
+        State.PENDING,
+    ]
+    assert (longer.name, longer.strict) == ("v", True)
+    assert first == Vocabulary("v", WORDS, strict=True)
+    assert first.extended([]) == first
+    assert longer.extended(BOTH).read(True) is State.SUCCESS
+
+
+@pytest.mark.parametrize(
+    ("words", "error"),
+    [({"a": State.SUCCESS, "A": State.FAILED}, ValueError), ({"a": "finished"}, ValueError), ({None: "a"}, TypeError)],
+)
+def test_a_bad_extension_is_refused(words: Any, error: type[Exception]) -> None:
+    """Further words are checked as the first ones."""
+    with pytest.raises(error):
+        Vocabulary("v", WORDS).extended(words)
+
+
+def test_words_compare_with_any_mapping() -> None:
+    """The words of a vocabulary are a mapping as any other."""
+    assert Words(WORDS) == {"queued": "pending", "running": "processing", "done": "success", "failed": "failed"}
+    assert Words(WORDS)["QUEUED"] is State.PENDING
+    assert "nothing" not in Words(WORDS)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from asyncpoll.cli.access import settings_of
 from asyncpoll.cli.run.driving import drive
 from asyncpoll.cli.run.intake import check
 from asyncpoll.cli.run.lines import Lines, read_jobs
 from asyncpoll.cli.run.options import Options
 from asyncpoll.cli.run.source import reading
 from asyncpoll.cli.run.stop import run_stoppable
+from asyncpoll.http._settings import TransportSettings
 from asyncpoll.ledger import Reader
 
 __all__ = ["finish", "refuse_output", "run"]
@@ -18,18 +20,18 @@ __all__ = ["finish", "refuse_output", "run"]
 
 def run(args: argparse.Namespace) -> int:
     """Wait for the jobs that a file names; with a ledger that is there already, go on with that."""
-    options, path = Options.of(args), _ledger(args)
+    options, path, settings = Options.of(args), _ledger(args), settings_of(args)
     _refuse_mistakes(path, options)
     with reading(args.jobs, twice=args.strict) as file:
         if args.strict:
-            check(read_jobs(file))
+            check(read_jobs(file), settings)
             file.seek(0)
-        return finish(path, options, read_jobs(file), plain=args.plain)
+        return finish(path, options, read_jobs(file), settings, plain=args.plain)
 
 
-def finish(path: Path, options: Options, lines: Lines | None, *, plain: bool) -> int:
+def finish(path: Path, options: Options, lines: Lines | None, settings: TransportSettings, *, plain: bool) -> int:
     """Do a run, or what is left of it; see `drive`."""
-    return run_stoppable(drive(path, options, lines, plain=plain))
+    return run_stoppable(drive(path, options, lines, settings, plain=plain))
 
 
 def _ledger(args: argparse.Namespace) -> Path:

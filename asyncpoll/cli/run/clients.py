@@ -12,7 +12,9 @@ from attrs import evolve
 
 from asyncpoll._endpoint import Job
 from asyncpoll.cli.access import client_of
+from asyncpoll.http._settings import TransportSettings
 from asyncpoll.http.message import Reply, Request, Transport
+from asyncpoll.providers.adapt import CLIENT, check_name
 from asyncpoll.providers.client import Client
 
 
@@ -57,11 +59,15 @@ class Clients:
     """An async context manager that opens a client for each provider when it is first needed, and closes them all.
 
     Keys and addresses come from the environment.
+
+    Args:
+        settings: How the APIs are reached.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, settings: TransportSettings) -> None:
         self._exits = AsyncExitStack()
-        self._open: dict[type[Client], tuple[Client, Valve]] = {}
+        self._settings = settings
+        self._open: dict[tuple[type[Client], str | None], tuple[Client, Valve]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -71,13 +77,13 @@ class Clients:
     ) -> None:
         await self._exits.aclose()
 
-    def open(self, kind: type[Client]) -> Client:
-        """Return the client of this class.
+    def open(self, kind: type[Client], name: str | None = None) -> Client:
+        """Return the client of this class with this name.
 
         Raises:
             ValueError: There is no key for it, or the key or the address is unusable.
         """
-        return self._opened(kind)[0]
+        return self._opened(kind, name)[0]
 
     def job(self, endpoint: str, ref: Mapping[str, Any]) -> Job[Any]:
         """Return the job that *ref* names, which can be asked about until the clients are shut.
@@ -85,7 +91,7 @@ class Clients:
         Raises:
             ValueError: There is no such endpoint, the reference does not fit it, or as `open`.
         """
-        client, valve = self._opened(client_of(endpoint))
+        client, valve = self._opened(client_of(endpoint), check_name(ref.get(CLIENT)))
         return evolve(client.job(endpoint, **ref), transport=valve)
 
     async def shut(self) -> None:
@@ -93,9 +99,9 @@ class Clients:
         for _, valve in self._open.values():
             await valve.shut()
 
-    def _opened(self, kind: type[Client]) -> tuple[Client, Valve]:
-        if kind not in self._open:
-            client = kind.from_env()
+    def _opened(self, kind: type[Client], name: str | None) -> tuple[Client, Valve]:
+        if (kind, name) not in self._open:
+            client = kind.from_env(name=name, **self._settings)
             self._exits.push_async_exit(client)
-            self._open[kind] = client, Valve(client.transport)
-        return self._open[kind]
+            self._open[kind, name] = client, Valve(client.transport)
+        return self._open[kind, name]

@@ -26,6 +26,7 @@ from asyncpoll.cli.run.options import Options
 from asyncpoll.cli.run.progress import Gauge, endings
 from asyncpoll.cli.run.stop import halt, stoppable
 from asyncpoll.cli.view import View
+from asyncpoll.http._settings import TransportSettings
 from asyncpoll.ledger import Csv, DurableRun, JsonLines, Ledger
 from asyncpoll.waiting._hub import Hub
 from asyncpoll.waiting.learning._history import History
@@ -177,17 +178,18 @@ class Drive:
             await self.ledger.deliver(kind(self.options.output))
 
 
-async def drive(path: Path, options: Options, lines: Lines | None, *, plain: bool) -> Exit:
+async def drive(path: Path, options: Options, lines: Lines | None, settings: TransportSettings, *, plain: bool) -> Exit:
     """Do a run, or what is left of it.
 
     Args:
         path: Its ledger; made when there is none.
         options: How the run is done.
         lines: Names jobs besides those that the ledger has.
+        settings: How the APIs are reached. They are not kept in the ledger, since a proxy may have a password.
         plain: Show progress as plain lines in any case.
     """
     async with (
-        Clients() as clients,
+        Clients(settings) as clients,
         Ledger(path, links=options.links) as ledger,
         _hub(options, history := history_of(ledger.options)) as hub,
     ):

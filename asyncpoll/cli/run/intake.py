@@ -15,6 +15,8 @@ from asyncpoll.cli.run.clients import Clients
 from asyncpoll.cli.run.complaints import Complaints
 from asyncpoll.cli.run.lines import Bad, Named
 from asyncpoll.cli.run.told import told_of
+from asyncpoll.http._settings import TransportSettings
+from asyncpoll.providers.adapt import CLIENT
 
 _TERMINAL = tuple(state for state in State if state.is_terminal)
 
@@ -62,21 +64,25 @@ class Intake:
         told = told_of(line, "ref", 'a job is named by an "endpoint" (text) and a "ref" (object)')
         if isinstance(told, Bad):
             return told
-        self.clients.open(told.kind)  # what is wrong with the key is not wrong with the line
+        self.clients.open(told.kind, told.client)  # what is wrong with the key is not wrong with the line
         try:
-            job = self.clients.job(told.endpoint, told.content)
+            job = self.clients.job(told.endpoint, {**told.content, CLIENT: told.client})
         except (ValueError, TypeError) as problem:
             return Bad(line.number, str(problem))
         return evolve(job, submitted=_ended(line.data))
 
 
-def check(lines: Iterable[Named | Bad]) -> None:
-    """See to it that every line names a job; nothing is sent.
+def check(lines: Iterable[Named | Bad], settings: TransportSettings) -> None:
+    """Check that every line names a job; nothing is sent.
+
+    Args:
+        lines: The lines.
+        settings: How the APIs are reached.
 
     Raises:
         ValueError: One does not, or as `Intake.each`.
     """
-    intake = Intake(Clients())
+    intake = Intake(Clients(settings))
     for line in lines:
         job = intake.read(line)
         if isinstance(job, Bad):

@@ -8,6 +8,7 @@ from attrs import frozen
 
 from asyncpoll.cli.access import client_of
 from asyncpoll.cli.run.lines import Bad, Named
+from asyncpoll.providers.adapt import CLIENT, check_name
 from asyncpoll.providers.client import Client
 
 
@@ -19,11 +20,13 @@ class Told:
         endpoint: The name of the endpoint.
         kind: The class of client that has it.
         content: What is said about it: a reference, or the arguments of a submit.
+        client: The name of the client, or None.
     """
 
     endpoint: str
     kind: type[Client]
     content: dict[str, Any]
+    client: str | None = None
 
 
 def told_of(line: Named, member: str, complaint: str) -> Told | Bad:
@@ -38,6 +41,7 @@ def told_of(line: Named, member: str, complaint: str) -> Told | Bad:
     if not (isinstance(endpoint, str) and isinstance(content, dict)):
         return Bad(line.number, complaint)
     try:
-        return Told(endpoint, client_of(endpoint), content)
+        client = check_name(content.get(CLIENT))
+        return Told(endpoint, client_of(endpoint), {name: content[name] for name in content if name != CLIENT}, client)
     except ValueError as problem:
         return Bad(line.number, str(problem))

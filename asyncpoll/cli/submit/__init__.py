@@ -12,6 +12,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
+from asyncpoll.cli.access import settings_of
 from asyncpoll.cli.exits import Exit
 from asyncpoll.cli.files import replacing
 from asyncpoll.cli.output import note
@@ -46,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
 
 async def _submit(args: argparse.Namespace, lines: Lines, submissions: Submissions) -> Exit:
     bad = Complaints()
-    async with Clients() as clients:
+    async with Clients(settings_of(args)) as clients:
         with stoppable() as asked:
             sender = Sender(submissions, asked, links=args.links, retry_unknown=args.retry_unknown)
             try:

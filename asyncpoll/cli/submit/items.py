@@ -16,6 +16,7 @@ from asyncpoll._endpoint import Job
 from asyncpoll.cli.run.clients import Clients
 from asyncpoll.cli.run.lines import Bad, Named
 from asyncpoll.cli.run.told import told_of
+from asyncpoll.providers.adapt import CLIENT
 
 IDEMPOTENCY_KEYS: Mapping[str, str] = MappingProxyType({"molizhishu.tasks": "consumer_task_id"})
 """From the name of an endpoint to the argument with which its API tells a repeated submit from a new one."""
@@ -78,7 +79,7 @@ class Items:
         if isinstance(told, Bad):
             return told
         endpoint, kind, arguments = told.endpoint, told.kind, told.content
-        door = getattr(self.clients.open(kind), endpoint.removeprefix(f"{kind.provider}."))
+        door = getattr(self.clients.open(kind, told.client), endpoint.removeprefix(f"{kind.provider}."))
         start = getattr(door, "start", None)
         if start is None:
             return Bad(line.number, f"jobs of {endpoint} are not started on their own")
@@ -86,7 +87,8 @@ class Items:
             inspect.signature(start).bind(**arguments)
         except TypeError as problem:
             return Bad(line.number, f"start of {endpoint}: {problem}")
-        return Item(line.number, self._key(endpoint, arguments), endpoint, start, arguments)
+        said = arguments if told.client is None else {**arguments, CLIENT: told.client}
+        return Item(line.number, self._key(endpoint, said), endpoint, start, arguments)
 
     def _key(self, endpoint: str, arguments: dict[str, Any]) -> str:
         content = json.dumps([endpoint, arguments], sort_keys=True, separators=(",", ":"))

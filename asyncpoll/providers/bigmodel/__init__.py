@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from ipaddress import ip_address
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
+from asyncpoll.http._auth import Key
+from asyncpoll.http._settings import TransportSettings
 from asyncpoll.http.link import Origin
+from asyncpoll.providers.adapt import Words
+from asyncpoll.providers.bigmodel import agents, file_parser
 from asyncpoll.providers.bigmodel.agent_result import AgentResult, Choice, Content, Message, Usage
 from asyncpoll.providers.bigmodel.agents import AgentRef, Agents
 from asyncpoll.providers.bigmodel.file_parser import FileParser, FileParserRef, ParsedFile
-from asyncpoll.providers.client import Client
+from asyncpoll.providers.client import NO_WORDS, Client
 
 if TYPE_CHECKING:
     from asyncpoll.http.message import Transport
@@ -35,9 +39,12 @@ class BigModel(Client):
     """A client of BigModel, an async context manager.
 
     Args:
-        api_key: The API key.
-        base_url: Where the API is; `https://api.z.ai/api` is its international sister.
-        transport: What to send over instead; it is not closed with the client.
+        key: The API key: text, or a function, plain or async, that returns it before each request.
+        base_url: The address of the API; `https://api.z.ai/api` is its international sister.
+        transport: A transport to send over instead; it is not closed with the client.
+        name: A name for the account, which becomes a part of the keys of its jobs.
+        words: Further status words by endpoint, such as `{"bigmodel.file_parser": {"success": State.SUCCESS}}`.
+        **settings: `proxy=`, `ssl=`, `insecure=` and the rest of `asyncpoll.http.TransportSettings`.
 
     Attributes:
         agents: Asynchronous runs of agents.
@@ -49,10 +56,24 @@ class BigModel(Client):
     url_variable = "BIGMODEL_BASE_URL"
     default_url = _URL
 
-    def __init__(self, api_key: str, *, base_url: str = _URL, transport: Transport | None = None) -> None:
-        super().__init__(api_key, base_url=base_url, transport=transport)
-        self.agents = Agents(self.transport)
-        self.file_parser = FileParser(self.transport, _loopback(base_url))
+    def __init__(
+        self,
+        key: Key,
+        *,
+        base_url: str = _URL,
+        transport: Transport | None = None,
+        name: str | None = None,
+        words: Words = NO_WORDS,
+        **settings: Unpack[TransportSettings],
+    ) -> None:
+        super().__init__(key, base_url=base_url, transport=transport, name=name, words=words, **settings)
+        self.agents = Agents(self.transport, self._adaptation.apply(agents.ENDPOINT, agents.STATUSES))
+        self.file_parser = FileParser(
+            self.transport,
+            _loopback(base_url),
+            settings,
+            self._adaptation.apply(file_parser.ENDPOINT, file_parser.STATUSES),
+        )
 
 
 def _loopback(base_url: str) -> tuple[str, ...]:

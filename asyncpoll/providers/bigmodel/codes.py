@@ -1,4 +1,4 @@
-"""What the error codes of BigModel mean, and which answers are none about the job.
+"""The error codes of BigModel, and the replies that say nothing about the job.
 
 Sources: the error-code pages of the BigModel documentation, the present one and the older one, which lists more.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from asyncpoll.codec import at
+from asyncpoll.codec import text_of
 from asyncpoll.http.classify import Codes, classify_status, complaint, fault
 from asyncpoll.http.message import Reply
 
@@ -31,16 +31,18 @@ CODES = Codes(by_code={code: kind for kind, codes in CODES_OF.items() for code i
 
 _ABOUT_ACCOUNT = frozenset({"credential", "forbidden", "unpaid", "quota", "plan"})
 _ABOUT_SERVICE = frozenset({"throttled", "overloaded", "internal"})
+_NAMES = ("async_id", "task_id")
 _NOT_FOUND = 404
 
 
 def classify(reply: Reply) -> None:
-    """Return when *reply* is an answer about the job, otherwise raise what it means.
+    """Return when *reply* is an answer about the job, otherwise raise the error that it stands for.
 
     An `error` object comes with any HTTP status, 200 included. Beside a status word it may be the job's own verdict
-    (why the job failed) or a complaint about the request that never reached the job. It is a complaint when its code
-    speaks of the account; or of the service, unless the answer names the job by its `async_id`: then the job has
-    failed for that reason, and asking again would not change it.
+    (why the job failed) or a complaint about the request that never reached the job. If the answer names the job by
+    its `async_id` or `task_id`, it is the job's verdict, whatever the code: asking again would not change it, and it
+    must not end the waits for other jobs. Otherwise it is a complaint if its code speaks of the account or of the
+    service.
 
     Raises:
         TransportError: In one of its kinds, by the code if it is listed, else by the HTTP status. An HTTP 404 always
@@ -56,7 +58,16 @@ def classify(reply: Reply) -> None:
         raise CODES.fault(reply)
 
 
+def ends_job(reply: Reply) -> bool:
+    """Return whether a reply has an `error` object whose code leaves the job no hope.
+
+    The code speaks of the account (its credential, bill, quota or plan) or of the content.
+    """
+    return bool(reply.json.get("error")) and CODES.kind(*complaint(reply)) in _ABOUT_ACCOUNT | {"content_policy"}
+
+
 def _is_verdict(reply: Reply) -> bool:
-    kind = CODES.kind(*complaint(reply))
-    named = bool(at(reply.json, "async_id"))
-    return "status" in reply.json and kind not in _ABOUT_ACCOUNT and (named or kind not in _ABOUT_SERVICE)
+    if reply.json.get("status") is None:
+        return False
+    named = any(text_of(reply.json.get(name)) for name in _NAMES)
+    return named or CODES.kind(*complaint(reply)) not in _ABOUT_ACCOUNT | _ABOUT_SERVICE

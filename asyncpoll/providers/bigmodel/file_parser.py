@@ -8,20 +8,23 @@ from __future__ import annotations
 import asyncio
 import os
 import reprlib
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll._errors import Rejected
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State, Vocabulary
-from asyncpoll.codec import echoes, structure, text_at
+from asyncpoll.codec import echoes, fit, status_at
+from asyncpoll.http._auth import exchange
+from asyncpoll.http._settings import TransportSettings
 from asyncpoll.http.classify import complaint, fault
 from asyncpoll.http.message import Reply, Request, Transport
-from asyncpoll.http.path import is_segment, segment
-from asyncpoll.providers.bigmodel.codes import CODES, classify
+from asyncpoll.http.path import as_text, is_segment, segment
+from asyncpoll.providers.bigmodel.codes import CODES, classify, ends_job
 from asyncpoll.providers.bigmodel.upload import File, ToolType, upload_form
 from asyncpoll.providers.started import started_id
 
@@ -47,7 +50,7 @@ class FileParserRef:
         format: What to ask for: the text itself, up to about 1 MB of it, or a link to an archive, which comes sooner.
     """
 
-    task_id: str = field(validator=is_segment)
+    task_id: str = field(converter=as_text, validator=is_segment)
     format: Format = field(default="text", converter=_known)
 
 
@@ -84,18 +87,22 @@ def ask(ref: FileParserRef) -> Request:
     return Request("GET", path, repeatable=True)
 
 
-def read(reply: Reply) -> Snapshot[ParsedFile]:
-    """Read what an answer says about a task; the reason of a failure is in its `message`."""
+def read(reply: Reply, words: Vocabulary = STATUSES) -> Snapshot[ParsedFile]:
+    """Read a reply about a task; the reason of a failure is in its `message` or its `error` object.
+
+    Args:
+        reply: The reply.
+        words: The status words.
+    """
     payload = reply.json
-    word = text_at(payload, "status")
-    state = STATUSES.read(word)
-    snapshot: Snapshot[ParsedFile] = Snapshot(state, word, retry_after=reply.retry_after, raw=payload)
+    state, word = status_at(payload, words, "status")
+    if not state.is_terminal and ends_job(reply):
+        state = State.FAILED
     if state is State.SUCCESS:
-        return evolve(snapshot, value=structure(payload, ParsedFile))
-    if state is State.FAILED:
-        code, message = complaint(reply)
-        return evolve(snapshot, reason=message or None, code=code)
-    return snapshot
+        value, misfits = fit(payload, ParsedFile)
+        return Snapshot(state, word, value, retry_after=reply.retry_after, raw=payload, misfits=misfits)
+    code, message = complaint(reply) if state.is_terminal else (None, "")
+    return Snapshot(state, word, None, message or None, code, retry_after=reply.retry_after, raw=payload)
 
 
 def _same_job(ref: FileParserRef, reply: Reply) -> bool:
@@ -127,8 +134,10 @@ class FileParser:
 
     transport: Transport = field(repr=False)
     trusted_origins: tuple[str, ...] = ()
+    settings: TransportSettings = field(factory=TransportSettings, repr=False, eq=False)
+    endpoint: Endpoint[FileParserRef, ParsedFile] = field(default=ENDPOINT, repr=False)
 
-    def job(self, *, task_id: str, format: Format = "text") -> Job[ParsedFile]:  # noqa: A002  the API's own word
+    def job(self, *, task_id: str | int, format: Format = "text") -> Job[ParsedFile]:  # noqa: A002  the API's own word
         """Return a task that was started earlier, by whomever.
 
         Args:
@@ -138,7 +147,7 @@ class FileParser:
         Raises:
             ValueError: The id is unusable as a part of a path, or the format is unknown.
         """
-        return ENDPOINT.job(self.transport, FileParserRef(task_id, format))
+        return self.endpoint.job(self.transport, FileParserRef(task_id, format))
 
     async def start(
         self,
@@ -166,7 +175,8 @@ class FileParser:
         """
         wanted = _known(format)
         form = await asyncio.to_thread(upload_form, file, tool_type=tool_type, file_type=file_type, name=name)
-        reply = await self.transport.send(Request("POST", "/paas/v4/files/parser/create", form=form))
+        request = Request("POST", "/paas/v4/files/parser/create", form=form)
+        reply = await exchange(self.transport, request, classify)
         return self.job(task_id=read_started(reply), format=wanted)
 
     async def download(
@@ -176,16 +186,19 @@ class FileParser:
         *,
         max_bytes: int = 5 << 30,
         on_progress: OnProgress | None = None,
+        trusted_origins: Collection[str] = (),
     ) -> Path:
         """Fetch the archive of a result into the file *path*; see `asyncpoll.http.download.download`.
 
-        The link is fetched without the API key, and only from public addresses over https. It is not unpacked.
+        The link is fetched without the API key, and only from public addresses over https. It is not unpacked. The
+        proxy, the certificates and the time limits are those of the client.
 
         Args:
             result: What a job with `format="download_link"` came to.
             path: The file to make, in a directory that exists; nothing is replaced.
             max_bytes: The most bytes to accept.
             on_progress: Called after each piece with the bytes received and the total, or None where it is not told.
+            trusted_origins: Origins such as `https://storage.internal:9000` that may have any scheme, port and address.
 
         Raises:
             ValueError: The result has no link.
@@ -203,7 +216,8 @@ class FileParser:
                 path,
                 max_bytes=max_bytes,
                 on_progress=on_progress,
-                trusted_origins=self.trusted_origins,
+                trusted_origins=(*self.trusted_origins, *trusted_origins),
+                **self.settings,
             )
         except Rejected as error:
             if error.kind != "link-expired":

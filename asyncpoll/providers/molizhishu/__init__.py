@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
-from asyncpoll.providers.client import Client
+from asyncpoll.http._auth import Key
+from asyncpoll.http._settings import TransportSettings
+from asyncpoll.providers.adapt import Words
+from asyncpoll.providers.client import NO_WORDS, Client
+from asyncpoll.providers.molizhishu import subtasks, task_results, tasks
 from asyncpoll.providers.molizhishu.order import Platform
 from asyncpoll.providers.molizhishu.subtask_result import (
     CategoryRanking,
@@ -15,6 +19,7 @@ from asyncpoll.providers.molizhishu.subtask_result import (
     Subtask,
 )
 from asyncpoll.providers.molizhishu.subtasks import SubtaskRef, Subtasks
+from asyncpoll.providers.molizhishu.task_results import TaskResult, TaskResults
 from asyncpoll.providers.molizhishu.task_status import Competitor, SubtaskStatus, TaskStatus
 from asyncpoll.providers.molizhishu.tasks import TaskRef, Tasks
 
@@ -35,6 +40,8 @@ __all__ = [
     "SubtaskStatus",
     "Subtasks",
     "TaskRef",
+    "TaskResult",
+    "TaskResults",
     "TaskStatus",
     "Tasks",
 ]
@@ -46,13 +53,18 @@ class Molizhishu(Client):
     """A client of Molizhishu, an async context manager.
 
     Args:
-        token: The access token. It can expire; there is no call to renew it.
-        base_url: Where the API is.
-        transport: What to send over instead; it is not closed with the client.
+        key: The access token: text, or a function, plain or async, that returns it before each request. A token can
+            expire, and the API does not have a call to renew it.
+        base_url: The address of the API.
+        transport: A transport to send over instead; it is not closed with the client.
+        name: A name for the account, which becomes a part of the keys of its jobs.
+        words: Further status words by endpoint, such as `{"molizhishu.subtasks": {"finished": State.SUCCESS}}`.
+        **settings: `proxy=`, `ssl=`, `insecure=` and the rest of `asyncpoll.http.TransportSettings`.
 
     Attributes:
         tasks: Batches of questions.
         subtasks: Single questions to single platforms.
+        task_results: Batches of questions with all of their answers.
     """
 
     provider = "molizhishu"
@@ -60,7 +72,18 @@ class Molizhishu(Client):
     url_variable = "MOLIZHISHU_BASE_URL"
     default_url = _URL
 
-    def __init__(self, token: str, *, base_url: str = _URL, transport: Transport | None = None) -> None:
-        super().__init__(token, base_url=base_url, transport=transport)
-        self.tasks = Tasks(self.transport)
-        self.subtasks = Subtasks(self.transport)
+    def __init__(
+        self,
+        key: Key,
+        *,
+        base_url: str = _URL,
+        transport: Transport | None = None,
+        name: str | None = None,
+        words: Words = NO_WORDS,
+        **settings: Unpack[TransportSettings],
+    ) -> None:
+        super().__init__(key, base_url=base_url, transport=transport, name=name, words=words, **settings)
+        adapted = self._adaptation.apply
+        self.tasks = Tasks(self.transport, adapted(tasks.ENDPOINT, tasks.STATUSES))
+        self.subtasks = Subtasks(self.transport, adapted(subtasks.ENDPOINT, subtasks.STATUSES))
+        self.task_results = TaskResults(self.transport, adapted(task_results.ENDPOINT, task_results.STATUSES))

@@ -1,7 +1,8 @@
-"""The envelope around every answer of Molizhishu, and what its codes mean.
+"""The envelope around every answer of Molizhishu, and its error codes.
 
 An envelope is `{"success": ..., "code": ..., "message": ..., "data": ...}`; refusals come with HTTP 200, too, and often
-without data. Source: the Molizhishu API manual, error-handling and stop-task.
+without data. Source: the Molizhishu API manual, error-handling and stop-task. Public clients of the API accept more,
+and so does this one: `msg` in place of `message`, an envelope without `success`, and other spellings of a success.
 """
 
 from __future__ import annotations
@@ -14,21 +15,30 @@ CODES = Codes(
         "300001": "bad_request",
         "400": "bad_request",
         "400002": "credential",  # the account does not exist, or no longer
+        "401": "credential",
         "500001": "unpaid",
         "403": "forbidden",
         "404": "not_found",
+        "429": "throttled",
         "500": "internal",
+        "502": "internal",
+        "503": "overloaded",
+        "504": "internal",
     },
-    by_message=(  # one code for whatever went wrong; only the words tell
-        Phrase("500", r"token.{0,10}(失效|过期|无效|expired|invalid)", "credential"),
+    by_message=(  # one code for whatever went wrong, or none; only the words tell
+        Phrase(None, r"token.{0,10}(失效|过期|无效|expired|invalid)", "credential"),
+        Phrase(None, r"余额不足", "unpaid"),
         Phrase("500", r"冻结|暂停|frozen|suspended", "forbidden"),
         Phrase("500", r"已结束", "already_ended"),
+        Phrase("500", r"过于频繁|too many requests", "throttled"),
     ),
 )
 
+_FINE = frozenset({None, 0, 200, "0", "200", "SUCCESS", "success"})
+
 
 def classify(reply: Reply) -> None:
-    """Return when *reply* has something to say about the job, otherwise raise what it means.
+    """Return when *reply* has something to say about the job, otherwise raise the error that it stands for.
 
     Raises:
         TransportError: In one of its kinds: by the code and message of the envelope if they are listed, whatever the
@@ -38,5 +48,9 @@ def classify(reply: Reply) -> None:
     envelope = reply.json
     if not isinstance(envelope, dict) or not envelope.keys() & {"success", "code"}:
         raise fault("malformed", "an object with success and code is expected", reply=reply)
-    if envelope.get("success") not in (True, None) or envelope.get("code") not in (200, "200", None):
+    if envelope.get("success") not in (True, None) or not _is_fine(envelope.get("code")):
         raise CODES.fault(reply)
+
+
+def _is_fine(code: object) -> bool:
+    return isinstance(code, str | int | None) and not isinstance(code, bool) and code in _FINE

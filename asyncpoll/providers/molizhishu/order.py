@@ -9,6 +9,7 @@ from uuid import uuid4
 
 from attrs import asdict, field, frozen, validators
 
+from asyncpoll.codec import camel
 from asyncpoll.providers.molizhishu.task_status import Competitor
 
 T = TypeVar("T")
@@ -44,6 +45,7 @@ def order(
     monitor_keyword_aliases: Sequence[str],
     competitors: Sequence[Competitor | Mapping[str, Any]],
     consumer_task_id: str | None,
+    extra: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Return the body of a submit; `Tasks.start` describes the arguments.
 
@@ -62,7 +64,10 @@ def order(
         "competitors": [_competitor(one) for one in _counted("competitors", competitors)],
         "consumerTaskId": _consumer_task_id(consumer_task_id),
     }
-    return {name: value for name, value in fields.items() if value}
+    further = {camel(name): value for name, value in extra.items()}
+    if twice := sorted(fields.keys() & further.keys()):
+        raise ValueError(f"the field {twice[0]} has an argument of its own; pass that")
+    return {name: value for name, value in fields.items() if value} | further
 
 
 def _counted(name: str, items: Sequence[Any], *, least: int = 0) -> Sequence[Any]:

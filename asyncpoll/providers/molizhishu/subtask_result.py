@@ -7,8 +7,8 @@ from typing import Any
 
 from attrs import field, frozen
 
-from asyncpoll.codec import camel_case
-from asyncpoll.providers.molizhishu.moment import moment
+from asyncpoll.codec import camel_case, reading
+from asyncpoll.providers.molizhishu.moment import moment, read_moment
 
 
 @frozen(field_transformer=camel_case)
@@ -131,7 +131,7 @@ class Subtask:
     mode: str = ""
     prompt: str = ""
     status: str = ""
-    time: datetime | None = field(default=None, converter=moment)
+    time: datetime | None = field(default=None, converter=moment, metadata=reading(read_moment))
     page_screenshot: str | None = field(default=None, repr=False)
     answer_content: str | None = None
     reference_list: tuple[Source, ...] = ()

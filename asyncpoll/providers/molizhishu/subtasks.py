@@ -8,15 +8,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from operator import attrgetter
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
 from asyncpoll._endpoint import Endpoint, Group, Job
 from asyncpoll._errors import BadReply
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State, Vocabulary
-from asyncpoll.codec import at, echoes, structure, text_at
+from asyncpoll.codec import at, echoes, fit, status_at, text_of
 from asyncpoll.http.message import Reply, Request, Transport
-from asyncpoll.http.path import is_segment, segment
+from asyncpoll.http.path import as_text, is_segment, segment
 from asyncpoll.providers.molizhishu import tasks
 from asyncpoll.providers.molizhishu.envelope import classify
 from asyncpoll.providers.molizhishu.subtask_result import Subtask, as_documented
@@ -32,8 +32,8 @@ class SubtaskRef:
         sub_task_id: Its own id.
     """
 
-    task_id: str = field(validator=is_segment)
-    sub_task_id: str = field(validator=is_segment)
+    task_id: str = field(converter=as_text, validator=is_segment)
+    sub_task_id: str = field(converter=as_text, validator=is_segment)
 
 
 STATUSES = Vocabulary(
@@ -58,18 +58,28 @@ def ask(ref: SubtaskRef) -> Request:
     return Request("GET", path, repeatable=True)
 
 
-def read(reply: Reply) -> Snapshot[Subtask]:
-    """Read what an answer says about a subtask; the reason of a failure is in its `errorMessage`."""
+def read(reply: Reply, words: Vocabulary = STATUSES) -> Snapshot[Subtask]:
+    """Read a reply about a subtask.
+
+    The reason of a failure is in its `errorMessage`. A subtask that is still running may have its answer already, while
+    a screenshot or its sources are missing (get-subtask-result, and a public client that stores such answers); then
+    there is a partial value.
+
+    Args:
+        reply: The reply.
+        words: The status words.
+    """
     data = at(reply.json, "data")
-    word = text_at(reply.json, "data", "status")
-    state = STATUSES.read(word)
-    snapshot: Snapshot[Subtask] = Snapshot(state, word, retry_after=reply.retry_after, raw=reply.json)
-    if state is State.SUCCESS:
-        value = structure(as_documented(data), Subtask, where="$.data")
-        return evolve(snapshot, value=value, ended_at=value.time)
-    if state.is_terminal:
-        return evolve(snapshot, reason=str(data.get("errorMessage") or "") or None)
-    return snapshot
+    state, word = status_at(reply.json, words, "data", "status")
+    hint = reply.retry_after
+    if state is State.SUCCESS or (not state.is_terminal and text_of(data.get("answerContent"))):
+        value, misfits = fit(as_documented(data), Subtask, where="$.data")
+        ended, partial = (value.time, False) if state is State.SUCCESS else (None, True)
+        return Snapshot(
+            state, word, value, retry_after=hint, ended_at=ended, raw=reply.json, misfits=misfits, partial=partial
+        )
+    reason = str(data.get("errorMessage") or "") or None if state.is_terminal else None
+    return Snapshot(state, word, reason=reason, retry_after=hint, raw=reply.json)
 
 
 def _same_job(ref: SubtaskRef, reply: Reply) -> bool:
@@ -83,17 +93,19 @@ def _ask_together(refs: Sequence[SubtaskRef]) -> Request:
     return tasks.ask(tasks.TaskRef(refs[0].task_id))
 
 
-def _read_together(reply: Reply, refs: Sequence[SubtaskRef]) -> Mapping[SubtaskRef, Snapshot[Subtask]]:
+def _read_together(
+    reply: Reply, refs: Sequence[SubtaskRef], words: Vocabulary = STATUSES
+) -> Mapping[SubtaskRef, Snapshot[Subtask]]:
     """Read the states of a task's subtasks. Those that have a result or a reason to tell are left to be asked alone."""
     status = tasks.task_status(reply.json)
-    words = {one.sub_task_id: one.status for one in status.sub_task_list}
-    if status.task_id not in ("", refs[0].task_id) or len(words) < len(status.sub_task_list):
+    told = {one.sub_task_id: one.status for one in status.sub_task_list}
+    if status.task_id not in ("", refs[0].task_id) or len(told) < len(status.sub_task_list):
         raise BadReply(
             "the answer is about another task, or about a subtask twice", kind="identity", origin=reply.origin
         )
-    states = {ref: STATUSES.read(words[ref.sub_task_id]) for ref in refs if words.get(ref.sub_task_id)}
+    states = {ref: words.read(told[ref.sub_task_id]) for ref in refs if told.get(ref.sub_task_id)}
     return {
-        ref: Snapshot(state, words[ref.sub_task_id], retry_after=reply.retry_after)
+        ref: Snapshot(state, told[ref.sub_task_id], retry_after=reply.retry_after)
         for ref, state in states.items()
         if state in _TOLD_IN_FULL
     }
@@ -114,8 +126,9 @@ class Subtasks:
     """The door to `molizhishu.subtasks`."""
 
     transport: Transport = field(repr=False)
+    endpoint: Endpoint[SubtaskRef, Subtask] = field(default=ENDPOINT, repr=False)
 
-    def job(self, *, task_id: str, sub_task_id: str) -> Job[Subtask]:
+    def job(self, *, task_id: str | int, sub_task_id: str | int) -> Job[Subtask]:
         """Return a subtask.
 
         Args:
@@ -125,7 +138,7 @@ class Subtasks:
         Raises:
             ValueError: An id is unusable as a part of a path.
         """
-        return ENDPOINT.job(self.transport, SubtaskRef(task_id, sub_task_id))
+        return self.endpoint.job(self.transport, SubtaskRef(task_id, sub_task_id))
 
     def of(self, task: TaskStatus | Snapshot[TaskStatus]) -> tuple[Job[Subtask], ...]:
         """Return the subtasks of a task.
@@ -139,7 +152,7 @@ class Subtasks:
         status = tasks.task_status(task.raw) if isinstance(task, Snapshot) else task
         return self._jobs(status.task_id, status)
 
-    async def list(self, *, task_id: str) -> tuple[Job[Subtask], ...]:
+    async def list(self, *, task_id: str | int) -> tuple[Job[Subtask], ...]:
         """Ask once for the subtasks of a task, and return them.
 
         Args:
@@ -152,5 +165,5 @@ class Subtasks:
         snapshot = await tasks.ENDPOINT.job(self.transport, tasks.TaskRef(task_id)).fetch()
         return self._jobs(task_id, tasks.task_status(snapshot.raw))
 
-    def _jobs(self, task_id: str, status: TaskStatus) -> tuple[Job[Subtask], ...]:
+    def _jobs(self, task_id: str | int, status: TaskStatus) -> tuple[Job[Subtask], ...]:
         return tuple(self.job(task_id=task_id, sub_task_id=one.sub_task_id) for one in status.sub_task_list)

@@ -6,9 +6,9 @@ from datetime import datetime
 
 from attrs import field, frozen
 
-from asyncpoll.codec import camel_case
+from asyncpoll.codec import camel_case, reading
 from asyncpoll.http.path import is_segment
-from asyncpoll.providers.molizhishu.moment import moment
+from asyncpoll.providers.molizhishu.moment import moment, read_moment
 
 
 @frozen(field_transformer=camel_case)
@@ -73,6 +73,6 @@ class TaskStatus:
     failed_items: int = 0
     message: str = ""
     sub_task_list: tuple[SubtaskStatus, ...] = ()
-    created_at: datetime | None = field(default=None, converter=moment)
-    completed_at: datetime | None = field(default=None, converter=moment)
+    created_at: datetime | None = field(default=None, converter=moment, metadata=reading(read_moment))
+    completed_at: datetime | None = field(default=None, converter=moment, metadata=reading(read_moment))
     consumer_task_id: str | None = None

@@ -1,14 +1,14 @@
 """From the head of a response to a `Reply`, without trusting its size.
 
-Compressed, a few hundred bytes can stand for a gigabyte, and reading them in one go stops the event loop for seconds.
-So a body is read piece by piece, decompressed, and counted.
+Compressed, one megabyte can stand for a gigabyte. So a body is read piece by piece, decompressed in small steps, and
+counted: however well it is compressed, it takes no more than `max_body`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Protocol
 
 from attrs import define, field
@@ -19,11 +19,13 @@ from asyncpoll.http.decode import decode
 from asyncpoll.http.message import Reply
 from asyncpoll.http.redact import Mask
 
-EXPANSION = 200
-"""The most bytes that one byte on the wire may stand for, once more than `UNSUSPECTED` bytes came out."""
-UNSUSPECTED = 64 << 10
+STEP = 256 << 10
+"""The most bytes that are decompressed in one go, so that the event loop is not kept waiting."""
 ERROR_BODY = 64 << 10
 """The most bytes that are read to learn why a request failed."""
+MEMORY_PER_BYTE = 16
+LEAST_MEMORY = 64 << 20
+"""What a decoded body may take: so many times `max_body`, and at least so many bytes."""
 IN_THREAD = 256 << 10
 """Bodies of more bytes are decoded in a thread, so that the event loop is not kept waiting."""
 
@@ -40,6 +42,10 @@ class Content(Protocol):
 
     def at_eof(self) -> bool:
         """Return whether everything was received and read."""
+        ...
+
+    def read_nowait(self) -> bytes:
+        """Return what was received and not read."""
         ...
 
     async def readany(self) -> bytes:
@@ -75,37 +81,64 @@ async def read_reply(answer: Answer, *, origin: str, most: int, mask: Mask, on_w
         on_wait: Called each time before more has to be waited for.
 
     Raises:
-        BadReply: The status is none ("protocol"), or the body too large ("limit") or encoded in a way that was not
-            offered ("encoding").
+        BadReply: The status is not a final one ("protocol"), or the body is too large ("limit") or encoded in a way
+            that was not offered ("encoding").
         TransportError: The compressed body is damaged ("payload").
     """
     status, headers = answer.status, answer.headers
     if not 200 <= status < 600:  # noqa: PLR2004  the final statuses of HTTP
-        raise BadReply(f"{origin}: {status} is no status to end an exchange with", kind="protocol")
+        raise BadReply(f"{origin}: {status} is not a final HTTP status", kind="protocol")
     successful = status < 300  # noqa: PLR2004  the range of success
     shown = _masked(headers, mask)
     try:
-        body = mask.apply(await _read(answer, most if successful else min(most, ERROR_BODY), on_wait))
+        limit = most if successful else min(most, ERROR_BODY)
+        body = _whole(answer, limit)
+        body = mask.apply(await _read(answer, limit, on_wait) if body is None else body)
     except TransportError as refusal:
         if successful:
             refusal.status = status
             raise
-        return Reply(status, headers=shown, problem=str(refusal), origin=origin)
-    value, problem = decode(body) if len(body) <= IN_THREAD else await asyncio.to_thread(decode, body)
+        too_large = refusal.kind == "limit"  # the setting that would be named is not what limits an error
+        shown_problem = f"the body is larger than {min(most, ERROR_BODY)} bytes" if too_large else str(refusal)
+        return Reply(status, headers=shown, problem=shown_problem, origin=origin)
+    memory = max(LEAST_MEMORY, most * MEMORY_PER_BYTE)
+    if len(body) <= IN_THREAD:
+        value, problem = decode(body, memory)
+    else:
+        value, problem = await asyncio.to_thread(decode, body, memory)
     return Reply(status, value, shown, body, problem, origin)
 
 
-async def _read(answer: Answer, most: int, on_wait: Callable[[], None]) -> bytes:
+def _whole(answer: Answer, most: int) -> bytes | None:
+    """Return the body if it is plain and has come as a whole, as most answers to polls have; else None."""
     length = _length(answer.headers)
     if length is not None and length > most:
         raise _too_large(most)
-    collected = Gunzip(most) if _is_compressed(answer.headers) else Plain(most)
+    if not answer.content.is_eof() or "Content-Encoding" in answer.headers:
+        return None
+    body = answer.content.read_nowait()
+    if len(body) > most:
+        raise _too_large(most)
+    return body
+
+
+async def _read(answer: Answer, most: int, on_wait: Callable[[], None]) -> bytes:
+    compressed = _is_compressed(answer.headers)
+    body, gunzip = Body(most), Gunzip()
     content = answer.content
     while not content.at_eof():
         if not content.is_eof():
             on_wait()
-        collected.add(await content.readany())
-    return collected.end()
+        piece = await content.readany()
+        if not compressed:
+            body.add(piece)
+            continue
+        for step in gunzip.steps(piece):
+            body.add(step)
+            await asyncio.sleep(0)
+    if compressed:
+        gunzip.end()
+    return body.whole()
 
 
 def _length(headers: MultiMapping[str]) -> int | None:
@@ -125,7 +158,7 @@ def _is_compressed(headers: MultiMapping[str]) -> bool:
 
 
 @define
-class Plain:
+class Body:
     """Collects a body as it comes.
 
     Attributes:
@@ -137,51 +170,52 @@ class Plain:
     _size: int = field(default=0, init=False)
 
     def add(self, piece: bytes) -> None:
-        """Take in the next piece."""
+        """Append the next piece.
+
+        Raises:
+            BadReply: All together they are too large; the kind is "limit".
+        """
         self._size += len(piece)
         if self._size > self.most:
             raise _too_large(self.most)
         self._pieces.append(piece)
 
-    def end(self) -> bytes:
+    def whole(self) -> bytes:
         """Return the body."""
         return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
 
 
 @define
 class Gunzip:
-    """Collects a body that is compressed with gzip, and never decompresses more of it than is acceptable.
+    """Decompresses a body that is compressed with gzip, in small steps."""
 
-    Attributes:
-        most: The most bytes to accept, decompressed.
-    """
-
-    most: int
-    _plain: bytearray = field(factory=bytearray, init=False)
-    _received: int = field(default=0, init=False)
+    _received: bool = field(default=False, init=False)
     _inflate: Any = field(factory=lambda: zlib.decompressobj(zlib.MAX_WBITS + 16), init=False)
 
-    def add(self, piece: bytes) -> None:
-        """Take in the next piece."""
-        self._received += len(piece)
-        plausible = max(UNSUSPECTED, EXPANSION * self._received)
-        acceptable = min(self.most, plausible)
-        try:
-            self._plain += self._inflate.decompress(piece, acceptable + 1 - len(self._plain))
-        except zlib.error:
-            raise _damaged() from None
-        if len(self._plain) > self.most:
-            raise _too_large(self.most)
-        if len(self._plain) > plausible:
-            raise BadReply(f"the body is compressed by more than {EXPANSION}:1", kind="limit")
-        if self._inflate.unused_data:
-            raise _damaged()
+    def steps(self, piece: bytes) -> Iterator[bytes]:
+        """Yield what the next piece stands for, at most 256 KiB at a time.
 
-    def end(self) -> bytes:
-        """Return the body."""
+        Raises:
+            TransportError: It is damaged; the kind is "payload".
+        """
+        self._received = self._received or bool(piece)
+        while piece:
+            try:
+                yield self._inflate.decompress(piece, STEP)
+            except zlib.error:
+                raise _damaged() from None
+            if self._inflate.unused_data:
+                raise _damaged()
+            piece = self._inflate.unconsumed_tail
+
+    def end(self) -> None:
+        """Check that the body is complete.
+
+        Raises:
+            TransportError: It was cut short; the kind is "payload".
+        """
         if self._received and not self._inflate.eof:
             raise _damaged()
-        return bytes(self._plain)
 
 
 def _damaged() -> TransportError:
@@ -189,7 +223,9 @@ def _damaged() -> TransportError:
 
 
 def _too_large(most: int) -> BadReply:
-    return BadReply(f"the body is larger than {most} bytes", kind="limit")
+
+    cure = 'raise max_body, or ask for a link to the result, as format="download_link" does'
+    return BadReply(f"the body is larger than max_body={most} bytes; {cure}", kind="limit")
 
 
 def _masked(headers: MultiMapping[str], mask: Mask) -> Mapping[str, str]:

@@ -7,18 +7,21 @@ that contradict the message. What they repair is then another request than the o
 from __future__ import annotations
 
 import json
+import os
 import re
-from collections.abc import Mapping
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack, contextmanager
 from ipaddress import ip_address
+from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, BinaryIO
 from urllib.parse import quote, urlencode, urlsplit
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
-from asyncpoll.http.auth import Credential
+from asyncpoll.http._auth import Credential, OutgoingRequest
 from asyncpoll.http.link import Origin
-from asyncpoll.http.message import Request
+from asyncpoll.http.message import Query, Request, Upload
 from asyncpoll.http.redact import Mask
 
 _PATH = re.compile(r"/(?:[\w\-.~!$&'()*+,;=:@/]++|%[0-9A-Fa-f]{2})*+", re.ASCII)
@@ -37,6 +40,8 @@ COMMON: Mapping[str, str] = MappingProxyType(
 )
 """The headers of every request."""
 _WITH_JSON: Mapping[str, str] = MappingProxyType({**COMMON, "Content-Type": "application/json"})
+_WITH_FORM: Mapping[str, str] = MappingProxyType({**COMMON, "Content-Type": "application/x-www-form-urlencoded"})
+_WITH_BYTES: Mapping[str, str] = MappingProxyType({**COMMON, "Content-Type": "application/octet-stream"})
 
 RESERVED = frozenset(
     {
@@ -44,7 +49,6 @@ RESERVED = frozenset(
         "authorization",  # credentials belong to the transport, which knows their origin
         "connection",
         "content-length",
-        "content-type",
         "cookie",
         "expect",
         "host",
@@ -97,12 +101,12 @@ class Address:
             raise ValueError("base_url is refused: its path must be percent-encoded and without dot segments")
         return cls(str(origin), str(origin).partition("//")[2], prefix)
 
-    def target(self, path: str, query: Mapping[str, str]) -> str:
+    def target(self, path: str, query: Query) -> str:
         """Return what a request for *path* asks for, as its first line has it.
 
         Raises:
             ValueError: *path* does not begin with a slash, is not percent-encoded, or has dot segments; or *query*
-                holds lone surrogates.
+                holds lone surrogates or is not made of text.
         """
         if not _is_path(path):
             raise ValueError("the path must begin with a slash and be percent-encoded, without dot segments or a query")
@@ -110,11 +114,13 @@ class Address:
         return f"{target}?{_encode_query(query)}" if query else target
 
 
-def _encode_query(query: Mapping[str, str]) -> str:
+def _encode_query(query: Query) -> str:
     try:
-        return urlencode(query, quote_via=quote, safe="")
+        return urlencode(query, doseq=True, quote_via=quote, safe="")
     except UnicodeEncodeError:
         raise ValueError("the query holds a lone surrogate, which cannot be sent") from None
+    except (TypeError, ValueError):
+        raise ValueError("the query must be a mapping from text to text or lists of text, or a list of pairs") from None
 
 
 def _is_path(path: str) -> bool:
@@ -148,14 +154,31 @@ class Outgoing:
     mask: Mask
     fresh: bool
 
+    def for_auth(self, origin: str, *, has_form: bool) -> OutgoingRequest:
+        """Return the request as an `Auth` sees it, on its way to *origin*.
+
+        Args:
+            origin: Scheme, host and port of the API.
+            has_form: Whether the body is a form with files, whose bytes are not known yet.
+        """
+        body = None if has_form else self.body or b""
+        return OutgoingRequest(self.method, origin + self.target, dict(self.headers), body)
+
+    def with_credential(self, credential: Credential) -> Outgoing:
+        """Return the request with *credential*, whose headers come before those of the same names."""
+        return evolve(self, headers=_replaced(self.headers, credential.headers), mask=credential.mask)
+
     def message(self, host: str) -> bytes:
         """Return the request as it goes over the wire to *host*."""
-        lines = [f"{self.method} {self.target} HTTP/1.1\r\nHost: {host}\r\n"]
-        lines += [f"{name}: {value}\r\n" for name, value in self.headers.items()]
-        if self.body is not None or self.method not in _BODILESS:
-            lines.append(f"Content-Length: {len(self.body or b'')}\r\n")
-        lines.append("\r\n")
-        return "".join(lines).encode("ascii") + (self.body or b"")
+        head = f"{self.method} {self.target} HTTP/1.1\r\nHost: {host}\r\n{_lines(self.headers)}"
+        if self.body is None and self.method in _BODILESS:
+            return f"{head}\r\n".encode("ascii")
+        body = self.body or b""
+        return f"{head}Content-Length: {len(body)}\r\n\r\n".encode("ascii") + body
+
+
+def _lines(headers: Mapping[str, str]) -> str:
+    return "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
 
 
 def prepare(request: Request, address: Address, credential: Credential) -> Outgoing:
@@ -169,14 +192,50 @@ def prepare(request: Request, address: Address, credential: Credential) -> Outgo
     if not _METHOD.fullmatch(request.method):
         raise ValueError("the method must be one word in upper case")
     target = address.target(request.path, request.query)
-    if request.json is not None and request.form is not None:
-        raise ValueError("a request has a JSON body or a form, not both")
-    body = None if request.json is None else encode_json(request.json)
-    headers = COMMON if body is None else _WITH_JSON
+    body, headers = _body(request)
     if request.headers:
         check_headers(request.headers)
+        if body is None and any(name.lower() == "content-type" for name in request.headers):
+            raise ValueError("a request without a body, or with files, has no Content-Type of its own; leave it out")
         headers = _replaced(headers, request.headers)
-    return Outgoing(request.method, target, {**headers, **credential.headers}, body, credential.mask, request.fresh)
+        headers = _replaced(headers, credential.headers)
+    else:
+        headers = {**headers, **credential.headers}
+    return Outgoing(request.method, target, headers, body, credential.mask, request.fresh)
+
+
+def _body(request: Request) -> tuple[bytes | None, Mapping[str, str]]:
+    """Return the body, which is None for a multipart form as for no body, and the headers that go with it."""
+    if (request.json is not None) + (request.form is not None) + (request.body is not None) > 1:
+        raise ValueError("a request has a JSON body, a form or bytes, not several of them")
+    if request.json is not None:
+        return encode_json(request.json), _WITH_JSON
+    if request.form is not None and not is_multipart(request.form):
+        return encode_form(request.form), _WITH_FORM
+    if request.body is not None:
+        if type(request.body) is not bytes:
+            raise ValueError(f"the body must be bytes, not {type(request.body).__name__}")
+        return request.body, _WITH_BYTES
+    return None, COMMON
+
+
+def is_multipart(form: Mapping[str, str | Upload]) -> bool:
+    """Return whether *form* holds a file."""
+    return any(isinstance(value, Upload) for value in form.values())
+
+
+def encode_form(form: Mapping[str, Any]) -> bytes:
+    """Return *form* URL-encoded, as browsers send a form without files.
+
+    Raises:
+        ValueError: A name or value is not text, or holds lone surrogates.
+    """
+    if not all(isinstance(part, str) for field in form.items() for part in field):
+        raise ValueError("the fields of a form must be text or Upload")
+    try:
+        return urlencode(form).encode()
+    except UnicodeEncodeError:
+        raise ValueError("the form holds a lone surrogate, which cannot be sent") from None
 
 
 def _replaced(headers: Mapping[str, str], others: Mapping[str, str]) -> Mapping[str, str]:
@@ -212,3 +271,66 @@ def encode_json(value: Any) -> bytes:
     except (TypeError, ValueError, RecursionError):
         problem = "the JSON body must consist of objects, arrays, text, finite numbers, booleans and null"
         raise ValueError(f"{problem}, without lone surrogates or circles") from None
+
+
+_UNSENDABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_UNSENDABLE_IN_TEXT = re.compile(r"[\ud800-\udfff]")
+
+
+@frozen
+class Part:
+    """One part of a form.
+
+    Attributes:
+        name: The name of the field.
+        content: Text, or what the file holds, or the open file.
+        filename: The name of the file, or None for text.
+        content_type: The media type of the file, or None for text.
+    """
+
+    name: str
+    content: str | bytes | BinaryIO
+    filename: str | None = None
+    content_type: str | None = None
+
+    @property
+    def size(self) -> int:
+        """Bytes of a file, 0 for text."""
+        match self.content:
+            case str():
+                return 0
+            case bytes():
+                return len(self.content)
+            case file:
+                return os.fstat(file.fileno()).st_size
+
+
+@contextmanager
+def opened(form: Mapping[str, str | Upload]) -> Generator[list[Part], None, None]:
+    """Give the parts of *form*, whose files stay open inside.
+
+    Raises:
+        ValueError: A name or a text cannot be sent, or a file cannot be read.
+    """
+    with ExitStack() as files:
+        yield [_part(name, content, files) for name, content in form.items()]
+
+
+def _part(name: str, content: str | Upload, files: ExitStack) -> Part:
+    if isinstance(content, str):
+        if _UNSENDABLE.search(name) or _UNSENDABLE_IN_TEXT.search(content):
+            raise ValueError("a field of the form holds control characters in its name, or lone surrogates")
+        return Part(name, content)
+    if _UNSENDABLE.search(name + content.name + content.content_type):
+        raise ValueError("a file of the form holds control characters or lone surrogates in its names or type")
+    data = content.content
+    return Part(
+        name, files.enter_context(_open(data)) if isinstance(data, Path) else data, content.name, content.content_type
+    )
+
+
+def _open(path: Path) -> BinaryIO:
+    try:
+        return path.open("rb")
+    except OSError as error:
+        raise ValueError(f"the file {path.name!r} cannot be read: {error.strerror}") from None

@@ -8,13 +8,13 @@ import os
 import pytest
 
 from asyncpoll._errors import ClientClosed
-from asyncpoll.http.transport.flights import Flights
+from asyncpoll.http.transport._exchanges import Exchanges
 
 
-async def _fly(flights: Flights, seconds: float, work: asyncio.Event | None = None) -> str:
+async def _fly(exchanges: Exchanges, seconds: float, work: asyncio.Event | None = None) -> str:
     try:
-        async with asyncio.timeout(None) as scope, flights.board(scope):
-            flights.allow(scope, asyncio.get_running_loop().time() + seconds)
+        async with exchanges.admit() as scope:
+            exchanges.set_deadline(scope, asyncio.get_running_loop().time() + seconds)
             await (work or asyncio.Event()).wait()
     except TimeoutError:
         return "expired"
@@ -22,31 +22,31 @@ async def _fly(flights: Flights, seconds: float, work: asyncio.Event | None = No
 
 
 async def test_each_flight_has_its_own_time() -> None:
-    """Of flights with different limits the shorter ones end first, whichever began first."""
-    flights = Flights(10)
+    """Of exchanges with different limits the shorter ones end first, whichever began first."""
+    exchanges = Exchanges(10)
     ended: list[float] = []
 
     async def fly(seconds: float) -> None:
-        assert await _fly(flights, seconds) == "expired"
+        assert await _fly(exchanges, seconds) == "expired"
         ended.append(seconds)
 
     await asyncio.gather(fly(0.03), fly(0.01), fly(0.02), fly(0.01))
     assert ended == [0.01, 0.01, 0.02, 0.03]
-    assert flights.scopes == {}
+    assert exchanges.scopes == {}
 
 
 async def test_a_limit_can_be_moved() -> None:
     """The time of a flight that is under way can be shortened, and prolonged again."""
-    flights = Flights(1)
+    exchanges = Exchanges(1)
     now = asyncio.get_running_loop().time
 
     async def fly() -> None:
-        async with asyncio.timeout(None) as scope, flights.board(scope):
-            flights.allow(scope, now() + 60)
-            flights.allow(scope, now() + 0.01)
-            flights.allow(scope, now() + 60)
+        async with exchanges.admit() as scope:
+            exchanges.set_deadline(scope, now() + 60)
+            exchanges.set_deadline(scope, now() + 0.01)
+            exchanges.set_deadline(scope, now() + 60)
             await asyncio.sleep(0.02)
-            flights.allow(scope, now() + 0.01)
+            exchanges.set_deadline(scope, now() + 0.01)
             await asyncio.Event().wait()
 
     with pytest.raises(TimeoutError):
@@ -54,14 +54,14 @@ async def test_a_limit_can_be_moved() -> None:
 
 
 async def test_slots() -> None:
-    """There are never more flights at once than slots; the others wait without their time running."""
-    flights = Flights(2)
+    """There are never more exchanges at once than slots; the others wait without their time running."""
+    exchanges = Exchanges(2)
     aloft = most = 0
 
     async def fly() -> None:
         nonlocal aloft, most
-        async with asyncio.timeout(None) as scope, flights.board(scope):
-            flights.allow(scope, asyncio.get_running_loop().time() + 5)
+        async with exchanges.admit() as scope:
+            exchanges.set_deadline(scope, asyncio.get_running_loop().time() + 5)
             aloft += 1
             most = max(most, aloft)
             await asyncio.sleep(0)
@@ -73,57 +73,57 @@ async def test_slots() -> None:
 
 async def test_a_cancelled_wait_loses_no_slot() -> None:
     """Who stops waiting for a slot takes none along."""
-    flights, work = Flights(1), asyncio.Event()
-    first = asyncio.create_task(_fly(flights, 5, work))
+    exchanges, work = Exchanges(1), asyncio.Event()
+    first = asyncio.create_task(_fly(exchanges, 5, work))
     await asyncio.sleep(0)
-    waiting = asyncio.create_task(_fly(flights, 5, work))
+    waiting = asyncio.create_task(_fly(exchanges, 5, work))
     await asyncio.sleep(0)
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
     work.set()
     assert await first == "landed"
-    assert await _fly(flights, 5, work) == "landed"
-    assert flights.scopes == {}
+    assert await _fly(exchanges, 5, work) == "landed"
+    assert exchanges.scopes == {}
 
 
 async def test_close_ends_everything() -> None:
     """Whoever flies or waits for a slot ends with the timeout of its own scope, and nobody can begin again."""
-    flights = Flights(1)
-    tasks = [asyncio.create_task(_fly(flights, 60)) for _ in range(3)]
+    exchanges = Exchanges(1)
+    tasks = [asyncio.create_task(_fly(exchanges, 60)) for _ in range(3)]
     await asyncio.sleep(0)
-    await flights.close(5.0)
+    await exchanges.close(5.0)
     assert await asyncio.gather(*tasks) == ["expired"] * 3
     with pytest.raises(ClientClosed):
-        flights.board(asyncio.timeout(None))
+        exchanges.admit()
 
 
-async def test_close_without_flights() -> None:
+async def test_close_without_exchanges() -> None:
     """There is nothing to wait for, the first time and the second."""
-    flights = Flights(1)
-    await flights.close(5.0)
-    await flights.close(5.0)
-    assert flights.closed
+    exchanges = Exchanges(1)
+    await exchanges.close(5.0)
+    await exchanges.close(5.0)
+    assert exchanges.closed
 
 
 async def test_close_does_not_wait_for_ever() -> None:
     """Who does not heed the end holds up closing for the grace at most; nothing prolongs its time any more."""
-    flights, stubborn = Flights(1), asyncio.Event()
+    exchanges, stubborn = Exchanges(1), asyncio.Event()
 
     async def fly() -> None:
-        async with asyncio.timeout(None) as scope, flights.board(scope):
+        async with exchanges.admit() as scope:
             try:
                 await asyncio.Event().wait()
             except asyncio.CancelledError:
-                flights.allow(scope, asyncio.get_running_loop().time() + 60)
+                exchanges.set_deadline(scope, asyncio.get_running_loop().time() + 60)
                 await stubborn.wait()
                 raise
 
     task = asyncio.create_task(fly())
     await asyncio.sleep(0)
-    await flights.close(0.01)
+    await exchanges.close(0.01)
     assert not task.done()
-    await flights.close(0.0)
+    await exchanges.close(0.0)
     stubborn.set()
     with pytest.raises(TimeoutError):
         await task
@@ -131,23 +131,34 @@ async def test_close_does_not_wait_for_ever() -> None:
 
 async def test_a_cancel_from_outside_is_a_cancel() -> None:
     """A flight that is cancelled by its task's owner is not mistaken for one that took too long."""
-    flights = Flights(1)
-    task = asyncio.create_task(_fly(flights, 60))
+    exchanges = Exchanges(1)
+    task = asyncio.create_task(_fly(exchanges, 60))
     await asyncio.sleep(0)
     task.cancel()
     with pytest.raises(asyncio.CancelledError):
         await task
-    assert flights.scopes == {}
+    assert exchanges.scopes == {}
+
+
+async def test_a_cancel_beside_the_end_is_a_cancel() -> None:
+    """Who is cancelled while all exchanges are ended learns of the cancel."""
+    exchanges = Exchanges(1)
+    task = asyncio.create_task(_fly(exchanges, 60))
+    await asyncio.sleep(0)
+    task.cancel()
+    await exchanges.close(5.0)
+    with pytest.raises(asyncio.CancelledError):
+        await task
 
 
 def test_another_event_loop() -> None:
     """What was used in one event loop cannot be used in another one."""
 
     async def bind() -> None:
-        assert flights.bind() is asyncio.get_running_loop()
-        assert flights.bind() is asyncio.get_running_loop()
+        assert exchanges.bind() is asyncio.get_running_loop()
+        assert exchanges.bind() is asyncio.get_running_loop()
 
-    flights = Flights(1)
+    exchanges = Exchanges(1)
     asyncio.run(bind())
     with pytest.raises(ClientClosed, match="another event loop"):
         asyncio.run(bind())
@@ -155,8 +166,8 @@ def test_another_event_loop() -> None:
 
 async def test_another_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """What was used in one process cannot be used in its fork."""
-    flights = Flights(1)
-    flights.bind()
+    exchanges = Exchanges(1)
+    exchanges.bind()
     monkeypatch.setattr(os, "getpid", lambda: -1)
     with pytest.raises(ClientClosed, match="forked"):
-        flights.bind()
+        exchanges.bind()

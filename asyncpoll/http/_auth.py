@@ -1,0 +1,404 @@
+"""Credentials: the `Auth` protocol, the schemes `Bearer`, `ApiKey` and `Basic`, and their use by a transport.
+
+A transport asks its `Auth` for the headers of every request. If the server refuses them, it has the `Auth` renew the
+credential, and sends the request once more. However many requests were refused, there is one renewal at a time, and
+the requests that were sent before it share its result.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from base64 import b64encode
+from collections.abc import Awaitable, Callable, Mapping
+from copy import copy
+from inspect import isawaitable
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+
+from attrs import define, field, frozen
+
+from asyncpoll._errors import PollError, Rejected, TransportError
+from asyncpoll.http.redact import Mask, Secret
+
+if TYPE_CHECKING:
+    from asyncpoll.http.message import Reply, Request, Transport
+
+T = TypeVar("T")
+
+LONGEST = 8 << 10
+"""The most characters of a key; servers refuse longer headers."""
+
+_TOKEN = re.compile(r"[\x21-\x7e]+")
+_VALUE = re.compile(r"[\x20-\x7e]*")
+_NAME = re.compile(r"[\w!#$%&'*+\-.^`|~]+", re.ASCII)
+_CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+_SECRET_NAME = re.compile(r"auth|cookie|token|key|signature|secret|credential|password|session", re.IGNORECASE)
+_NOT_OURS = frozenset(
+    {
+        "accept-encoding",
+        "connection",
+        "content-length",
+        "content-type",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""The headers that an `Auth` may not set: they frame the message, or are for a proxy."""
+
+_HTTP_LIBRARIES = frozenset({"aiohttp", "httpx", "httpcore", "requests", "urllib3", "botocore"})
+
+Key = str | Secret | Callable[[], str | Secret | Awaitable[str | Secret]]
+"""A key: text, or a function, plain or async, that returns it."""
+
+
+@frozen
+class OutgoingRequest:
+    """A request as it will go out, for an `Auth` to look at or to sign.
+
+    Attributes:
+        method: The HTTP method, in upper case.
+        url: The full address: origin, path and query, percent-encoded.
+        headers: The headers, without `Host`, `Content-Length` and the credential.
+        body: The bytes of the body, empty if there is not a body, or None for a form with files, which are read only
+            while they are sent.
+    """
+
+    method: str
+    url: str = field(repr=False)
+    headers: Mapping[str, str] = field(repr=False)
+    body: bytes | None = field(repr=False)
+
+
+class Auth(Protocol):
+    """A credential, or something that makes one for each request."""
+
+    async def headers(self, request: OutgoingRequest, /) -> Mapping[str, str]:
+        """Return the headers to send with *request*, such as `{"Authorization": "..."}`.
+
+        It is called before each request. An `OSError`, or an error of an HTTP library, makes the poll a miss. Any
+        other error ends the wait.
+        """
+        ...
+
+    async def renew(self) -> bool:
+        """Renew the credential that the server has refused, and return whether to send the request once more.
+
+        It is called once for all requests that were refused with the same credential.
+        """
+        ...
+
+
+@frozen
+class Credential:
+    """The credential as one request carries it.
+
+    Attributes:
+        headers: The headers to send.
+        mask: Replaces the secret where the server echoes it.
+    """
+
+    headers: Mapping[str, str] = field(default=MappingProxyType({}), repr=False)
+    mask: Mask = field(default=Mask(), repr=False)
+
+
+NO_CREDENTIAL = Credential()
+
+
+class _UnusableKeyError(ValueError):
+    """A key cannot be sent. The message says why, and does not repeat it."""
+
+
+class _KeyAuth:
+    """A key in a header, behind a prefix; see the subclasses."""
+
+    def __init__(self, key: Key, header: str, prefix: str) -> None:
+        self._ask = key if callable(key) else None
+        self._header = header
+        self._prefix = prefix
+        self._secret = Secret("")
+        self._credential = NO_CREDENTIAL
+        if not callable(key):
+            self._keep(_checked(key))
+
+    @property
+    def fixed(self) -> Credential | None:
+        """The credential, if it is the same for every request, or None."""
+        return self._credential if self._ask is None else None
+
+    async def current(self) -> Credential:
+        """Return the credential to send now.
+
+        Raises:
+            ValueError: The function that was given returned a key that cannot be sent.
+        """
+        if self._ask is not None:
+            key = self._ask()
+            secret = await key if isawaitable(key) else key
+            if secret is not self._secret:
+                self._keep(_checked(secret))
+        return self._credential
+
+    async def headers(self, _request: OutgoingRequest, /) -> Mapping[str, str]:
+        """Return the header with the key of this moment."""
+        return (await self.current()).headers
+
+    async def renew(self) -> bool:
+        """Return whether the key may be another one when it is asked for again: whether it comes from a function."""
+        return self._ask is not None
+
+    def _keep(self, secret: Secret) -> None:
+        if secret != self._secret:
+            headers = MappingProxyType({self._header: self._prefix + secret.reveal()})
+            self._credential = Credential(headers, Mask.of(secret))
+        self._secret = secret
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}(***)"
+
+
+class Bearer(_KeyAuth):
+    """`Authorization: Bearer ...`, as in RFC 6750.
+
+    Args:
+        key: The key as text, or a function without arguments that returns it, plain or async. A function is called
+            before each request, and once more after a refusal, so it should keep the key as long as it is valid. A
+            plain function runs on the event loop, so it must be quick.
+
+    Raises:
+        ValueError: The key is empty, longer than 8 KiB, or holds spaces, line breaks or anything else beyond the
+            printable characters of ASCII. The key that a function returns is checked at each request.
+    """
+
+    def __init__(self, key: Key) -> None:
+        super().__init__(key, "Authorization", "Bearer ")
+
+
+class ApiKey(_KeyAuth):
+    """A key in a header of its own.
+
+    Args:
+        key: The key as text, or a function that returns it, as for `Bearer`.
+        header: The name of the header.
+        prefix: Text before the key, such as "Token ".
+
+    Raises:
+        ValueError: The key cannot be sent (see `Bearer`), nor can the header or the prefix.
+    """
+
+    def __init__(self, key: Key, header: str = "X-Api-Key", prefix: str = "") -> None:
+        if problem := _header_problem(header, prefix):
+            raise ValueError(f"{problem}; pass another header or prefix")
+        super().__init__(key, header, prefix)
+
+
+class Basic:
+    """`Authorization: Basic ...`, a user name and a password, as in RFC 7617.
+
+    Args:
+        user: The user name, without a colon.
+        password: The password; it may be empty.
+
+    Raises:
+        ValueError: One of them is not text or holds control characters, or *user* is empty or holds a colon.
+    """
+
+    def __init__(self, user: str, password: str) -> None:
+        _check_text("user", user)
+        _check_text("password", password)
+        if not user or ":" in user:
+            raise ValueError("the user must not be empty or hold a colon")
+        encoded = b64encode(f"{user}:{password}".encode()).decode()
+        spellings = [Mask.of(Secret(secret)).spellings for secret in (encoded, password or user)]
+        headers = MappingProxyType({"Authorization": f"Basic {encoded}"})
+        self._secret = Secret(encoded)  # which refuses to be pickled
+        self.fixed = Credential(headers, Mask(sum(spellings, ())))
+
+    async def headers(self, _request: OutgoingRequest, /) -> Mapping[str, str]:
+        """Return the header."""
+        return self.fixed.headers
+
+    async def renew(self) -> bool:
+        """Return False: a password stays as it is."""
+        return False
+
+    def __repr__(self) -> str:
+        return "Basic(***)"
+
+
+def _check_text(name: str, text: object) -> None:
+    if not isinstance(text, str) or _CONTROL.search(text):
+        raise ValueError(f"the {name} must be text without control characters or lone surrogates")
+
+
+def _checked(secret: object) -> Secret:
+    text = secret.reveal() if isinstance(secret, Secret) else secret
+    if not isinstance(text, str) or not text:
+        raise _UnusableKeyError("the key is missing; pass the key that the API gave you, as text")
+    if len(text) > LONGEST:
+        raise _UnusableKeyError(f"the key is longer than {LONGEST} characters; pass the key alone")
+    if not _TOKEN.fullmatch(text):
+        raise _UnusableKeyError(
+            "the key holds spaces, line breaks or characters beyond ASCII; strip it, or copy it again"
+        )
+    return secret if isinstance(secret, Secret) else Secret(text)
+
+
+def _header_problem(name: object, value: object) -> str | None:
+    """Return why a header cannot be sent, or None. The value is not repeated."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        return "the name of a header must be a token of ASCII letters, digits and dashes"
+    if name.lower() in _NOT_OURS:
+        return f"the header {name} is set by the transport"
+    if not isinstance(value, str):
+        return f"the header {name} must be text, not {type(value).__name__}"
+    if not _VALUE.fullmatch(value):
+        return f"the header {name} holds line breaks, control characters or characters beyond ASCII"
+    return None
+
+
+def _credential_of(headers: object) -> Credential:
+    """Return the credential that an `Auth` has made.
+
+    Raises:
+        _UnusableKeyError: It cannot be sent.
+    """
+    if not isinstance(headers, Mapping):
+        raise _UnusableKeyError(f"headers must be a mapping, not {type(headers).__name__}")
+    kept: dict[str, str] = {}
+    spellings: dict[bytes, None] = {}
+    for name, value in headers.items():
+        if problem := _header_problem(name, value):
+            raise _UnusableKeyError(problem)
+        kept[name] = value
+        if _SECRET_NAME.search(name):  # a date, say, must not be masked where the server tells the time
+            for secret in {value, value.partition(" ")[2]}:
+                spellings |= dict.fromkeys(Mask.of(Secret(secret)).spellings)
+    return Credential(kept, Mask(tuple(spellings)))
+
+
+@define(eq=False)
+class Credentials:
+    """The credentials of one transport: asks an `Auth` for them, and has it renew them.
+
+    Attributes:
+        fixed: The credential, if it is the same for every request, or None.
+        renewals: How many renewals have ended.
+    """
+
+    _auth: Auth
+    _patience: float
+    fixed: Credential | None = None
+    renewals: int = field(default=0, init=False)
+    _renewed: bool | PollError = field(default=False, init=False)
+    _lock: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+
+    @classmethod
+    def of(cls, auth: Auth, patience: float) -> Credentials:
+        """Return the credentials that *auth* makes, with *patience* seconds for each call.
+
+        Raises:
+            TypeError: *auth* is not an `Auth`.
+        """
+        is_auth = callable(getattr(auth, "headers", None)) and callable(getattr(auth, "renew", None))
+        if isinstance(auth, type) or not is_auth:
+            raise TypeError(f"auth must be an Auth such as Bearer(key), not {type(auth).__name__}")
+        return cls(auth, patience, auth.fixed if isinstance(auth, _KeyAuth | Basic) else None)
+
+    async def current(self, request: OutgoingRequest) -> Credential:
+        """Return the credential for *request*.
+
+        Raises:
+            TransportError: The `Auth` raised an error that may pass; the kind is "auth".
+            Rejected: It raised another error, or what it returned cannot be sent; the kind is "credential".
+        """
+        made: Credential | PollError
+        if isinstance(self._auth, _KeyAuth):
+            made = await self._called("headers", self._auth.current)
+        else:
+            made = await self._called("headers", lambda: self._auth.headers(request), _credential_of)
+        if isinstance(made, PollError):
+            raise made
+        return made
+
+    async def renew(self, renewals: int) -> bool:
+        """Renew the credential of a request that was refused, and return whether to send it once more.
+
+        Args:
+            renewals: How many renewals had ended before the request was sent. If another one has ended since, its
+                result counts for this request, too.
+
+        Raises:
+            TransportError: As `current`.
+        """
+        async with self._lock:
+            renewed = self._renewed if self.renewals != renewals else await self._renew()
+        if isinstance(renewed, PollError):
+            raise copy(renewed)  # others raise it, too
+        return renewed
+
+    async def _renew(self) -> bool | PollError:
+        self._renewed = await self._called("renew", self._auth.renew, bool)
+        self.renewals += 1
+        return self._renewed
+
+    async def _called(
+        self, name: str, call: Callable[[], Any], check: Callable[[Any], T] = lambda made: made
+    ) -> T | PollError:
+        """Return what a method of the `Auth` returns, or the error to raise. Errors of others do not get out."""
+        where = f"{type(self._auth).__name__}.{name}"
+        try:
+            async with asyncio.timeout(self._patience):
+                made = call()
+                return check(await made if isawaitable(made) else made)
+        except PollError as error:
+            return error
+        except _UnusableKeyError as error:
+            return Rejected(f"the credential cannot be sent: {error}; {where} returned it", kind="credential")
+        except Exception as error:  # noqa: BLE001  whatever it is, it may hold a secret
+            return _failure(where, error)
+
+
+def _failure(where: str, error: Exception) -> TransportError:
+    """Return our own error for one that an `Auth` raised, whose text may hold a secret."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    at = "" if trace is None else f" ({Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno})"
+    problem = f"{where} raised {type(error).__name__}{at}"
+    if isinstance(error, OSError) or _HTTP_LIBRARIES & {
+        kind.__module__.partition(".")[0] for kind in type(error).__mro__
+    }:
+        return TransportError(f"the credential could not be fetched: {problem}", kind="auth", passing=True)
+    return Rejected(f"the credential could not be made: {problem}; correct it", kind="credential")
+
+
+async def exchange(transport: Transport, request: Request, classify: Callable[[Reply], None]) -> Reply:
+    """Send *request*, and once more after a renewal if *classify* says that the credential is refused.
+
+    Args:
+        transport: What sends it.
+        request: The request. One that was refused was not carried out, so a submit may be sent again, too.
+        classify: Raises an error for a reply that is not an answer.
+
+    Raises:
+        TransportError: As *transport* or *classify* raise it.
+    """
+    reply = await transport.send(request)
+    try:
+        classify(reply)
+    except Rejected as error:
+        if error.kind != "credential" or reply.renew is None or not await reply.renew():
+            raise
+    else:
+        return reply
+    reply = await transport.send(request)
+    classify(reply)
+    return reply

@@ -1,0 +1,94 @@
+"""Downloads in real networks: proxies, private certificates, limits of time."""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import Any
+
+import pytest
+from forward_proxy import forward_proxy
+from raw_server import Act, Script, polls, raw_server, reply
+
+from asyncpoll import Rejected, TransportError
+from asyncpoll.http.download import download
+
+TLS = Path(__file__).parents[1] / "tls"
+
+
+def _trusting() -> ssl.SSLContext:
+    return ssl.create_default_context(cafile=TLS / "private-ca.pem")
+
+
+async def test_a_private_ca_through_a_proxy(tmp_path: Path) -> None:
+    """The tunnel leads to a storage whose certificate is from a private authority."""
+    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    server_side.load_cert_chain(TLS / "server-of-private-ca.pem")
+    async with raw_server(polls(reply(b"abc")), ssl=server_side) as storage, forward_proxy("user:secret-word") as proxy:
+        trusted = [storage.url]
+        with pytest.raises(Rejected, match="certificate"):
+            await download(f"{storage.url}/a", tmp_path / "a", trusted_origins=trusted)
+        path = await download(
+            f"{storage.url}/a",
+            tmp_path / "a",
+            trusted_origins=trusted,
+            proxy=proxy.url_with_credential,
+            ssl=_trusting(),
+        )
+    assert path.read_bytes() == b"abc"
+    assert proxy.asked == [f"CONNECT {storage.url.removeprefix('https://')} HTTP/1.1"]
+
+
+async def test_a_download_takes_the_proxy_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It does so with trust_env=True only."""
+    async with raw_server(polls(reply(b"abc"))) as storage, forward_proxy() as proxy:
+        for variable in ("NO_PROXY", "no_proxy", "HTTP_PROXY"):
+            monkeypatch.delenv(variable, raising=False)
+        monkeypatch.setenv("http_proxy", proxy.url)
+        for number, trust_env in enumerate((False, True)):
+            target = tmp_path / str(number)
+            await download(f"{storage.url}/a", target, trusted_origins=[storage.url], trust_env=trust_env)
+            assert len(proxy.asked) == number
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "10.0.0.1", "[::1]", "localhost", "a.localhost."])
+async def test_a_proxy_is_not_asked_for_private_addresses(tmp_path: Path, host: str) -> None:
+    """An address that is not public is refused before the proxy sees it."""
+    async with forward_proxy() as proxy:
+        with pytest.raises(Rejected, match="no public address"):
+            await download(f"https://{host}/a", tmp_path / "a", proxy=proxy.url)
+        assert proxy.asked == []
+
+
+async def test_a_proxy_is_asked_for_public_names(tmp_path: Path) -> None:
+    """It looks the name up, and may refuse the tunnel."""
+    async with forward_proxy("user:password") as proxy:
+        with pytest.raises(TransportError, match="proxy"):
+            await download("https://storage.example/a", tmp_path / "a", proxy=proxy.url)
+        assert proxy.asked == ["CONNECT storage.example:443 HTTP/1.1"]
+
+
+async def test_a_gap_ends_a_download(tmp_path: Path) -> None:
+    """`read_gap` is how long data may stay away."""
+    script: Script = [Act.READ, b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\nabc", Act.HANG]
+    async with raw_server(script) as storage:
+        with pytest.raises(TransportError) as caught:
+            await download(f"{storage.url}/a", tmp_path / "a", trusted_origins=[storage.url], read_gap=0.1)
+    assert caught.value.kind == "timeout"
+
+
+@pytest.mark.parametrize(
+    ("settings", "error", "problem"),
+    [
+        ({"proxies": 1}, TypeError, r"download\(\) got an unexpected keyword argument 'proxies'"),
+        ({"ssl": False}, TypeError, "ssl must be an ssl.SSLContext or None, not bool"),
+        ({"proxy": "127.0.0.1:3128"}, ValueError, "it has no scheme"),
+        ({"connect": 0}, ValueError, "connect must be seconds above 0"),
+    ],
+)
+async def test_an_unusable_setting_is_refused(
+    tmp_path: Path, settings: Any, error: type[Exception], problem: str
+) -> None:
+    """Nothing is sent."""
+    with pytest.raises(error, match=problem):
+        await download("https://storage.example/a", tmp_path / "a", **settings)

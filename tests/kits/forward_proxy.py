@@ -1,0 +1,122 @@
+"""A forward proxy for tests: CONNECT tunnels and absolute-form requests, with a password or without."""
+
+from __future__ import annotations
+
+import asyncio
+from base64 import b64encode
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager, suppress
+
+from attrs import define, field
+
+REFUSAL = b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
+
+
+@define(eq=False)
+class ForwardProxy:
+    """What a running proxy was asked.
+
+    Attributes:
+        credential: The user and password that it wants, as `user:password`, or None.
+        answer: What it says to every CONNECT, in place of making the tunnel.
+        url: Its address, without the credential.
+        asked: The first line of every request, in order.
+        heads: Every request with its headers.
+    """
+
+    credential: str | None = None
+    answer: bytes | None = None
+    url: str = ""
+    asked: list[str] = field(factory=list)
+    heads: list[bytes] = field(factory=list)
+    _tasks: set[asyncio.Task[None]] = field(factory=set)
+
+    @property
+    def url_with_credential(self) -> str:
+        """Its address with the user and the password."""
+        return self.url.replace("://", f"://{self.credential}@")
+
+    def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Serve a new connection."""
+        task = asyncio.create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with suppress(OSError, asyncio.IncompleteReadError):
+                while await self._exchange(reader, writer):
+                    pass
+        finally:
+            writer.close()
+
+    async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        head = await reader.readuntil(b"\r\n\r\n")
+        line = head.partition(b"\r\n")[0].decode()
+        self.asked.append(line)
+        self.heads.append(head)
+        if not self._admits(head):
+            writer.write(REFUSAL)
+            return True
+        method, target, _ = line.split()
+        if method == "CONNECT":
+            if self.answer is not None:
+                writer.write(self.answer)
+                return False
+            await self._tunnel(target, reader, writer)
+            return False
+        authority, _, path = target.partition("://")[2].partition("/")
+        return await self._forward(authority, head.replace(target.encode(), f"/{path}".encode(), 1), writer)
+
+    def _admits(self, head: bytes) -> bool:
+        if self.credential is None:
+            return True
+        return b"Proxy-Authorization: Basic " + b64encode(self.credential.encode()) + b"\r\n" in head
+
+    async def _tunnel(self, target: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        host, _, port = target.rpartition(":")
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
+        try:
+            await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
+        finally:
+            far_writer.close()
+
+    async def _forward(self, authority: str, head: bytes, writer: asyncio.StreamWriter) -> bool:
+        host, _, port = authority.partition(":")
+        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        try:
+            far_writer.write(head)
+            answer = await far_reader.readuntil(b"\r\n\r\n")
+            length = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
+            writer.write(answer + await far_reader.readexactly(length))
+        finally:
+            far_writer.close()
+        return True
+
+    async def end(self) -> None:
+        """Break off what is under way."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    with suppress(OSError):
+        while data := await reader.read(1 << 16):
+            writer.write(data)
+    writer.close()
+
+
+@asynccontextmanager
+async def forward_proxy(credential: str | None = None, answer: bytes | None = None) -> AsyncGenerator[ForwardProxy]:
+    """Run a proxy on a free port of 127.0.0.1."""
+    running = ForwardProxy(credential, answer)
+    server = await asyncio.start_server(running.accept, "127.0.0.1", 0)
+    running.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    try:
+        yield running
+    finally:
+        server.close()
+        await running.end()
