@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import math
-import sys
 from collections.abc import Coroutine
 from contextvars import Context
 from functools import partial
@@ -24,7 +23,6 @@ _MOST_AT_ONCE = 1000  # targets that become due between two turns of the event l
 _MOST_LANES = 1000  # lanes that are kept although some of them may be at rest
 _LATE = 0.05  # seconds that a timer may fire late without the polls falling behind their rate
 _NEWCOMERS = 50  # of so many slots one is kept for a client that has not asked for any yet
-_EAGER: dict[str, Any] = {"eager_start": True} if sys.version_info >= (3, 12) else {}  # else a poll costs one more turn
 
 
 @frozen
@@ -289,7 +287,7 @@ class Dispatcher:
                 return
             if limits.rate < math.inf:
                 self._limiter.start(at)
-            task = asyncio.Task(self._polls.poll(target), loop=self._loop, context=target.begin_poll(), **_EAGER)
+            task = self._loop.create_task(self._polls.poll(target), context=target.begin_poll())
             self._tasks[target] = task
             task.add_done_callback(partial(self._on_done, target))
 
