@@ -64,7 +64,7 @@ _FUNCTION, _OPTIONAL_FUNCTION = by_field(function), by_field(_check_optional_fun
 
 @frozen
 class Group(Generic[Ref, T]):
-    """How to ask about many jobs with one request, for an API that has such a call.
+    """A request about many jobs, for an API that has such a call.
 
     Attributes:
         key: A function from a reference to a key. Jobs with the same key can be asked about together.
@@ -83,7 +83,7 @@ class Group(Generic[Ref, T]):
 
 @frozen
 class Endpoint(Generic[Ref, T]):
-    """How to ask one API about a job, and how to read its answers. An endpoint consists of data and pure functions.
+    """The way to ask one API about a job, and to read its answers, as data and pure functions.
 
     Attributes:
         name: A name such as "vendor.things". It consists of lower-case letters, digits, ".", "-" and "_", and is part

@@ -28,7 +28,7 @@ def _check_jitter(name: str, value: object) -> None:
 
 
 class Progress(NamedTuple):
-    """How far a wait has come: plain numbers, so that it can be stored as JSON.
+    """The progress of a wait: plain numbers, so that it can be stored as JSON.
 
     Attributes:
         polls: The number of polls so far. It is 1 when the first delay is computed.

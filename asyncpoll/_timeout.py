@@ -1,4 +1,4 @@
-"""How long a wait may take: one number, or three clocks."""
+"""The limits of a wait in time: one number, or three clocks."""
 
 from __future__ import annotations
 

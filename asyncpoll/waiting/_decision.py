@@ -1,4 +1,4 @@
-"""What to do after a poll, decided in one place by an object that neither sleeps nor does I/O.
+"""The one place that decides what to do after a poll: an object that neither sleeps nor does I/O.
 
 A driver polls, and gives the result (a snapshot, or the error that came instead) to `Decision.apply`. The `Verdict`
 that it returns says that the wait goes on and when to poll next, or that it is over and how. A driver holds no policy
@@ -65,7 +65,7 @@ class WaitCheckpoint:
 
 
 class Verdict(NamedTuple):
-    """What follows from one poll for one wait.
+    """The consequences of one poll for one wait.
 
     Attributes:
         due: When the wait wants the next poll; `NEVER` when it is over.

@@ -1,4 +1,4 @@
-"""How a wait is to be done: its clocks, its options, and the checks of both.
+"""The options of a wait, in one frozen value, and their checks.
 
 Every public function that starts a wait collects its keyword arguments into one frozen `Policy`, with `policy_of`.
 A wrong argument is refused there, before any request, by an error that names the function that was called.
@@ -86,7 +86,7 @@ def _total(policy: Policy) -> float:
 
 @frozen(kw_only=True)
 class Policy:
-    """How a wait is to be done; one value serves any number of waits.
+    """The options of a wait; one value serves any number of waits.
 
     The first group are the caller's options, which `wait_until_terminal` explains. The second is set by the driver.
 

@@ -34,7 +34,7 @@ _YIELD_AFTER = 0.005  # and so many seconds may pass
 
 @frozen(eq=False, weakref_slot=False)
 class Outcome(Generic[T]):
-    """How the wait for one job ended.
+    """The end of the wait for one job.
 
     Attributes:
         job: The job, the very object that was given.

@@ -1,4 +1,4 @@
-"""When a poll may start: one queue of timers, one timer of the event loop, a bounded number of polls in flight.
+"""The start of polls: one queue of timers, one timer of the event loop, a bounded number of polls in flight.
 
 The dispatcher only decides when; how a poll is made and what follows from it is the scheduler's business.
 """

@@ -50,7 +50,7 @@ class Step(NamedTuple):
 
 
 class Effects(NamedTuple):
-    """What follows from one poll.
+    """The consequences of one poll.
 
     Attributes:
         now: When the poll was over.
@@ -206,7 +206,7 @@ class Scheduler:
             raise  # a coroutine that is closed must not go on; `fail` ends its waits
         except BaseException as error:  # noqa: BLE001  an error of any kind ends at most the waits for this target
             result = as_outcome(error)
-            self._count(result if target.is_awaited else None)  # else nobody waits any more, and it was cut
+            self._count(result if target.is_awaited else None)  # else it was cut, because its last wait is over
         else:
             if not isinstance(result, Snapshot) and isinstance(target, Wait):
                 result = as_result(result)
