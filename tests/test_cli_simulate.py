@@ -4,31 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-import shlex
 import signal
 import socket
-import subprocess
-from collections.abc import Generator
-from contextlib import contextmanager
 
 import pytest
-from cli_kit import PATIENCE, process
+from cli_kit import PATIENCE, process, simulating
 
 from asyncpoll.cli import main
 
 Output = pytest.CaptureFixture[str]
-
-
-@contextmanager
-def simulating(*arguments: str) -> Generator[tuple[subprocess.Popen[str], dict[str, str]], None, None]:
-    """Run the verb as a process; give it, and the environment that it tells its users to set."""
-    with process("simulate", "--port", "0", *arguments) as child:
-        assert child.stdout is not None
-        exports = shlex.split(child.stdout.readline() + child.stdout.readline())
-        try:
-            yield child, dict(word.split("=", 1) for word in exports if word != "export")
-        finally:
-            child.kill()  # does nothing to one that has ended
 
 
 def test_another_process_can_wait() -> None:

@@ -61,6 +61,20 @@ async def test_an_agent_can_be_started() -> None:
         assert sim.truth("bigmodel.agents", started["async_id"]).outcome in {"success", "failed"}
 
 
+async def test_the_agents_are_at_the_sdks_address_too() -> None:
+    """One and the same job, and one count of the requests, below both base paths."""
+    places = ("/api/v1/agents", "/api/paas/v4/v1/agents")
+    async with simulated(unknown_ids="reject") as (sim, calls):
+        for start in places:
+            started = (await calls.send("POST", start, json={"agent_id": "some_agent", "messages": []})).json
+            wanted = {"agent_id": "some_agent", "async_id": started["async_id"]}
+            sim.script("bigmodel.agents", started["async_id"], Life(outcome="success"))
+            one, other = [(await calls.send("POST", f"{place}/async-result", json=wanted)).json for place in places]
+            assert one == other
+            assert one["status"] == "success"
+        assert sim.counts == {"bigmodel.agents.start": 2, "bigmodel.agents": 4}
+
+
 @pytest.mark.parametrize(
     ("path", "body"),
     [

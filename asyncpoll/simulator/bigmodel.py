@@ -31,6 +31,7 @@ _FORMATS = frozenset({"text", "download_link"})
 _MESSAGES = {"processing": "任务处理中", "succeeded": "结果获取成功", "failed": "文件解析失败"}
 _EXPIRED = b"<Error><Code>AccessDenied</Code><Message>Request has expired.</Message></Error>"
 _MISSING = b"<Error><Code>NoSuchKey</Code></Error>"
+_SDK_BASE = "/api/paas/v4"  # the vendor's SDK asks for everything below it, also for the agents
 _TWO_CREDENTIALS = b"<Error><Code>InvalidArgument</Code><Message>Only one credential allowed.</Message></Error>"
 _XML = {"Content-Type": "application/xml"}
 
@@ -54,10 +55,17 @@ class BigModel:
 
     def routes(self) -> tuple[Route, ...]:
         """Return where everything is."""
-        parser = "/api/paas/v4/files/parser"
+        parser = f"{_SDK_BASE}/files/parser"
+        agents = [
+            route
+            for base in ("/api", _SDK_BASE)
+            for route in (
+                Route("bigmodel.agents.start", "POST", f"{base}/v1/agents", self._guard, self._start_agent),
+                Route("bigmodel.agents", "POST", f"{base}/v1/agents/async-result", self._guard, self._agent),
+            )
+        ]
         return (
-            Route("bigmodel.agents.start", "POST", "/api/v1/agents", self._guard, self._start_agent),
-            Route("bigmodel.agents", "POST", "/api/v1/agents/async-result", self._guard, self._agent),
+            *agents,
             Route("bigmodel.file_parser.start", "POST", f"{parser}/create", self._guard, self._start_parser),
             Route("bigmodel.file_parser", "GET", f"{parser}/result/{{task}}/{{format}}", self._guard, self._parsed),
             Route("bigmodel.file_parser.download", "GET", "/download/{task}.zip", self._no_credentials, self._archive),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import shlex
 import subprocess
 import sys
 import threading
@@ -48,6 +49,18 @@ def process(*arguments: str, **options: Any) -> subprocess.Popen[str]:
     """Start `python -m asyncpoll` with these arguments, its output piped to the test."""
     command = [sys.executable, "-m", "asyncpoll", *arguments]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, **options)
+
+
+@contextmanager
+def simulating(*arguments: str) -> Generator[tuple[subprocess.Popen[str], dict[str, str]], None, None]:
+    """Run `asyncpoll simulate` as a process; give it, and the environment that it tells its users to set."""
+    with process("simulate", "--port", "0", *arguments) as child:
+        assert child.stdout is not None
+        exports = shlex.split(child.stdout.readline() + child.stdout.readline())
+        try:
+            yield child, dict(word.split("=", 1) for word in exports if word != "export")
+        finally:
+            child.kill()  # does nothing to one that has ended
 
 
 def subtask(number: int = 1) -> Job[Any]:
