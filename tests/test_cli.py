@@ -45,6 +45,23 @@ def test_help(arguments: list[str], capsys: Output, monkeypatch: pytest.MonkeyPa
     assert max(map(len, out.splitlines())) <= 80
 
 
+@pytest.mark.parametrize(
+    "words", [["-k", "sk-secret"], ["-ksk-secret"], ["--secret=sk-secret"], ["--token-file", "sk-secret"]]
+)
+def test_the_value_of_an_unknown_option_is_not_repeated(words: list[str], capsys: Output) -> None:
+    """It may be a key; the option is named."""
+    assert main(["wait", "bigmodel.agents", "async_id=a", *words]) == 2
+    err = capsys.readouterr().err
+    assert f"there is no option {words[0][:2]}" in err
+    assert "sk-secret" not in err
+
+
+def test_too_many_arguments_are_not_repeated(capsys: Output) -> None:
+    """They may be keys, too."""
+    assert main(["endpoints", "sk-secret"]) == 2
+    assert "too many arguments" in capsys.readouterr().err
+
+
 def test_help_imports_nothing_heavy() -> None:
     """`--help` needs neither aiohttp nor attrs nor rich."""
     code = (

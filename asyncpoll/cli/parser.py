@@ -54,6 +54,15 @@ _UNITS: Mapping[str, int] = MappingProxyType({"": 0, "K": 10, "M": 20, "G": 30})
 class _Parser(argparse.ArgumentParser):
     """Answers a mistake with one line instead of a page."""
 
+    def parse_args(self, args: Any = None, namespace: Any = None) -> Any:  # pyright: ignore[reportIncompatibleMethodOverride]  it has overloads
+        """Parse *args*; the value of an unknown option is not repeated, since it may be a key."""
+        parsed, unknown = self.parse_known_args(args, namespace)
+        if unknown:
+            long = [word.partition("=")[0] for word in unknown if word.startswith("--")]
+            options = long + [word[:2] for word in unknown if word.startswith("-") and not word.startswith("--")]
+            self.error(f"there is no option {', '.join(options)}" if options else "there are too many arguments")
+        return parsed
+
     def error(self, message: str) -> Never:
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
