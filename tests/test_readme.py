@@ -7,9 +7,13 @@ import os
 import re
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
+from aiohttp import web
 
+from asyncpoll import Fixed
+from asyncpoll.http import AiohttpTransport, Bearer
 from asyncpoll.simulator import Constant, Simulator
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -34,6 +38,33 @@ async def test_snippet(snippet: str, tmp_path: Path) -> None:
         )
         _, errors = await process.communicate()
     assert (process.returncode, errors) == (0, b"")
+
+
+def test_the_api_of_ones_own_works_over_real_http() -> None:
+    """The endpoint of the README is awaited over an `AiohttpTransport` with a key, as its comment says."""
+    (snippet,) = (snippet for snippet in SNIPPETS if "acme.renders" in snippet)
+    made: dict[str, Any] = {}
+    exec(snippet, made)  # noqa: S102  it is our own README
+    words, keys = iter(["queued", "active", "done"]), set[str | None]()
+
+    async def answer(request: web.Request) -> web.Response:
+        keys.add(request.headers.get("Authorization"))
+        return web.json_response({"status": next(words), "url": request.path})
+
+    async def main() -> Any:
+        app = web.Application()
+        app.router.add_get("/renders/{name}", answer)
+        runner = web.AppRunner(app)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        base = f"http://127.0.0.1:{runner.addresses[0][1]}"
+        async with AiohttpTransport(base, auth=Bearer("secret")) as transport:
+            result = await made["renders"].job(transport, "a b").result(timeout=60, schedule=Fixed(0.01))
+        await runner.cleanup()
+        return result
+
+    assert asyncio.run(main()) == "/renders/a b"
+    assert keys == {"Bearer secret"}
 
 
 def test_the_first_example_is_short() -> None:
