@@ -250,9 +250,9 @@ class Job(Generic[T]):
             return self.submitted
         endpoint, request = self.endpoint, self.endpoint.ask(self.ref)
         reply = await exchange(self.transport, request, endpoint._check)  # noqa: SLF001  a method of this module
-        if not endpoint._is_about(self.ref, reply):  # noqa: SLF001
+        if not endpoint._is_about(self.ref, reply):  # noqa: SLF001  a method of this module
             reply = await self._ask_afresh(request)
-        return endpoint._read(reply)  # noqa: SLF001
+        return endpoint._read(reply)  # noqa: SLF001  a method of this module
 
     __call__ = fetch
 
@@ -280,16 +280,16 @@ class Job(Generic[T]):
         except PollError:
             raise
         except Exception as error:
-            raise self.endpoint._unreadable("Group.read", error, reply) from error  # noqa: SLF001
+            raise self.endpoint._unreadable("Group.read", error, reply) from error  # noqa: SLF001  a method of this module
         for one in seen.values():
-            self.endpoint._log_misfits(one)  # noqa: SLF001
+            self.endpoint._log_misfits(one)  # noqa: SLF001  a method of this module
         return seen
 
     async def _ask_afresh(self, request: Request) -> Reply:
         # A connection of the pool may still contain the answer to an earlier request. A new connection cannot.
         afresh = evolve(request, fresh=True)
         reply = await exchange(self.transport, afresh, self.endpoint._check)  # noqa: SLF001  a method of this module
-        if not self.endpoint._is_about(self.ref, reply):  # noqa: SLF001
+        if not self.endpoint._is_about(self.ref, reply):  # noqa: SLF001  a method of this module
             raise BadReply(
                 f"{self.endpoint.name}: the answer is about another job, even on a new connection; "
                 "look for a proxy or a cache that mixes up answers",
