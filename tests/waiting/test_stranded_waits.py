@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Callable, Sequence
 from itertools import chain, repeat
 from typing import Any
@@ -424,27 +425,22 @@ def test_a_schedule_that_cannot_settle_strands_no_wait() -> None:
 
 @pytest.mark.parametrize("joining", [False, True])
 def test_a_poll_cancelled_before_it_began_is_made_again(joining: bool) -> None:  # noqa: FBT001  both
-    """It is not the job's fault; so it is with a call about many jobs, which others may have joined."""
+    """It is not the job's fault; so it is with a call about many jobs, which others may join at that moment."""
     batch = Batch(lambda number: 3.0 + number)
 
     async def main(hub: Hub) -> None:
-        loop = asyncio.get_running_loop()
         waits = [asyncio.create_task(hub.wait(job, timeout=30.0)) for job in batch.jobs(0, 1)]
-        mine = {*waits, asyncio.current_task()}
-        await asyncio.sleep(0)
-        for _ in range(20):
-            loop.call_soon(lambda: [task.cancel() for task in asyncio.all_tasks() - mine if task.get_name() != "late"])
-            if joining:
-                waits += [asyncio.create_task(hub.wait(batch.jobs(2)[0], timeout=30.0), name="late")]
-                mine.add(waits[-1])
-                joining_done.append(True)
+        cancelled = False
+        while not cancelled:
             await asyncio.sleep(0)
-            if joining_done:
-                break
-        ended = await asyncio.gather(*waits, return_exceptions=True)
-        assert all(isinstance(end, Snapshot | PollError) for end in ended)
+            for task in asyncio.all_tasks() - {*waits, asyncio.current_task()}:
+                coroutine: Any = task.get_coro()
+                if inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED:
+                    cancelled = task.cancel()
+        if joining:
+            waits.append(asyncio.create_task(hub.wait(batch.jobs(2)[0], timeout=30.0)))
+        assert {end.state for end in await asyncio.gather(*waits)} == {SUCCESS}
 
-    joining_done: list[bool] = []
     in_hub(main)
 
 
