@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
 import hashlib
 import hmac
-import sys
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
 from aiohttp import web
 from attrs import define, field
-
-EXAMPLE = Path(__file__).parents[2] / "examples" / "signed_requests.py"
+from example_kit import output_of, serving
 
 
 @define
@@ -31,7 +26,6 @@ class Api:
     file: Path
     secrets: list[bytes]
     statuses: list[int] = field(factory=list)
-    url: str = ""
 
     async def answer(self, request: web.Request) -> web.Response:
         """Check the signature, then tell that the job is done."""
@@ -55,31 +49,14 @@ async def _is_signed(request: web.Request, secret: bytes) -> bool:
     return is_new and hmac.compare_digest(request.headers["Authorization"], expected)
 
 
-@asynccontextmanager
-async def running(api: Api) -> AsyncGenerator[Api]:
-    """Run the API on a free port of 127.0.0.1."""
-    app = web.Application()
-    app.router.add_post("/v1/jobs/query", api.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    api.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    try:
-        yield api
-    finally:
-        await runner.cleanup()
-
-
 async def test_every_request_is_signed(tmp_path: Path) -> None:
     """A secret that is replaced during the wait is read again, and the refused request is sent once more."""
     file = tmp_path / "secret"
     file.write_bytes(b"first\n")
-    async with running(Api(file, [b"first", b"second", b"second"])) as api:
-        command = [sys.executable, "-W", "error", str(EXAMPLE), api.url, str(file), "job-1"]
-        process = await asyncio.create_subprocess_exec(
-            *command, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-        out, errors = await process.communicate()
-    assert (process.returncode, errors) == (0, b"")
-    assert out.decode().strip() == "https://acme.example/1.png"
+    api = Api(file, [b"first", b"second", b"second"])
+    app = web.Application()
+    app.router.add_post("/v1/jobs/query", api.answer)
+    async with serving(app) as url:
+        out = await output_of("signed_requests.py", f"{url}/v1", str(file), "job-1")
+    assert out == ["https://acme.example/1.png"]
     assert api.statuses == [200, 401, 200]
