@@ -10,10 +10,9 @@ from typing import Any
 
 import pytest
 from aiohttp import ClientSession, web
-from example_kit import EXAMPLES, serving
+from example_kit import EXAMPLES, serving, until
 
 from asyncpoll.simulator import Constant, Life, Simulator
-
 
 TOKEN = '{"version": 1, "endpoint": "bigmodel.file_parser", "ref": {"task_id": "task-1"}}'
 
@@ -85,11 +84,8 @@ async def test_a_browser_that_leaves_ends_its_wait(example: dict[str, Any], monk
     async with sim, session(app, sim, monkeypatch) as asking:
         sim.script("bigmodel.file_parser", "task-1", Life(pending=0, processing=60, outcome="succeeded"))
         request = asyncio.create_task(asking.get("/tasks", params={"job": TOKEN}))
-        while sim.requests == 0:
-            await asyncio.sleep(0.01)
+        await until(lambda: sim.requests > 0)
         request.cancel()
         counters = app[example["HUB"]].counters
-        async with asyncio.timeout(10):
-            while counters.pending:
-                await asyncio.sleep(0.01)
+        await until(lambda: counters.pending == 0)
         assert counters.ended == 0

@@ -1,0 +1,103 @@
+"""How the documentation is built: `sphinx-build -W -n docs docs/_build`. The build needs no network."""
+
+from __future__ import annotations
+
+import importlib
+import re
+from typing import Any
+
+from docutils.nodes import Element
+from sphinx.addnodes import pending_xref
+from sphinx.application import Sphinx
+from sphinx.environment import BuildEnvironment
+
+import asyncpoll
+
+project = "asyncpoll"
+author = copyright = "The asyncpoll developers"  # noqa: A001  Sphinx asks for this name
+release = version = asyncpoll.__version__
+
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+html_theme = "furo"
+html_title = f"asyncpoll {release}"
+
+myst_enable_extensions = ["deflist"]
+myst_heading_anchors = 3
+suppress_warnings = ["ref.python"]  # errors and events have one name in common; of two, the error is meant
+
+default_role = "code"  # docstrings have single backticks around code
+autodoc_default_options = {"members": True, "member-order": "bysource"}
+autodoc_typehints_format = "short"
+python_use_unqualified_type_names = True
+napoleon_numpy_docstring = False
+
+PUBLIC = (
+    "asyncpoll",
+    "asyncpoll.http",
+    "asyncpoll.events",
+    "asyncpoll.ledger",
+    "asyncpoll.providers",
+    "asyncpoll.testing",
+    "asyncpoll.simulator",
+)
+
+
+def public_names() -> dict[str, str]:
+    """Return the public name of each object by the full name of where it is defined."""
+    found: dict[str, str] = {}
+    for module in map(importlib.import_module, PUBLIC):
+        for name in getattr(module, "__all__", vars(module)):
+            thing = getattr(module, name)
+            setattr(module, name, thing)  # autodoc does not see names that are imported on first use
+            home: str = getattr(thing, "__module__", "")
+            if home.startswith("asyncpoll."):
+                found.setdefault(f"{home}.{getattr(thing, '__qualname__', name)}", f"{module.__name__}.{name}")
+    return found
+
+
+NAMES = public_names()
+
+
+def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: Element) -> Element | None:
+    """Point a reference to the place where a name is public; leave other libraries and private names as text.
+
+    A public name of asyncpoll that does not exist stays an error.
+    """
+    target: str = node["reftarget"]
+    if target in NAMES and NAMES[target] != target:
+        domain = env.get_domain("py")
+        return domain.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], NAMES[target], node, text)
+    is_ours = target.partition(".")[0] == "asyncpoll"
+    return text if not is_ours or target.rpartition(".")[0] not in PUBLIC else None
+
+
+def as_markup(_app: Sphinx, what: str, _name: str, _thing: Any, _options: Any, lines: list[str]) -> None:
+    """Make the text of a docstring into markup: code may be followed by a letter, as in `Snapshot`s.
+
+    The colon keeps Napoleon from taking the text of a property before a colon for its type.
+    """
+    for number, line in enumerate(lines):
+        lines[number] = re.sub(r"(`[^`]+`)(?=\w)", r"\1\\ ", line)
+    if what in {"attribute", "property"} and lines:
+        lines[0] = f":{lines[0]}"
+
+
+def skip(_app: Sphinx, _what: str, _name: str, thing: Any, is_skipped: bool, _options: Any) -> bool:  # noqa: FBT001  Sphinx calls it
+    """Leave out the fields of named tuples, which their docstrings explain."""
+    return is_skipped or type(thing).__name__ == "_tuplegetter"
+
+
+def as_code(
+    _app: Sphinx, _what: str, _name: str, _thing: Any, _options: Any, signature: str | None, returned: str | None
+) -> tuple[str | None, str | None]:
+    """Write defaults that are functions by their names, so that a signature can be parsed."""
+    return None if signature is None else re.sub(r"<function ([\w.]+)>", r"\1", signature), returned
+
+
+def setup(app: Sphinx) -> None:
+    """Connect the functions above."""
+    app.connect("missing-reference", resolve)
+    app.connect("autodoc-process-signature", as_code)
+    app.connect("autodoc-skip-member", skip)
+    app.connect("autodoc-process-docstring", as_markup, priority=400)  # before Napoleon, which has 500

@@ -1,0 +1,146 @@
+"""What the README and the documentation name is there: files, names, links; and how they are written."""
+
+from __future__ import annotations
+
+import ast
+import builtins
+import importlib
+import re
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from attrs import fields_dict, has
+from pages_kit import DOCS, README, ROOT, anchors, links, pages, prose, spans
+
+import asyncpoll
+
+PAGES = pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
+PACKAGE = Path(str(asyncpoll.__file__)).parent
+PUBLIC = [
+    "asyncpoll",
+    "asyncpoll.http",
+    "asyncpoll.events",
+    "asyncpoll.ledger",
+    "asyncpoll.providers",
+    "asyncpoll.testing",
+    "asyncpoll.simulator",
+]
+MOST_LINES_OF_THE_README = 150
+
+_PATH = re.compile(r"[\w.-]*/[\w./-]*|[\w-]+\.(?:py|md|toml)")
+_DOTTED = re.compile(r"asyncpoll(?:\.\w+)+")
+_NAME = re.compile(r"[A-Z]\w*[a-z]\w*(?:\.\w+)*")
+_METAPHORS = re.compile(
+    r"\b(doors?|columns?|rooms?|house|floors?|nobody|somebody|whom|whoever|whomever|take[ns]? in)\b", re.IGNORECASE
+)
+_NOT_HERE = {"asyncpoll/providers/NAME/", "docs/_build", "release.yml"}
+"""What readers are to fill in, what Sphinx makes, and what a page calls by its last name."""
+
+_NOT_OURS = {"ClientSession"}
+"""Names of other libraries."""
+
+
+def resolved(dotted: str) -> Any:
+    """Return what a dotted name stands for: a module, or a name in one."""
+    parts = dotted.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            found: Any = importlib.import_module(".".join(parts[:length]))
+        except ModuleNotFoundError:
+            continue
+        for name in parts[length:]:
+            found = member(found, name)
+        return found
+    raise AttributeError(dotted)
+
+
+def member(thing: Any, name: str) -> Any:
+    """Return a member of a module or a class; a field of a class, or what its docstring lists, will do."""
+    if isinstance(thing, type) and not hasattr(thing, name):
+        described = re.search(rf"^ +{name}: ", thing.__doc__ or "", re.MULTILINE)
+        if not described and not (has(thing) and name in fields_dict(thing)):
+            raise AttributeError(f"{thing.__name__} has no {name}")
+        return None
+    return getattr(thing, name)
+
+
+def public_names() -> dict[str, Any]:
+    """Return every public name, and those of the standard library that pages use without a module."""
+    modules: list[ModuleType] = [builtins, *(importlib.import_module(name) for name in PUBLIC)]
+    return {name: getattr(module, name) for module in modules for name in getattr(module, "__all__", dir(module))}
+
+
+@PAGES
+def test_every_path_exists(page: Path) -> None:
+    """A file or directory that a page names is in the repository, or in the package under this name."""
+    named = {span for span in spans(page) if _PATH.fullmatch(span)} - _NOT_HERE
+    assert {path for path in named if not (ROOT / path).exists() and not list(PACKAGE.rglob(path))} == set()
+
+
+def private_names() -> dict[str, Any]:
+    """Return the classes of the package that are not public, for pages about the code itself."""
+    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")]
+    return {node.name: node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+
+
+@PAGES
+def test_every_name_exists(page: Path) -> None:
+    """A dotted name can be imported, and a capitalised one is public, with the attributes that a page names."""
+    if page.name == "CHANGELOG.md":
+        return  # it also tells of names that are gone
+    known = public_names()
+    if page.name == "architecture.md":
+        known = private_names() | known
+    for span in spans(page):
+        word = span.removesuffix("()")
+        if _DOTTED.fullmatch(word):
+            resolved(word)
+        elif _NAME.fullmatch(word) and word not in _NOT_OURS:
+            first, *rest = word.split(".")
+            assert first in known, f"{page.name} names `{word}`, which is not public"
+            for name in rest:
+                member(known[first], name)
+
+
+@PAGES
+def test_every_link_leads_somewhere(page: Path) -> None:
+    """A link leads to a file of the repository, and to a heading that it has."""
+    for link in links(page):
+        target, _, anchor = link.partition("#")
+        if not target.startswith("https://"):
+            file = page if not target else page.parent / target
+            assert file.exists(), link
+            assert not anchor or anchor in anchors(file) or f"({anchor})=" in prose(file), link
+
+
+def test_the_readme_is_short() -> None:
+    """The README has at most 150 lines: it says what this is, and where to read on."""
+    assert len(README.read_text(encoding="utf-8").splitlines()) <= MOST_LINES_OF_THE_README
+
+
+@PAGES
+def test_the_words_are_plain(page: Path) -> None:
+    """Pages have none of the words that only those who wrote the code would understand."""
+    found = set(_METAPHORS.findall(prose(page)))
+    assert found - ({"column"} if page.name == "resume.md" else set()) == set()  # that of a CSV file
+
+
+def test_every_package_is_on_the_map() -> None:
+    """The page about the architecture lists every directory of the package."""
+    packages = {f"{path.parent.relative_to(ROOT)}/" for path in PACKAGE.rglob("__init__.py")}
+    assert packages - spans(DOCS / "architecture.md") == set()
+
+
+def test_every_page_is_linked() -> None:
+    """Every page of the documentation is in one of the lists of the first page."""
+    listed = set((DOCS / "index.md").read_text(encoding="utf-8").split())
+    written = {str(path.relative_to(DOCS).with_suffix("")) for path in DOCS.rglob("*.md")} - {"index"}
+    assert written - listed == set()
+
+
+def test_every_public_module_has_a_page() -> None:
+    """Each public module has a page of the reference that is made from its docstrings."""
+    documented = [path.read_text(encoding="utf-8") for path in (DOCS / "reference").glob("*.md")]
+    assert all(any(f".. automodule:: {name}\n" in text for text in documented) for name in PUBLIC)
