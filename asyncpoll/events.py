@@ -13,6 +13,8 @@ from attrs import frozen
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 
+__all__ = ["Ended", "Event", "Missed", "Observer", "Polled", "StateChanged", "Throttled", "UnknownWord"]
+
 
 @frozen
 class Polled:
