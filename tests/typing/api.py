@@ -44,6 +44,7 @@ from asyncpoll import (
     Vocabulary,
     WaitTimeout,
     as_completed,
+    events,
     wait_all,
     wait_until_terminal,
     watch,
@@ -415,3 +416,22 @@ async def whole_flows() -> None:
         subtask = molizhishu.subtasks.job(task_id="1", sub_task_id="2")
         assert_type(await subtask.result(timeout=60), Subtask)
         molizhishu.subtasks.job("1", "2")  # type: ignore[call-arg]  # ids are named
+
+
+def note(event: events.Event) -> None:
+    """Take an event apart, as an observer does."""
+    match event:
+        case events.Polled(_, snapshot, polls, waited) | events.Ended(_, snapshot, _, polls, waited):
+            assert_type(snapshot, Snapshot[Any] | None)
+            assert_type((polls, waited), tuple[int, float])
+        case events.StateChanged(_, before, after):
+            assert_type((before, after), tuple[State | None, State])
+        case events.UnknownWord(_, word):
+            assert_type(word, str)
+        case events.Missed(_, error, _, _):
+            assert_type(error, Exception)
+        case events.Throttled(key, retry_after):
+            assert_type((key, retry_after), tuple[str | None, float | None])
+
+
+OBSERVER: events.Observer = note
