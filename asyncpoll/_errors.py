@@ -52,6 +52,8 @@ class WaitTimeout(PollError, TimeoutError):
         limit: The limit that passed: "total", "pending", "processing", "polls" or "throttled".
         key: The key of the job, or None if the wait was for a plain coroutine function.
         unknown: The status words that the vocabulary does not list.
+        seconds_left: The seconds from the last poll to the deadline, if the wait ended early because the answer to one
+            more poll would have come too late; else 0.
     """
 
     def __init__(
@@ -63,12 +65,14 @@ class WaitTimeout(PollError, TimeoutError):
         limit: str = "total",
         key: str | None = None,
         unknown: tuple[str, ...] = (),
+        seconds_left: float = 0.0,
     ) -> None:
         seen = "nothing was seen" if last is None else f"last seen {last.state.value}"
         about = "" if key is None else f" for {key}"
         words = f"; unknown status words: {', '.join(map(repr, unknown))}" if unknown else ""
+        early = f" by the last poll, {seconds_left:.3g} s before the deadline" if seconds_left else ""
         super().__init__(
-            f"gave up waiting{about} after {waited:.6g} s and {polls} polls ({limit} limit); {seen}{words}"
+            f"gave up waiting{about} after {waited:.6g} s and {polls} polls ({limit} limit); {seen}{early}{words}"
         )
         self.last = last
         self.waited = waited
@@ -76,6 +80,7 @@ class WaitTimeout(PollError, TimeoutError):
         self.limit = limit
         self.key = key
         self.unknown = unknown
+        self.seconds_left = seconds_left
 
 
 class JobError(PollError):
@@ -119,9 +124,12 @@ class TransportError(PollError):
         code: The API's own error code, as text, or None.
         retry_after: The seconds until the next request that the server asks for, or None.
         origin: The scheme, host and port of the server, or None. It never contains a path or a query.
+        from_api: False if the response is not the API's own, but that of something before it or in its place, such as
+            a proxy, a firewall, or the web server at a wrong address.
     """
 
     default_kind = "transport"
+    from_api: bool = True
 
     def __init__(
         self,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from asyncpoll._errors import BadReply, Rejected, Throttled, TransportError
@@ -298,3 +300,35 @@ def test_signed_links_are_masked() -> None:
 def test_status_kind_ignores_the_body_of_an_error() -> None:
     """The kind of a reply that is no success follows from its status alone."""
     assert status_kind(Reply(500, json=None)) == status_kind(Reply(500, json={})) == "server"
+
+
+@pytest.mark.parametrize(
+    ("reply", "from_api"),
+    [
+        (Reply(404, body=b"<html>nginx</html>"), False),
+        (Reply(404), False),
+        (Reply(302), False),
+        (Reply(404, {"detail": "Not Found"}), True),
+        (Reply(404, {"code": 5, "message": "no such job"}), True),
+    ],
+    ids=repr,
+)
+def test_a_page_that_is_not_json_is_not_the_apis(reply: Reply, from_api: bool) -> None:  # noqa: FBT001  a case
+    """An API that answers in JSON has not answered with anything else."""
+    assert Codes().fault(reply).from_api is from_api
+
+
+@pytest.mark.parametrize(
+    ("payload", "from_api"),
+    [({"detail": "Not Found"}, False), ({"code": 9}, True), ({"message": "no such task"}, True), ({}, False)],
+)
+def test_an_answer_without_a_code_is_another_servers(payload: Any, from_api: bool) -> None:  # noqa: FBT001  a case
+    """Where an API has codes, JSON without one is not its own, unless a phrase knows the message."""
+    codes = Codes({"5": "unpaid"}, (Phrase(None, "no such task", "not_found"),))
+    assert codes.fault(Reply(404, payload)).from_api is from_api
+
+
+def test_a_404_that_is_not_the_apis_names_the_address() -> None:
+    """It says which address, and that this is the first thing to check."""
+    words = str(refused(Reply(404, body=b"<html>", origin="https://api.example:8443")))
+    assert words.startswith("there is no such API at https://api.example:8443, or no such job; check the base address")

@@ -115,6 +115,15 @@ def test_a_wait_timeout_names_its_facts() -> None:
     )
 
 
+def test_a_wait_timeout_says_why_it_came_early() -> None:
+    """A wait of 5 s that ends after 4.5 s says when its last poll was."""
+    early = WaitTimeout(Snapshot(State.PROCESSING), waited=4.5, polls=3, seconds_left=0.5)
+    assert str(early) == (
+        "gave up waiting after 4.5 s and 3 polls (total limit); "
+        "last seen processing by the last poll, 0.5 s before the deadline"
+    )
+
+
 def test_a_wait_timeout_says_when_nothing_was_seen() -> None:
     """A wait that saw nothing says so, and its other facts have defaults."""
     error = WaitTimeout(None, waited=1.0, polls=0)
@@ -171,6 +180,14 @@ def test_a_transport_error_carries_what_it_was_told() -> None:
     assert vars(Throttled("x", **HTTP_FACTS)) == HTTP_FACTS
     bare = TransportError("x")
     assert (bare.status, bare.code, bare.retry_after, bare.origin) == (None, None, None, None)
+
+
+def test_an_answer_is_the_apis_own_unless_it_is_said_otherwise() -> None:
+    """The mark of a page that is not the API's survives a pickle."""
+    page = Rejected("not here", status=404)
+    assert page.from_api
+    page.from_api = False
+    assert not pickle.loads(pickle.dumps(page)).from_api  # noqa: S301  our own bytes
 
 
 def test_an_unknown_status_names_the_words_it_knows() -> None:

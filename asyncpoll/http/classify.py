@@ -173,7 +173,7 @@ def status_kind(reply: Reply) -> str:
     return RANGES.get(reply.status // 100, "protocol")
 
 
-def fault(kind: str, message: str, *, reply: Reply, code: str | None = None) -> TransportError:
+def fault(kind: str, message: str, *, reply: Reply, code: str | None = None, from_api: bool = True) -> TransportError:
     """Build the error for *kind*, a key of `KINDS`; the caller raises it.
 
     Args:
@@ -181,13 +181,17 @@ def fault(kind: str, message: str, *, reply: Reply, code: str | None = None) -> 
         message: The server's own words, maybe empty; made printable and cut to 200 characters.
         reply: The reply, for its status, its origin, and how long it asks to stay away for.
         code: The API's own error code; made printable and cut to 40 characters.
+        from_api: Whether the API itself answered, as far as can be told.
     """
     trouble = KINDS[kind]
+    meaning = trouble.meaning
+    if kind == "not_found" and not from_api:
+        meaning = f"there is no such API at {reply.origin or 'this address'}, or no such job; check the base address"
     code = None if code is None else printable(code, CODE_LIMIT)
     number = f"HTTP {reply.status}" if code is None else f"HTTP {reply.status}, code {code}"
     words = f": {printable(message, MESSAGE_LIMIT)}" if message else ""
     error = trouble.error(
-        f"{trouble.meaning} ({number}){words}",
+        f"{meaning} ({number}){words}",
         kind=kind,
         passing=trouble.passing,
         status=reply.status,
@@ -195,6 +199,8 @@ def fault(kind: str, message: str, *, reply: Reply, code: str | None = None) -> 
         retry_after=reply.retry_after,
         origin=reply.origin,
     )
+    if not from_api:
+        error.from_api = False
     if isinstance(error, BadReply):
         error.reply = reply
     return error
@@ -313,10 +319,14 @@ class Codes:
         return None if code is None else self.by_code.get(code)
 
     def fault(self, reply: Reply) -> TransportError:
-        """Build the error for a reply that complains: by its code if that is listed, else by its status."""
+        """Build the error for a reply that complains: by its code if that is listed, else by its status.
+
+        A reply without JSON is not the API's own, and neither is one without a code where the API has codes.
+        """
         code, message = complaint(reply)
-        kind = self.kind(code, message, reply.status) or status_kind(reply)
-        return fault(kind, message, reply=reply, code=code)
+        kind = self.kind(code, message, reply.status)
+        from_api = reply.json is not None and (kind is not None or code is not None or not self.by_code)
+        return fault(kind or status_kind(reply), message, reply=reply, code=code, from_api=from_api)
 
 
 NO_CODES = Codes()

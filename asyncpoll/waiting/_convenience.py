@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
-from typing import TypeVar, Unpack
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Generic, NoReturn, TypeVar, Unpack
 
 from asyncpoll import events
 from asyncpoll._timeout import Timeout
 from asyncpoll.waiting._hub import Hub, RunOptions
 from asyncpoll.waiting._policy import PollOptions, check_observer, check_options, policy_of
-from asyncpoll.waiting._run import Jobs, Outcome, Run
+from asyncpoll.waiting._run import Jobs, Outcome, Run, check_jobs
 
 T = TypeVar("T")
 
@@ -23,10 +24,31 @@ class BulkOptions(RunOptions, total=False):
     observe: events.Observer | None
 
 
-@asynccontextmanager
-async def as_completed(
-    jobs: Jobs[T], *, timeout: float | Timeout | None, **options: Unpack[BulkOptions]
-) -> AsyncGenerator[Run[T], None]:
+class RunInOwnHub(Generic[T]):
+    """A run whose hub is opened and closed with it."""
+
+    def __init__(self, hub: Hub, start: Callable[[], Run[T]]) -> None:
+        self._hub = hub
+        self._start = start
+        self._stack = AsyncExitStack()
+
+    async def __aenter__(self) -> Run[T]:
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(self._hub)
+            run = await stack.enter_async_context(self._start())
+            self._stack = stack.pop_all()
+        return run
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._stack.__aexit__(kind, error, trace)
+
+    def __aiter__(self) -> NoReturn:
+        raise TypeError("as_completed() opens a block: async with as_completed(...) as outcomes, then async for")
+
+
+def as_completed(jobs: Jobs[T], *, timeout: float | Timeout | None, **options: Unpack[BulkOptions]) -> RunInOwnHub[T]:
     """Open a hub for one run, and yield its outcomes in the order in which they come.
 
         async with as_completed(jobs, timeout=600) as outcomes:
@@ -38,10 +60,14 @@ async def as_completed(
         timeout: For each wait, from when its job enters the hub.
         **options: Those of `Hub.as_completed`; and of the hub *concurrency* (the most polls in flight), *rate* (the
             most polls a second) and *observe*.
+
+    Raises:
+        TypeError: An argument has a wrong type or an unknown name.
+        ValueError: An argument is out of range, or a list holds the same job object twice.
     """
     hub, run_options = _hub("as_completed", timeout, options)
-    async with hub, hub.as_completed(jobs, timeout=timeout, **run_options) as outcomes:
-        yield outcomes
+    check_jobs("as_completed", jobs)
+    return RunInOwnHub(hub, lambda: hub.as_completed(jobs, timeout=timeout, **run_options))
 
 
 async def wait_all(
@@ -55,6 +81,7 @@ async def wait_all(
         **options: Those of `Hub.wait_all`; and of the hub *concurrency*, *rate* and *observe*, as for `as_completed`.
     """
     hub, run_options = _hub("wait_all", timeout, options)
+    check_jobs("wait_all", jobs)
     async with hub:
         return await hub.wait_all(jobs, timeout=timeout, **run_options)
 

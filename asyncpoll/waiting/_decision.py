@@ -12,7 +12,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
+from collections.abc import Awaitable
 from datetime import UTC, datetime
+from inspect import isawaitable
 from typing import Any, NamedTuple
 
 from attrs import define, field, frozen
@@ -208,9 +210,15 @@ class Decision:
 
     def timed_out(self, now: float, limit: str | None = None) -> WaitTimeout:
         """Return the error that ends the wait because of *limit*, by default the clock that ran out."""
-        waited, limit = now - self.began, limit or self._limit()[2]
+        deadline, _, clock = self._limit()
         error = WaitTimeout(
-            self.last, waited=waited, polls=self.polls, limit=limit, key=self.key, unknown=self._rare.unknown
+            self.last,
+            waited=now - self.began,
+            polls=self.polls,
+            limit=limit or clock,
+            key=self.key,
+            unknown=self._rare.unknown,
+            seconds_left=0.0 if limit else max(0.0, deadline - now),
         )
         misses = self._rare.misses
         error.__cause__ = None if misses is None else misses.last
@@ -407,6 +415,17 @@ class Decision:
         if self._rare is _NONE:
             self._rare = _Rare()
         return self._rare
+
+
+def awaitable_of(fetched: Any) -> Awaitable[Any]:
+    """Return what the call of a fetch returned and has no `__await__`, if it can be awaited: an old-style coroutine.
+
+    Raises:
+        TypeError: It cannot.
+    """
+    if isawaitable(fetched):
+        return fetched
+    raise TypeError(f"fetch must be declared with `async def`; it is a plain function and returned {fetched!r:.50}")
 
 
 def as_result(value: Any) -> Result:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import errno
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import TypeGuard
 
 from attrs import define
 
@@ -112,9 +111,15 @@ def kind_of(error: BaseException) -> str:
     return "local" if isinstance(error, OSError) and error.errno in _LOCAL_ERRORS else "connect"
 
 
-def is_condemning(result: object) -> TypeGuard[Rejected]:
-    """Return whether the result of a poll is a refusal that concerns every job of the client."""
-    return isinstance(result, Rejected) and result.kind in CONDEMNING
+def is_condemning(error: Rejected, *, first_contact: bool) -> bool:
+    """Return whether a refusal concerns every job of the client.
+
+    Args:
+        error: The refusal.
+        first_contact: Whether the API has not answered this client yet. Then a refusal that is not the API's own, such
+            as the page of a web server for a path that it does not know, means that the address is wrong.
+    """
+    return error.kind in CONDEMNING or (first_contact and not error.from_api)
 
 
 def drop_tracebacks(error: BaseException) -> None:

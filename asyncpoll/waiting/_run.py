@@ -254,7 +254,10 @@ def check_jobs(caller: str, jobs: object) -> None:
         TypeError: It cannot.
     """
     if not isinstance(jobs, Iterable | AsyncIterable):
-        raise TypeError(f"{caller}(): jobs must be a list, an iterable or an async iterable of jobs, not {jobs!r}")
+        cure = "; pass a list, [job], also for a single one" if callable(jobs) else ""
+        raise TypeError(
+            f"{caller}(): jobs must be a list, an iterable or an async iterable of jobs, not {jobs!r:.100}{cure}"
+        )
 
 
 async def aiter_any(jobs: Jobs[T]) -> AsyncGenerator[Fetch[T], None]:

@@ -12,7 +12,7 @@ from asyncpoll import events
 from asyncpoll._errors import WaitTimeout
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._timeout import Timeout
-from asyncpoll.waiting._decision import OVERSLEPT, Decision, Result, as_outcome, as_result
+from asyncpoll.waiting._decision import OVERSLEPT, Decision, Result, as_outcome, as_result, awaitable_of
 from asyncpoll.waiting._emission import event_of_end, events_of_poll, tell
 from asyncpoll.waiting._policy import WaitOptions, check_observer, check_options, policy_of
 from asyncpoll.waiting._remote_cancel import cancel_remotely, remote_cancel_of
@@ -186,7 +186,8 @@ class _SingleWait(Generic[T]):
         cancelling = task.cancelling()
         self._in_flight = True
         try:
-            result = as_result(await self._fetch())
+            fetched = self._fetch()
+            result = as_result(await (fetched if hasattr(fetched, "__await__") else awaitable_of(fetched)))
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError | GeneratorExit):
                 raise

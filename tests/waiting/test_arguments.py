@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import functools
 import inspect
+import types
 from collections.abc import Callable
 from typing import Any
 
 import pytest
 from hub_kit import JOBS, SUCCESS, in_hub, play, transport_of
 
-from asyncpoll import Exponential, Fixed, Hub, as_completed, wait_all, wait_until_terminal, watch
+from asyncpoll import Exponential, Fixed, Hub, Snapshot, State, as_completed, wait_all, wait_until_terminal, watch
 from asyncpoll.testing import MemoryTransport, run_virtual
 
 Call = Callable[[Hub, Any, dict[str, Any]], Any]
@@ -193,6 +195,51 @@ def test_jobs_must_be_iterable(function: str, jobs: Any) -> None:
             await call[function]()
 
     in_hub(main)
+
+
+@pytest.mark.parametrize("function", [as_completed, wait_all])
+def test_one_job_is_to_be_given_as_a_list(function: Callable[..., Any]) -> None:
+    """The error of one job in place of a list says how to write it."""
+
+    async def call() -> None:
+        waiting = function(play(SUCCESS), timeout=1.0)
+        await (waiting if inspect.iscoroutine(waiting) else entered(waiting))
+
+    with pytest.raises(TypeError, match=rf"{function.__name__}\(\): jobs must .*; pass a list, \[job\]"):
+        run_virtual(call())
+
+
+def test_a_run_in_a_block_of_its_own_says_so() -> None:
+    """`async for` over `as_completed(...)` itself says to open the block first."""
+
+    async def iterate() -> None:
+        async for _ in as_completed([play(SUCCESS)], timeout=1.0):  # pyright: ignore[reportGeneralTypeIssues]  that must fail
+            pass
+
+    with pytest.raises(TypeError, match="opens a block: async with as_completed"):
+        run_virtual(iterate())
+
+
+@pytest.mark.parametrize("alone", [True, False])
+def test_a_plain_function_is_told_to_be_async(alone: bool) -> None:  # noqa: FBT001  both
+    """A fetch that is declared with `def` ends its wait with a cure, in a hub as alone."""
+
+    def look() -> Any:
+        return Snapshot(State.SUCCESS)
+
+    with pytest.raises(TypeError, match="must be declared with `async def`"):
+        in_hub(lambda hub: (wait_until_terminal if alone else hub.wait)(look, timeout=1.0))
+
+
+def test_an_old_style_coroutine_may_be_awaited() -> None:
+    """What `types.coroutine` makes has no `__await__`, and can be awaited nevertheless."""
+
+    @types.coroutine
+    def look() -> Any:
+        yield from asyncio.sleep(1.0).__await__()
+        return Snapshot(State.SUCCESS)
+
+    assert run_virtual(wait_until_terminal(look, timeout=9.0)).state is State.SUCCESS
 
 
 def test_a_watch_has_no_timeout() -> None:

@@ -303,6 +303,7 @@ def test_after_the_last_poll_the_wait_is_given_up(answered: float) -> None:
     """Once the last call is made, or as good as made, there is nothing to wait for."""
     error = end(decision(10.0), PENDING, answered)
     assert "1 polls (total limit); last seen pending" in str(error)
+    assert getattr(error, "seconds_left", None) == pytest.approx(max(0.0, 110.0 - answered))
     assert (error.key, error.waited, error.__cause__) == ("v:1", pytest.approx(answered - BEGAN), None)
 
 

@@ -295,6 +295,43 @@ def test_a_refusal_ends_a_run_at_last() -> None:
     assert len(host.asked) == 3
 
 
+def not_the_api() -> Rejected:
+    """Return the refusal of something at the address that is not the API."""
+    page = Rejected("the page of a web server", kind="not_found", status=404)
+    page.from_api = False
+    return page
+
+
+def test_a_wrong_address_ends_the_run_like_a_bad_key() -> None:
+    """On first contact a page that is not the API's ends all waits of the client, once a second poll confirms it."""
+    host, other = Host(lambda _: not_the_api(), latency=1.0), Host()
+
+    async def work(hub: Hub) -> None:
+        *refused, one = await ends_of(waits_for(hub, [*host.jobs(*range(9)), *other.jobs("other")]))
+        assert {type(end) for end in refused} == {Rejected}
+        assert one.state is SUCCESS
+
+    in_hub(work, lane_concurrency=2)
+    assert len(host.asked) == 3
+
+
+@pytest.mark.parametrize("answer", [SUCCESS, Rejected("no such job", kind="not_found", status=404)], ids=repr)
+def test_a_page_after_an_answer_refuses_one_job_alone(answer: Any) -> None:
+    """Once the API has answered, be it to refuse, such a page is about the one job; also after all were done."""
+    host = Host(lambda name: not_the_api() if name.startswith("odd") else copy.copy(answer), latency=1.0)
+
+    async def work(hub: Hub) -> None:
+        for names in (["0", "odd", "1"], ["odd again"], ["2"]):
+            ends = await ends_of(waits_for(hub, host.jobs(*names)))
+            pages = [name for name, end in zip(names, ends, strict=True) if "page" in str(end)]
+            assert pages == [name for name in names if name.startswith("odd")]
+        async with hub.as_completed(host.jobs("odd at last"), timeout=9) as outcomes:
+            assert [type(outcome.error) async for outcome in outcomes] == [Rejected]
+
+    in_hub(work, concurrency=1)
+    assert len(host.asked) == 6
+
+
 def test_an_async_function_is_refused_alone() -> None:
     """What has no client says nothing about others."""
 

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 import math
 from collections.abc import Coroutine
+from contextlib import suppress
 from contextvars import Context
 from functools import partial
 from typing import Any, Protocol
+from weakref import WeakValueDictionary
 
 from attrs import frozen
 
@@ -77,6 +79,7 @@ class Dispatcher:
         self._queue: TimerQueue[Target] = TimerQueue()
         self._lanes: dict[int, Lane[Target]] = {}  # by the identity of the transport, which the lane keeps alive
         self._waiting: dict[int, Lane[Target]] = {}  # those in which a target is ready, the next one to start first
+        self._answered: WeakValueDictionary[int, Any] = WeakValueDictionary()  # transports of lanes that were forgotten
         self._in_flight: dict[Target, Lane[Target]] = {}
         self._tasks: dict[Target, asyncio.Task[None]] = {}
         self._loop = asyncio.get_running_loop()
@@ -147,6 +150,11 @@ class Dispatcher:
         """Return whether *target* is polled to confirm that the credential of its client is refused."""
         return self._lane_of(target).suspect is target
 
+    def is_first_contact(self, target: Target) -> bool:
+        """Return whether the client of *target* has not had an answer of its API yet."""
+        lane = self._lane_of(target)
+        return not lane.has_answered and self._answered.get(id(lane.transport)) is not lane.transport
+
     def finish(
         self, target: Target, result: object, due: float, interval: float = 0.0, *, confirm: bool = False
     ) -> None:
@@ -210,6 +218,9 @@ class Dispatcher:
         """Record that a target of this lane is not to be polled any more; forget a lane that has nothing to tell."""
         lane.targets -= 1
         if lane.is_at_rest(self.now()):
+            if lane.has_answered:
+                with suppress(TypeError):  # not every transport of a user's own can be referred to weakly
+                    self._answered[id(lane.transport)] = lane.transport
             self._lanes.pop(id(lane.transport), None)
 
     def _is_busy(self, target: Target) -> bool:

@@ -164,6 +164,7 @@ class Lane(Generic[Target]):
         targets: How many targets are scheduled, ready or in flight.
         suspect: The only target that may start, or None for any: its credential was refused, which ends every wait
             of this lane as soon as a second poll confirms it.
+        has_answered: Whether the API has answered a poll, be it to refuse.
     """
 
     def __init__(self, transport: object, *, concurrency: float, rate: float) -> None:
@@ -172,6 +173,7 @@ class Lane(Generic[Target]):
         self.in_flight = 0
         self.targets = 0
         self.suspect: Target | None = None
+        self.has_answered = False
         self._concurrency = concurrency
         self._interval = 1.0
         self._limiter = AdaptiveRateLimiter(rate)
@@ -217,6 +219,7 @@ class Lane(Generic[Target]):
         if interval:
             self._interval = min(max(interval, _FADE * self._interval), LONGEST_INTERVAL)
         if not isinstance(result, BaseException):
+            self.has_answered = True
             self._limiter.speed_up(now)
         elif isinstance(result, TransportError):
             self._heed(result, now)
@@ -231,6 +234,7 @@ class Lane(Generic[Target]):
         self._limiter.spread(len(self.ready), self._interval, now)
 
     def _heed(self, error: TransportError, now: float) -> None:
+        self.has_answered = self.has_answered or (error.status is not None and error.from_api)
         throttled = isinstance(error, Throttled)
         if throttled:
             self._limiter.slow_down(now)

@@ -16,7 +16,7 @@ from asyncpoll._errors import ClientClosed, Rejected, Throttled, WaitTimeout
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.waiting._counters import Counters
-from asyncpoll.waiting._decision import NEVER, Result, Verdict, WaitCheckpoint, as_outcome, as_result
+from asyncpoll.waiting._decision import NEVER, Result, Verdict, WaitCheckpoint, as_outcome, as_result, awaitable_of
 from asyncpoll.waiting._emission import event_of_end, events_of_poll, tell
 from asyncpoll.waiting._misses import drop_tracebacks, is_condemning
 from asyncpoll.waiting._policy import Policy
@@ -201,7 +201,8 @@ class Scheduler:
         counters.in_flight += 1
         result: Any = None
         try:
-            result = await (target.fetch() if isinstance(target, Batch) else target.subject())
+            fetched = target.fetch() if isinstance(target, Batch) else target.subject()
+            result = await (fetched if hasattr(fetched, "__await__") else awaitable_of(fetched))
         except GeneratorExit:
             raise  # a coroutine that is closed must not go on; `fail` ends its waits
         except BaseException as error:  # noqa: BLE001  an error of any kind ends at most the waits for this target
@@ -229,7 +230,7 @@ class Scheduler:
         """Apply a result to every wait that it was made for, and detach those that are over."""
         now = self._dispatcher.now()
         steps: list[Step] = []
-        if isinstance(result, Rejected) and is_condemning(result) and transport_of(target) is not None:
+        if isinstance(result, Rejected) and self._concerns_all(target, result):
             return self._apply_refusal(target, result, now)
         if isinstance(target, Batch):
             due = self._apply_to_batch(target, result, steps, now)
@@ -300,6 +301,11 @@ class Scheduler:
                 shown = answer if answer is result else as_result(answer)
                 due = min(due, self._apply_to_job(primary, shown, steps, now, delays))
         return due if due == NEVER else min(due, batch.expires_at)
+
+    def _concerns_all(self, target: Target, error: Rejected) -> bool:
+        """Return whether a refusal concerns every job of the client, if there is one."""
+        first_contact = self._dispatcher.is_first_contact(target)
+        return transport_of(target) is not None and is_condemning(error, first_contact=first_contact)
 
     def _apply_refusal(self, target: Target, error: Exception, now: float) -> Effects:
         """Have a refusal that concerns every job of a client confirmed first, then detach all their waits."""
