@@ -33,7 +33,7 @@ OWNERS: dict[str, list[str]] = {
     "backoff": ["_schedule"],
     "cattrs": ["_structure"],
     "filelock": ["ledger"],
-    "jinja2": ["cli"],
+    "jinja2": ["cli.report"],
     "multidict": ["http", "simulator"],
     "orjson": ["http._json"],
     "rich": ["cli"],
