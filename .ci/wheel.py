@@ -12,7 +12,7 @@ import asyncpoll
 
 for module in ("http", "events", "ledger", "providers", "testing", "simulator"):
     import_module(f"asyncpoll.{module}")
-for name in asyncpoll.__all__:
+for name in dir(asyncpoll):
     getattr(asyncpoll, name)
 if version("asyncpoll") != asyncpoll.__version__:
     sys.exit("the version of the wheel is not that of the package")

@@ -6,18 +6,25 @@ import ast
 import builtins
 import importlib
 import re
+from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from types import ModuleType
 from typing import Any
 
 import pytest
 from attrs import fields_dict, has
-from pages_kit import DOCS, README, ROOT, anchors, links, pages, prose, spans
-
-import asyncpoll
+from pages_kit import DOCS, README, anchors, links, pages, prose, spans
+from source_kit import PACKAGE, ROOT, package
 
 PAGES = pytest.mark.parametrize("page", pages(), ids=lambda page: str(page.relative_to(ROOT)))
-PACKAGE = Path(str(asyncpoll.__file__)).parent
+ABOUT_NOW = pytest.mark.parametrize(
+    "page",
+    [page for page in pages() if page.name not in {"CHANGELOG.md", "releasing.md"}],
+    ids=lambda page: str(page.relative_to(ROOT)),
+)
+"""Every page but those that also tell of names that are gone, and of the options of other programs."""
+
 PUBLIC = [
     "asyncpoll",
     "asyncpoll.http",
@@ -81,15 +88,28 @@ def test_every_path_exists(page: Path) -> None:
 
 def private_names() -> dict[str, Any]:
     """Return the classes of the package that are not public, for pages about the code itself."""
-    trees = [ast.parse(path.read_text(encoding="utf-8")) for path in PACKAGE.rglob("*.py")]
-    return {node.name: node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+    return {node.name: node for node in nodes() if isinstance(node, ast.ClassDef)}
 
 
-@PAGES
+@cache
+def words_of_the_source() -> set[str]:
+    """Return the arguments, fields and texts of the package."""
+    fields = {
+        node.target.id for node in nodes() if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+    }
+    texts = {node.value for node in nodes() if isinstance(node, ast.Constant) and isinstance(node.value, str)}
+    return {node.arg for node in nodes() if isinstance(node, ast.arg)} | fields | texts
+
+
+def nodes() -> Iterator[ast.AST]:
+    """Yield every node of the source of the package."""
+    for module in package().values():
+        yield from ast.walk(module.tree)
+
+
+@ABOUT_NOW
 def test_every_name_exists(page: Path) -> None:
     """A dotted name can be imported, and a capitalised one is public, with the attributes that a page names."""
-    if page.name == "CHANGELOG.md":
-        return  # it also tells of names that are gone
     known = public_names()
     if page.name == "architecture.md":
         known = private_names() | known
@@ -102,6 +122,16 @@ def test_every_name_exists(page: Path) -> None:
             assert first in known, f"{page.name} names `{word}`, which is not public"
             for name in rest:
                 member(known[first], name)
+
+
+@ABOUT_NOW
+def test_every_option_exists(page: Path) -> None:
+    """A keyword such as `timeout=` is an argument of the package, and `--rate` is an option of the command line."""
+    written = " ".join(spans(page))
+    keywords = set(re.findall(r"\b([a-z]\w*)=(?!=)", written))
+    options = set(re.findall(r"(?<![\w-])--[a-z][a-z-]*", written))
+    assert keywords - words_of_the_source() - {"handler_cancellation"} == set()  # that of aiohttp
+    assert options - words_of_the_source() - {"--help", "--rounds"} == set()  # those of argparse, and of the benchmarks
 
 
 @PAGES
