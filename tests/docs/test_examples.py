@@ -179,3 +179,15 @@ def test_the_commands_of_the_readme_are_what_ci_runs() -> None:
     assert demo.rstrip().endswith(".venv/bin/python -m asyncpoll demo")
     (command,) = re.findall(r"\.venv/bin/python (-m pytest .*)$", tests, re.MULTILINE)
     assert f'"$bin/python" {command}\n' in CI
+
+
+def test_the_page_of_the_command_line_is_complete(capsys: pytest.CaptureFixture[str]) -> None:
+    """The page has every command of `asyncpoll --help`, and every exit status that `wait --help` lists."""
+    page = DOCS / "command-line.md"
+    assert main(["--help"]) == main(["wait", "--help"]) == 0
+    printed = capsys.readouterr().out
+    (block,) = (block for block in EVERY if block.page == page and block.language == "console")
+    shown = {command.split()[1] for command, _ in block.commands()}
+    assert shown == set(re.findall(r"^    ([a-z]+)\b", printed, re.MULTILINE))
+    statuses = set(re.findall(r"\b(\d+)  \S", printed.rpartition("exit status:")[2]))
+    assert set(re.findall(r"^\| (\d+) \|", page.read_text(encoding="utf-8"), re.MULTILINE)) == statuses
