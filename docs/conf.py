@@ -1,4 +1,7 @@
-"""How the documentation is built: `sphinx-build -W -n docs docs/_build`. The build needs no network."""
+"""How the documentation is built: `sphinx-build -W -n -q docs docs/_build`.
+
+The build needs no network.
+"""
 
 from __future__ import annotations
 
@@ -24,13 +27,15 @@ html_title = f"asyncpoll {release}"
 
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
-suppress_warnings = ["ref.python"]  # errors and events have one name in common; of two, the error is meant
+# Errors and events have one name in common. Where both could be meant, the error is.
+suppress_warnings = ["ref.python"]
 
 default_role = "code"  # docstrings have single backticks around code
 autodoc_default_options = {"members": True, "member-order": "bysource"}
 autodoc_typehints_format = "short"
 python_use_unqualified_type_names = True
 napoleon_numpy_docstring = False
+napoleon_use_ivar = True  # attributes in one list, as parameters are
 
 PUBLIC = (
     "asyncpoll",
@@ -49,33 +54,43 @@ def public_names() -> dict[str, str]:
     for module in map(importlib.import_module, PUBLIC):
         for name in getattr(module, "__all__", vars(module)):
             thing = getattr(module, name)
-            setattr(module, name, thing)  # autodoc does not see names that are imported on first use
+            # Names that are imported on first use must be there for autodoc.
+            setattr(module, name, thing)
             home: str = getattr(thing, "__module__", "")
             if home.startswith("asyncpoll."):
-                found.setdefault(f"{home}.{getattr(thing, '__qualname__', name)}", f"{module.__name__}.{name}")
+                full_name = f"{home}.{getattr(thing, '__qualname__', name)}"
+                found.setdefault(full_name, f"{module.__name__}.{name}")
     return found
 
 
 NAMES = public_names()
 
 
-def resolve(app: Sphinx, env: BuildEnvironment, node: pending_xref, text: Element) -> Element | None:
-    """Point a reference to the place where a name is public; leave other libraries and private names as text.
+def resolve(
+    app: Sphinx, env: BuildEnvironment, node: pending_xref, text: Element
+) -> Element | None:
+    """Point a reference to the place where a name is public.
 
-    A public name of asyncpoll that does not exist stays an error.
+    Names of other libraries, and private ones, stay text. A public name of asyncpoll
+    that does not exist stays an error.
     """
     target: str = node["reftarget"]
     if target in NAMES and NAMES[target] != target:
         domain = env.get_domain("py")
-        return domain.resolve_xref(env, node["refdoc"], app.builder, node["reftype"], NAMES[target], node, text)
+        return domain.resolve_xref(
+            env, node["refdoc"], app.builder, node["reftype"], NAMES[target], node, text
+        )
     is_ours = target.partition(".")[0] == "asyncpoll"
     return text if not is_ours or target.rpartition(".")[0] not in PUBLIC else None
 
 
-def as_markup(_app: Sphinx, what: str, _name: str, _thing: Any, _options: Any, lines: list[str]) -> None:
-    """Make the text of a docstring into markup: code may be followed by a letter, as in `Snapshot`s.
+def as_markup(
+    _app: Sphinx, what: str, _name: str, _thing: Any, _options: Any, lines: list[str]
+) -> None:
+    """Make the text of a docstring into markup.
 
-    The colon keeps Napoleon from taking the text of a property before a colon for its type.
+    Code may be followed by a letter, as in `Snapshot`s. The colon keeps Napoleon from
+    taking the text of a property before a colon for its type.
     """
     for number, line in enumerate(lines):
         lines[number] = re.sub(r"(`[^`]+`)(?=\w)", r"\1\\ ", line)
@@ -83,16 +98,26 @@ def as_markup(_app: Sphinx, what: str, _name: str, _thing: Any, _options: Any, l
         lines[0] = f":{lines[0]}"
 
 
-def skip(_app: Sphinx, _what: str, _name: str, thing: Any, is_skipped: bool, _options: Any) -> bool:  # noqa: FBT001  Sphinx calls it
+def skip(
+    _app: Sphinx, _what: str, _name: str, thing: Any, skipped: object, _options: Any
+) -> bool:
     """Leave out the fields of named tuples, which their docstrings explain."""
-    return is_skipped or type(thing).__name__ == "_tuplegetter"
+    return bool(skipped) or type(thing).__name__ == "_tuplegetter"
 
 
 def as_code(
-    _app: Sphinx, _what: str, _name: str, _thing: Any, _options: Any, signature: str | None, returned: str | None
+    _app: Sphinx,
+    _what: str,
+    _name: str,
+    _thing: Any,
+    _options: Any,
+    signature: str | None,
+    returned: str | None,
 ) -> tuple[str | None, str | None]:
-    """Write defaults that are functions by their names, so that a signature can be parsed."""
-    return None if signature is None else re.sub(r"<function ([\w.]+)>", r"\1", signature), returned
+    """Write functions that are defaults by their names: then they can be parsed."""
+    return None if signature is None else re.sub(
+        r"<function ([\w.]+)>", r"\1", signature
+    ), returned
 
 
 def setup(app: Sphinx) -> None:
@@ -100,4 +125,6 @@ def setup(app: Sphinx) -> None:
     app.connect("missing-reference", resolve)
     app.connect("autodoc-process-signature", as_code)
     app.connect("autodoc-skip-member", skip)
-    app.connect("autodoc-process-docstring", as_markup, priority=400)  # before Napoleon, which has 500
+    app.connect(
+        "autodoc-process-docstring", as_markup, priority=400
+    )  # before Napoleon, which has 500

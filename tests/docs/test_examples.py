@@ -28,13 +28,17 @@ CONSOLE = sorted({block.page for block in EVERY if block.language == "console"})
 SHOWN = {"text", "sh", "json", "csv", "toml"}
 """The languages of blocks that show something: a file, a picture, or the two commands of the README."""
 
+WIDTH = 88
+"""The characters that fit into a line of code on a page."""
+
 CI = (ROOT / ".ci" / "run").read_text(encoding="utf-8")
 RUN_BY_CI = re.sub(r'"\$(?:bin/)?([\w-]+)"', r"\1", CI)
 """The script of CI, with its programs called by their names."""
 
 SET_UP = re.compile(
     r"git clone https://github\.com/asyncpoll/asyncpoll|cd asyncpoll|\. \.venv/bin/activate|python -m venv \.venv"
-    r"|python -m pip install -e \.\[test,docs\]|pre-commit install|ruff format \.|python -m pytest -m slow"
+    r"|python -m pip install (?:asyncpoll\[cli\]|-e \.\[test,docs\])|pre-commit install|ruff format \."
+    r"|python -m pytest -m slow"
 )
 """Commands for people: to set up, to change files, and to run what takes long."""
 
@@ -164,6 +168,12 @@ def test_the_endpoint_of_the_pages_works_over_http() -> None:
 
     assert asyncio.run(wait()) == "/renders/a b"
     assert keys == {"Bearer secret"}
+
+
+def test_examples_fit_a_page() -> None:
+    """No line of an example is wider than a page of the documentation."""
+    wide = [str(block) for block in PYTHON if max(map(len, block.text.splitlines())) > WIDTH]
+    assert wide == []
 
 
 def test_the_first_example_is_short() -> None:
