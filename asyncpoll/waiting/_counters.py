@@ -18,8 +18,7 @@ class EndpointCounters:
 
     Attributes:
         pending: Waits that have begun and not ended.
-        in_flight: Polls that have started and not finished, a call about many jobs counting once, as in what follows.
-        ended: Polls that saw a job ended.
+        ended: Polls that saw a job ended, a call about many jobs counting once, as in what follows.
         changed: Polls that saw a job in another state than before.
         same: Polls that brought nothing new: the wasted ones.
         missed: Polls that failed and saw nothing, throttled ones included.
@@ -28,7 +27,6 @@ class EndpointCounters:
     """
 
     pending: int = 0
-    in_flight: int = 0
     ended: int = 0
     changed: int = 0
     same: int = 0
@@ -65,7 +63,7 @@ class Counters:
     last_miss: str | None = None
     by_endpoint: dict[str, EndpointCounters] = field(factory=dict)
     _transports: dict[int, tuple[Any, int]] = field(factory=dict, repr=False)
-    _ready: Callable[[], list[Any]] = field(default=list, repr=False, eq=False)
+    _targets: Callable[[], tuple[list[Any], list[Any]]] = field(default=lambda: ([], []), repr=False, eq=False)
 
     @property
     def requests(self) -> int:
@@ -75,11 +73,15 @@ class Counters:
     @property
     def overdue(self) -> int:
         """Polls that are due and have not started, because of a limit."""
-        return len(self._ready())
+        return len(self._targets()[0])
 
     def overdue_by_endpoint(self) -> dict[str, int]:
         """Return how many polls are due and have not started, by the name of the endpoint."""
-        return dict(Counter(_name(target.subject) for target in self._ready()))
+        return dict(Counter(map(_endpoint_name, self._targets()[0])))
+
+    def in_flight_by_endpoint(self) -> dict[str, int]:
+        """Return how many polls have started and not finished, by the name of the endpoint."""
+        return dict(Counter(map(_endpoint_name, self._targets()[1])))
 
     def count_miss(self, endpoint: EndpointCounters, error: BaseException) -> None:
         """Count a poll that failed."""
@@ -98,6 +100,6 @@ class Counters:
             self._transports[id(transport)] = (transport, transport.requests)
 
 
-def _name(subject: object) -> str:
-    name: str = getattr(getattr(subject, "endpoint", None), "name", "")
+def _endpoint_name(target: Any) -> str:
+    name: str = getattr(getattr(target.subject, "endpoint", None), "name", "")
     return name

@@ -100,9 +100,9 @@ class Dispatcher:
         """Return by about how many seconds polls are late: the time that it takes to start all that are ready."""
         return sum(len(lane.ready) for lane in self._waiting.values()) / self._limiter.rate
 
-    def ready(self) -> list[Target]:
-        """Return the targets that are due and have not started."""
-        return [target for lane in self._waiting.values() for target in lane.ready]
+    def ready_and_in_flight(self) -> tuple[list[Target], list[Target]]:
+        """Return the targets that are due and have not started, and those that are being polled."""
+        return [target for lane in self._waiting.values() for target in lane.ready], list(self._in_flight)
 
     # targets
 

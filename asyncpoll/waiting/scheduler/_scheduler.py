@@ -67,7 +67,7 @@ class Scheduler:
         self._announcer = Announcer(observers) if observers else None
         self._prices = prices
         self._dispatcher = Dispatcher(self, limits, context)
-        counters._ready = self._dispatcher.ready  # noqa: SLF001  a hub's counters outlive its scheduler
+        counters._targets = self._dispatcher.ready_and_in_flight  # noqa: SLF001  a hub's counters outlive its scheduler
         self._batcher = Batcher(self._dispatcher, context)
         self.registry = WaitRegistry()
         self._interner = SnapshotInterner()
@@ -198,10 +198,9 @@ class Scheduler:
 
     async def _fetch(self, target: Target) -> Any:
         """Ask about *target*; return what was seen, or the error that came instead, whatever it is."""
-        counters, endpoint = self._counters, self._endpoint(target.subject)
+        counters = self._counters
         called_at = self._dispatcher.now() if self._announcer is not None else 0.0
         counters.in_flight += 1
-        endpoint.in_flight += 1
         result: Any = None
         try:
             fetched = target.fetch() if isinstance(target, Batch) else target.subject()
@@ -215,10 +214,9 @@ class Scheduler:
                 result = as_result(result)
         finally:
             counters.in_flight -= 1
-            endpoint.in_flight -= 1
         counters.polls += 1
         if isinstance(result, BaseException) and target.is_awaited:  # else it was cut: its last wait is over
-            counters.count_miss(endpoint, result)
+            counters.count_miss(self._endpoint(target.subject), result)
         elif isinstance(result, Snapshot):
             counters.unknown += result.state is State.UNKNOWN
         if self._announcer is not None:
