@@ -40,6 +40,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "providers": GROUND | COLUMNS | MEETING,
     "ledger": GROUND | COLUMNS | MEETING,
     "simulator": set(),
+    "sync": set(),
     "cli": GROUND | COLUMNS | MEETING | {"providers", "ledger", "simulator"},
     "__main__": {"cli"},
 }
