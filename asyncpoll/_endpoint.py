@@ -32,6 +32,7 @@ _INDEX = re.compile(r"\[[0-9]+\]")
 _ACCIDENTS = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError)
 _MOST_LOGGED = 100
 _LONGEST_HINT = 100
+_LONGEST_SHOWN = 200
 _log = logging.getLogger(__name__)
 _compact = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
@@ -183,7 +184,7 @@ def _add_reply(error: BadReply, reply: Reply) -> None:
         error.origin = error.origin or reply.origin
 
 
-@frozen(eq=False, weakref_slot=False)
+@frozen(eq=False, repr=False, weakref_slot=False)
 class Job(Generic[T]):
     """A remote job, and a function `async () -> Snapshot`. It stores no state: a second wait sends requests again.
 
@@ -196,9 +197,45 @@ class Job(Generic[T]):
     """
 
     endpoint: Endpoint[Any, T]
-    transport: Transport = field(repr=False)
+    transport: Transport
     ref: Any
     submitted: Snapshot[T] | None = field(default=None, kw_only=True)
+
+    def __repr__(self) -> str:
+        return f"<Job {self.endpoint.name} {_shown(self.ref)}>"
+
+    @property
+    def meta(self) -> Mapping[str, Any] | None:
+        """Return what the caller wants back with the outcome, such as a row number; see `with_meta`."""
+        return None
+
+    @property
+    def origin(self) -> Any:
+        """Return what the submit hands to the wait in this process, such as a trace context; see `with_origin`."""
+        return None
+
+    def with_meta(self, meta: Mapping[str, Any]) -> Job[T]:
+        """Return the same job with data of the caller's own, which come back in `Outcome.job.meta` and in a ledger.
+
+        They are never sent, and two jobs that differ in nothing else are equal.
+
+        Args:
+            meta: JSON data by name.
+
+        Raises:
+            TypeError: It is not a mapping with texts as keys.
+        """
+        if not isinstance(meta, Mapping) or not all(isinstance(name, str) for name in meta):  # pyright: ignore[reportUnnecessaryIsInstance]  unchecked callers
+            raise refusal(TypeError, "Job.with_meta(): meta", "a mapping with texts as keys", meta)
+        return _MarkedJob(
+            self.endpoint, self.transport, self.ref, submitted=self.submitted, meta=dict(meta), origin=self.origin
+        )
+
+    def with_origin(self, origin: Any) -> Job[T]:
+        """Return the same job with something that belongs to its submit. It is neither sent, compared nor stored."""
+        return _MarkedJob(
+            self.endpoint, self.transport, self.ref, submitted=self.submitted, meta=self.meta, origin=origin
+        )
 
     @property
     def key(self) -> str:
@@ -339,3 +376,19 @@ class Job(Generic[T]):
         """Return a token without secrets. The provider's `job_from_json` makes the job from it in any process."""
         token = {"version": TOKEN_VERSION, "endpoint": self.endpoint.name, "ref": self.endpoint.plain(self.ref)}
         return json.dumps(token, ensure_ascii=False)
+
+
+@frozen(eq=False, repr=False, weakref_slot=False)
+class _MarkedJob(Job[T]):
+    """A job with data of the caller's own; a class of its own, because a million others need no place for them."""
+
+    meta: Mapping[str, Any] | None = field(kw_only=True)
+    origin: Any = field(kw_only=True)
+
+
+def _shown(ref: Any) -> str:
+    """Return a reference as it is shown, at most 200 characters."""
+    if not attrs.has(type(ref)):
+        return repr(ref)[:_LONGEST_SHOWN]
+    given = [(one.name, getattr(ref, one.name)) for one in attrs.fields(type(ref))]
+    return " ".join(f"{name}={value!r}" for name, value in given if value is not None)[:_LONGEST_SHOWN]
