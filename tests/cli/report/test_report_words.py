@@ -1,14 +1,15 @@
-"""Numbers, durations and times in words."""
+"""Numbers, durations, times and texts from outside, formatted for the page."""
 
 from __future__ import annotations
 
+import math
 import re
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncpoll.cli.report.words import clock, count, date, duration, iso, percent, shown
+from asyncpoll.cli.report._words import clock, count, date, duration, iso, moment, percent, shown
 
 
 @pytest.mark.parametrize(
@@ -33,14 +34,14 @@ from asyncpoll.cli.report.words import clock, count, date, duration, iso, percen
         (1e9, "11,574 d 2 h"),
     ],
 )
-def test_durations(seconds: float, words: str) -> None:
-    """A duration is told in the unit that fits it, and rounding up to the next unit names that one."""
+def test_a_duration_has_the_unit_that_fits(seconds: float, words: str) -> None:
+    """A duration has the unit that fits it; one that rounds up to the next unit has that one."""
     assert duration(seconds) == words
 
 
 @given(st.floats(0, 1e15))
-def test_every_duration_has_words(seconds: float) -> None:
-    """There is no duration that has no words, or words that look like a mistake."""
+def test_every_duration_can_be_written(seconds: float) -> None:
+    """Every duration has a number and a unit, and only 0 is written as 0 s."""
     assert re.fullmatch(r"[\d,.e+-]+ (?:ms|s|min(?: \d+ s)?|h(?: \d+ min)?|d(?: \d+ h)?)", duration(seconds))
     assert not duration(seconds).startswith("0 s") or seconds == 0
 
@@ -56,13 +57,13 @@ def test_every_duration_has_words(seconds: float) -> None:
         (10**6 - 1, 10**6, "99.9 %"),
     ],
 )
-def test_percentages(part: int, whole: int, words: str) -> None:
-    """None and all are told apart from very few and almost all."""
+def test_few_are_not_none_and_most_are_not_all(part: int, whole: int, words: str) -> None:
+    """A share of 0 % means none, and a share of 100 % means all."""
     assert percent(part, whole).replace("\N{NO-BREAK SPACE}", " ") == words
 
 
-def test_counts() -> None:
-    """Numbers have commas, and what is counted has an s unless it is one."""
+def test_counts_have_separators_and_a_plural() -> None:
+    """Thousands are separated by commas, and a noun has an s unless the number is 1."""
     assert [count(1_234_567), count(1, "job"), count(2_000, "job"), count(0, "job")] == [
         "1,234,567",
         "1 job",
@@ -72,16 +73,22 @@ def test_counts() -> None:
 
 
 def test_times_are_utc() -> None:
-    """Times are told in UTC, also those that no calendar knows, and on an axis as finely as it needs."""
+    """Times are in UTC, also those beyond the calendar; a label of an axis is as precise as it needs to be."""
     assert date(0.0) == "1970-01-01 00:00:00 UTC"
     assert iso(1_763_700_000.9) == "2025-11-21T04:40:00Z"
     assert date(1e300) == "9999-12-31 23:59:59 UTC"
     assert [clock(90_061.0, span) for span in (10, 100_000, 1_000_000)] == ["01:01:01", "01-02 01:01", "1970-01-02"]
 
 
-def test_texts_of_others_are_made_harmless() -> None:
-    """Texts are on one line and bounded, and secrets in links are masked, also where the cut is inside of one."""
+def test_texts_from_outside_are_made_harmless() -> None:
+    """Texts are cut and on one line; secrets in links are masked, also where the cut is inside of a secret."""
     assert shown("a\nb\u202ec", 10) == "a b c"
     assert shown("x" * 20, 10) == "x" * 9 + "…"
     assert shown("see https://files.example/a?sig=hunter2&b=1", 100) == "see https://files.example/a?sig=***&b=1"
     assert "hunter" not in shown("https://user:hunter22222222@files.example/a", 20)
+
+
+@pytest.mark.parametrize(("at", "moved"), [(5.0, 5.0), (-1.0, 0.0), (math.nan, 0.0), (math.inf, 253_402_300_799.0)])
+def test_moments_lie_within_the_calendar(at: float, moved: float) -> None:
+    """A time before 1970, after 9999 or that is a NaN is moved to where it can be shown."""
+    assert moment(at) == moved

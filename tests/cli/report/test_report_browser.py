@@ -1,4 +1,4 @@
-"""The page in a real browser: it fits a phone, it looks after itself, and it is what was written."""
+"""The page in a real browser: it fits a phone and paper, makes no request, and is parsed as it was written."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ FLAGS = (
     "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-port=0",
 )  # fmt: skip
+COLORS = {"name": "prefers-color-scheme"}
 PATIENCE = 60.0
 LONG = "W" * 400
 
@@ -30,10 +31,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="the
 
 @define
 class Tab:
-    """A page in a browser, spoken to in the DevTools protocol.
+    """A page in a browser, controlled by the DevTools protocol.
 
     Attributes:
-        events: What the browser told of its own accord.
+        events: The events that the browser has sent.
     """
 
     _socket: aiohttp.ClientWebSocketResponse
@@ -42,7 +43,7 @@ class Tab:
     events: list[dict[str, Any]] = field(factory=list)
 
     async def do(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Give a command and return its result."""
+        """Send a command and return its result."""
         self._number += 1
         message = {"id": self._number, "method": method, "params": parameters}
         await self._socket.send_json(message | ({"sessionId": self._session} if self._session else {}))
@@ -53,16 +54,16 @@ class Tab:
         return result
 
     async def attach(self) -> None:
-        """Open a tab, and have it tell of every request and every complaint."""
+        """Open a tab that reports every request and every error."""
         target = await self.do("Target.createTarget", url="about:blank")
         self._session = (await self.do("Target.attachToTarget", targetId=target["targetId"], flatten=True))["sessionId"]
         for domain in ("Page", "Network", "Log", "Runtime"):
             await self.do(f"{domain}.enable")
 
-    async def open(self, page: Path, *, width: int, scheme: str) -> None:
-        """Load a page at a width in pixels, light or dark."""
+    async def open(self, page: Path, *, width: int, scheme: str = "light", media: str = "screen") -> None:
+        """Load a page at a width in pixels, light or dark, for the screen or for print."""
         await self.do("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=True)
-        await self.do("Emulation.setEmulatedMedia", features=[{"name": "prefers-color-scheme", "value": scheme}])
+        await self.do("Emulation.setEmulatedMedia", media=media, features=[COLORS | {"value": scheme}])
         await self.do("Page.navigate", url=page.as_uri())
         while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
             self.events.append(await self._hear())
@@ -82,7 +83,7 @@ class Tab:
 
 @asynccontextmanager
 async def tab(profile: Path) -> AsyncGenerator[Tab, None]:
-    """Open a browser with one tab, and end it again whatever happens."""
+    """Open a browser with one tab, and end it in the end."""
     command = (str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}")
     nothing, pipe = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
     browser = await asyncio.create_subprocess_exec(*command, stdout=nothing, stderr=pipe)
@@ -98,7 +99,7 @@ async def tab(profile: Path) -> AsyncGenerator[Tab, None]:
 
 
 async def address_of(browser: asyncio.subprocess.Process) -> str:
-    """Return where a browser that was just started listens for commands."""
+    """Return the address at which a browser that was just started accepts commands."""
     assert browser.stderr is not None
     line = b""
     while not line.startswith(b"DevTools listening on "):
@@ -108,7 +109,7 @@ async def address_of(browser: asyncio.subprocess.Process) -> str:
 
 
 def run_with_long_names() -> list[Record]:
-    """Return records whose texts are longer than any line, without a place to break them."""
+    """Return records whose texts are longer than any line, without a place for a line break."""
     texts = dict.fromkeys(("key", "endpoint", "status", "reason", "code", "error"), LONG)
     return [record(1, state="unknown", **texts), record(2, state="failed", **{**texts, "endpoint": f"V{LONG}"})]
 
@@ -125,8 +126,8 @@ PAGES = {
 @pytest.mark.parametrize(
     ("width", "scheme"), [(360, "light"), (360, "dark"), (800, "light"), (970, "dark"), (1200, "light")]
 )
-async def test_it_fits_and_asks_for_nothing(name: str, width: int, scheme: str, tmp_path: Path) -> None:
-    """At every width nothing scrolls sideways; nothing is requested, nothing is complained of, all is drawn."""
+async def test_the_page_fits_and_makes_no_request(name: str, width: int, scheme: str, tmp_path: Path) -> None:
+    """At every width the page does not scroll sideways, makes no request, has no error, and is complete."""
     path = tmp_path / "report.html"
     path.write_text(PAGES[name], encoding="utf-8")
     async with asyncio.timeout(PATIENCE), tab(tmp_path / "profile") as page:
@@ -140,3 +141,18 @@ async def test_it_fits_and_asks_for_nothing(name: str, width: int, scheme: str, 
     requested = {event["request"]["url"] for event in page.told("Network.requestWillBeSent")}
     assert requested <= {path.as_uri(), "data:,"}
     assert page.told("Log.entryAdded", "Runtime.exceptionThrown", "Runtime.consoleAPICalled") == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+async def test_the_page_can_be_printed(name: str, tmp_path: Path) -> None:
+    """On paper nothing is cut off at the side, tables are tables, and links to sections are left out."""
+    path = tmp_path / "report.html"
+    path.write_text(PAGES[name], encoding="utf-8")
+    async with asyncio.timeout(PATIENCE), tab(tmp_path / "profile") as page:
+        await page.open(path, width=718, media="print")
+        assert await page.ask("document.documentElement.scrollWidth") <= 718
+        assert await page.ask("getComputedStyle(document.querySelector('nav')).display") == "none"
+        assert await page.ask(
+            "[...document.querySelectorAll('table')].every(t => getComputedStyle(t).display == 'table')"
+        )
+        assert (await page.do("Page.printToPDF"))["data"]

@@ -1,35 +1,35 @@
-"""Numbers, durations and times in words, and texts of others made fit to be shown."""
+"""Format numbers, durations, times and texts from outside for the page."""
 
 from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from asyncpoll.cli.report.timeline import moment
 from asyncpoll.http.redact import masked, printable
 
 _SECOND, _MINUTE, _HOUR, _DAY = 1, 60, 3_600, 86_400
+_LAST_MOMENT = 253_402_300_799.0  # the end of the year 9999, the last that a calendar date can name
 _PARTS = (
     (86_370.0, _DAY, "d", _HOUR, "h"),  # what rounds to 24 h is a day,
     (3_599.5, _HOUR, "h", _MINUTE, "min"),  # and what rounds to 60 min an hour
     (0.0, _MINUTE, "min", _SECOND, "s"),
 )
-"""From how many seconds on a duration is told in which two units."""
+"""From how many seconds on a duration is written in which two units."""
 
 
-def shown(text: str, limit: int) -> str:
-    """Return what others wrote with secrets in links masked, on one line, at most *limit* characters."""
+def shown(text: str, limit: int = 60) -> str:
+    """Return a text from outside on one line, with secrets in links masked, cut to *limit* characters."""
     # Masked before it is cut: half of a user name in a link could not be told from a host.
     return printable(masked(text), limit)
 
 
 def count(number: int, noun: str = "") -> str:
-    """Return a number with commas between the thousands, and what is counted where it is said in the singular."""
+    """Return a number with thousands separators, followed by the noun, if one is given in the singular."""
     plural = "" if number == 1 else "s"
     return f"{number:,} {noun}{plural}" if noun else f"{number:,}"
 
 
 def percent(part: int, whole: int) -> str:
-    """Return a share in percent; "0 %" and "100 %" are said only of none and of all."""
+    """Return a share in percent; "0 %" and "100 %" are only returned for none and for all."""
     if part in {0, whole}:
         return "100 %" if part else "0 %"
     return f"{min(max(100 * part / whole, 0.1), 99.9):.1f}\N{NO-BREAK SPACE}%"
@@ -46,18 +46,23 @@ def duration(seconds: float) -> str:
     return f"{large:,} {unit} {small} {rest}" if small else f"{large:,} {unit}"
 
 
+def moment(at: float) -> float:
+    """Return a Unix time in seconds, moved to between the years 1970 and 9999; a NaN becomes 1970."""
+    return min(max(0.0, at), _LAST_MOMENT)
+
+
 def date(at: float) -> str:
-    """Return a moment of Unix time as date and time of day, UTC."""
+    """Return a Unix time as a date and a time of day, UTC."""
     return f"{_utc(at):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def iso(at: float) -> str:
-    """Return a moment of Unix time in ISO 8601, UTC."""
+    """Return a Unix time in ISO 8601, UTC."""
     return f"{_utc(at):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def clock(at: float, span: float) -> str:
-    """Return a moment of Unix time as finely as an axis over *span* seconds needs."""
+    """Return a Unix time as precisely as a label of an axis over *span* seconds needs it."""
     if span > 3 * _DAY:
         return f"{_utc(at):%Y-%m-%d}"
     return f"{_utc(at):%m-%d %H:%M}" if span > _DAY else f"{_utc(at):%H:%M:%S}"

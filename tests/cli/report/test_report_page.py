@@ -1,4 +1,4 @@
-"""The page: what it shows, and what never gets onto it."""
+"""The page: what it shows, and what it never contains."""
 
 from __future__ import annotations
 
@@ -9,17 +9,21 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from report_kit import BEGAN, ORIGIN, Seen, page_of, record, run_of
+from report_kit import BEGAN, INFO, Seen, page_of, record, run_of
 
-from asyncpoll.cli.report.charts import scale
-from asyncpoll.cli.report.figures import Figures, quantile
-from asyncpoll.cli.report.html import Html, element, joined
-from asyncpoll.cli.report.page import Origin, page, verdict
-from asyncpoll.cli.report.sections import SECTIONS
-from asyncpoll.cli.report.verdict import verdict_of
-from asyncpoll.cli.report.words import count, duration
+from asyncpoll.cli.report._stats import RunStats, quantile, verdict_of
+from asyncpoll.cli.report._view import LedgerInfo, sentence
+from asyncpoll.cli.report._words import count, duration
 
-NASTY = "</title></style></svg><script>alert(1)</script><img src=//evil.example/x onerror='a()'>\"'&amp;\x1b[2J\u202e"
+HOSTILE = {
+    "markup": "</title></style></svg><script>alert(1)</script><img src=//evil.example/x onerror='a()'>",
+    "quotes": "\" onload=\"alert(1)\" ' onclick='alert(1)' ` &quot; &#34; &amp;",
+    "template": "{{ 7 * 7 }}{% raw %}{# x #}{{ stats.__class__ }}",
+    "controls": "a\x00b\x07c\x1b[2Jd\r\ne\x85f\u2028g\u2029h\ufeffi",
+    "surrogates": "\ud800a\udfffb\udc80c",
+    "directions": "\u202eevil\u202c\u2066x\u2069\u200f\u200e\u061c",
+}
+UNPRINTABLE = set("\x00\x07\x1b\r\x85\u2028\u2029\ufeff\ud800\udfff\udc80\u202e\u202c\u2066\u2069\u200f\u200e\u061c")
 LINK = "https://user:hunter2@files.example/a?X-Amz-Signature=hunter2&sig=hunter2"
 
 
@@ -28,18 +32,17 @@ def headings(markup: str) -> list[str]:
     return [name.removesuffix("-h") for name in Seen.of(markup).ids if name.endswith("-h")]
 
 
-def test_what_a_run_of_all_kinds_shows() -> None:
-    """Every section is there, in the order of the list, and the page is sound HTML."""
+def test_a_run_of_all_kinds_has_every_section() -> None:
+    """Every section is there, in order, and the page is sound HTML without a figure that is not a number."""
     markup = page_of(*run_of(2_000), unfinished={("bigmodel.agents", "pending"): 3})
     names = ["outcomes", "time", "durations", "delays", "polls", "pacing", "failures", "unfinished", "words", "slowest"]
     assert headings(markup) == names
-    assert len(SECTIONS) == len(names)
     assert markup.startswith('<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">')
     assert "nan" not in Seen.of(markup).text
     assert not [value for _, value in Seen.of(markup).attributes if value in {"nan", "inf", "nan%", "inf%"}]
 
 
-def test_its_figures_are_those_of_the_records() -> None:
+def test_the_figures_are_those_of_the_records() -> None:
     """Counts and quantiles on the page are what counting the records again gives, to the last job."""
     records = list(run_of(3_000, seed=7))
     random.Random(1).shuffle(records)
@@ -59,7 +62,7 @@ def test_its_figures_are_those_of_the_records() -> None:
     assert [row[-1] for row in tables["The jobs that took longest"][1:]] == [one.key for one in slowest]
 
 
-def test_bars_say_how_many_jobs_they_stand_for() -> None:
+def test_bars_add_up_to_all_jobs() -> None:
     """The titles of the bars of each chart add up to all jobs."""
     records = list(run_of(1_000))
     succeeded = sum(verdict_of(one) == "succeeded" for one in records)
@@ -70,7 +73,7 @@ def test_bars_say_how_many_jobs_they_stand_for() -> None:
 
 
 @pytest.mark.parametrize(
-    ("records", "unfinished", "sentence"),
+    ("records", "unfinished", "expected"),
     [
         ([], {}, "This run has no jobs."),
         ([{}], {}, "The one job succeeded."),
@@ -84,10 +87,12 @@ def test_bars_say_how_many_jobs_they_stand_for() -> None:
         ),
     ],
 )
-def test_the_verdict(records: list[dict[str, Any]], unfinished: dict[tuple[str, str], int], sentence: str) -> None:
-    """One sentence says how the run stands."""
-    figures = Figures.of((record(seq, **facts) for seq, facts in enumerate(records)), unfinished)
-    assert verdict(figures) == sentence
+def test_one_sentence_says_how_the_run_stands(
+    records: list[dict[str, Any]], unfinished: dict[tuple[str, str], int], expected: str
+) -> None:
+    """The sentence at the top counts the jobs that succeeded, that did not, and that are unfinished."""
+    stats = RunStats.of((record(seq, **facts) for seq, facts in enumerate(records)), unfinished)
+    assert sentence(stats.counts()) == expected
 
 
 @pytest.mark.parametrize(
@@ -110,31 +115,36 @@ def test_the_verdict(records: list[dict[str, Any]], unfinished: dict[tuple[str, 
     ],
 )
 def test_runs_of_every_size_are_drawn(records: list[Any], unfinished: dict[Any, int], shown: list[str]) -> None:
-    """An empty run, one job, none that succeeded or times that make no sense: what there is to show is shown."""
+    """An empty run, one job, only failures, or times that make no sense: every section with data is shown."""
     markup = page_of(*records, unfinished=unfinished)
     assert headings(markup) == shown
     assert "nan" not in Seen.of(markup).text
 
 
-def test_texts_from_outside_stay_texts() -> None:
-    """Whatever servers, ids and file names contain, the page has the elements and attributes of a harmless one."""
+def page_with(text: str) -> str:
+    """Return a page with a text from outside in every place that can have one."""
     places = ("key", "endpoint", "status", "reason", "code", "error", "ref")
-    facts: dict[str, Any] = dict.fromkeys(places, NASTY)
-    words: dict[str, Any] = dict.fromkeys(places, "word")
-    markup = page_of(
-        record(state="unknown", **facts), unfinished={(NASTY, NASTY): 1}, origin=Origin(NASTY, BEGAN, 1, 2.0, 3)
-    )
-    harmless = page_of(
-        record(state="unknown", **words), unfinished={("word", "word"): 1}, origin=Origin("word", BEGAN, 1, 2.0, 3)
-    )
-    assert Seen.of(markup).tags == Seen.of(harmless).tags
-    assert [name for name, _ in Seen.of(markup).attributes] == [name for name, _ in Seen.of(harmless).attributes]
-    assert Seen.of(markup).text.count("<script>alert(1)") > 5
-    assert not {"\x1b", "\u202e"} & set(markup)
+    facts: dict[str, Any] = dict.fromkeys(places, text)
+    failed = record(state="unknown", **facts)
+    ended = record(2, state="failed", **{**facts, "error": None, "ref": {"id": text}})
+    return page_of(failed, ended, unfinished={(text, text): 1}, info=LedgerInfo(text, BEGAN, 1, 2.0, 3))
 
 
-def test_what_is_secret_or_a_result_is_not_shown() -> None:
-    """Keys and signatures in links are masked wherever they come from, and no result is on the page."""
+@pytest.mark.parametrize("kind", HOSTILE)
+def test_hostile_texts_stay_texts(kind: str) -> None:
+    """Whatever servers, ids and file names contain, the page has the elements and attributes of a harmless one."""
+    markup = page_with(HOSTILE[kind])
+    seen, harmless = Seen.of(markup), Seen.of(page_with("word"))
+    assert seen.tags == harmless.tags
+    assert [name for name, _ in seen.attributes] == [name for name, _ in harmless.attributes]
+    assert not UNPRINTABLE & set(markup)
+    assert markup.encode()
+    printable = "".join(mark if mark.isprintable() else " " for mark in HOSTILE[kind])
+    assert seen.text.count(printable[:60]) > 5
+
+
+def test_secrets_and_results_are_not_shown() -> None:
+    """Keys and signatures in links are masked in every text, and no result is on the page."""
     places = ("key", "endpoint", "status", "reason", "code", "error")
     facts: dict[str, Any] = dict.fromkeys(places, LINK)
     markup = page_of(record(state="unknown", value={"text": "treasure"}, **facts))
@@ -143,8 +153,8 @@ def test_what_is_secret_or_a_result_is_not_shown() -> None:
     assert "treasure" not in markup
 
 
-def test_it_asks_for_nothing() -> None:
-    """The page has no script and names no address, and its policy would let neither run nor load anything."""
+def test_the_page_makes_no_request() -> None:
+    """The page has no script and no address, and its policy forbids to run or to load anything."""
     seen = Seen.of(page_of(*run_of(500)))
     assert "script" not in seen.tags
     assert {value for name, value in seen.attributes if name in {"href", "src"}} == {"data:,"} | {
@@ -155,8 +165,8 @@ def test_it_asks_for_nothing() -> None:
     assert not [name for name, _ in seen.attributes if name.startswith("on") or name == "style"]
 
 
-def test_charts_can_be_heard() -> None:
-    """Every picture has a title and a description, and every verdict is said in words beside its colour."""
+def test_charts_are_described_in_words() -> None:
+    """Every chart has a title and a description for readers that do not see it."""
     seen = Seen.of(page_of(*run_of(500)))
     pictures = seen.attributes.count(("role", "img"))
     assert pictures == 12  # two for each of four endpoints, three histograms and the timeline
@@ -164,8 +174,8 @@ def test_charts_can_be_heard() -> None:
     assert ("aria-hidden", "true") in seen.attributes
 
 
-def test_what_is_long_is_cut_short() -> None:
-    """However many endpoints, failures and words there are, and however long, the page stays below 300 kB."""
+def test_long_texts_and_many_kinds_are_cut() -> None:
+    """However many endpoints, failures and words there are, and however long, the page stays below 300 KB."""
     long = "\N{FULL BLOCK}<" * 500
     letters = [f"{chr(97 + number // 26)}{chr(97 + number % 26)}" for number in range(400)]
     records = [
@@ -189,20 +199,20 @@ def test_what_is_long_is_cut_short() -> None:
     assert re.search(r"[\d,]+ rarer kinds of failure with [\d,]+ jobs not shown", markup)
 
 
-def test_more_jobs_make_no_larger_page() -> None:
-    """The size of a page hardly depends on the number of jobs; that of an ordinary one is below 150 kB."""
-    assert len(page_of(*run_of(20_000)).encode()) < 150_000
+def test_a_page_about_100_000_jobs_is_at_most_200_kb() -> None:
+    """The size of the page hardly depends on the number of jobs."""
+    assert len(page_of(*run_of(100_000)).encode()) <= 200_000
 
 
-def test_the_foot_says_where_it_comes_from() -> None:
-    """Sessions, their work and anomalies are told where there were any, and when the page was made."""
-    assert Seen.of(page_of()).text.endswith("Made 2025-11-21 06:40:00 UTC by asyncpoll report.\n")
-    foot = Seen.of(page(Figures({}), Origin("run.db", ORIGIN.drawn_at, 2, 90.0, 1))).text
+def test_the_foot_has_sessions_and_the_time() -> None:
+    """Sessions, their work and anomalies are in the foot where there were any, and the time of the page."""
+    assert Seen.of(page_of()).text.endswith("\nMade 2025-11-21 06:40:00 UTC by asyncpoll report.\n\n")
+    foot = Seen.of(page_of(info=LedgerInfo("run.db", INFO.drawn_at, 2, 90.0, 1))).text
     assert "2 sessions, 1 min 30 s of work. A job was reported again with another outcome 1 time; " in foot
 
 
-def test_kinds_that_were_too_many_are_named() -> None:
-    """Failures that were counted together, because there were too many kinds, are said to have various reasons."""
+def test_kinds_beyond_the_limit_have_various_reasons() -> None:
+    """Failures that are counted together, because there are too many kinds, have various reasons."""
     facts = [{"state": "failed", "code": f"{number}"} for number in range(10_000)]
     markup = page_of(
         *(record(seq, **each) for seq, each in enumerate([*facts, *({"state": "failed", "code": "x"},) * 2]))
@@ -210,31 +220,3 @@ def test_kinds_that_were_too_many_are_named() -> None:
     assert Seen.of(markup).tables["Failures by kind"][1] == [
         "2", "bigmodel.agents", "failed", "various reasons", "bigmodel.agents:10000"
     ]  # fmt: skip
-
-
-@pytest.mark.parametrize(
-    ("most", "top", "step"),
-    [(0, 1, 1), (1, 1, 1), (4, 4, 1), (5, 6, 2), (9, 10, 5), (41, 60, 20), (1_000_000, 1_000_000, 500_000)],
-)
-def test_scales_have_few_round_steps(most: int, top: int, step: int) -> None:
-    """The top of a scale is not below the largest bar, and there are at most four steps to it."""
-    assert scale(most) == (top, step)
-    assert top // step <= 4
-
-
-def test_numbers_on_a_scale_are_short() -> None:
-    """Thousands and millions are said with a letter, so that they fit beside the chart."""
-    facts = {("a", "pending"): 0}
-    figures = Figures.of((record(seq) for seq in range(25_000)), facts)
-    assert ">20k</text>" in page(figures, ORIGIN)
-
-
-def test_only_html_is_not_escaped() -> None:
-    """Text is escaped inside of elements and of attributes, alone and in lists; what is HTML already is left alone."""
-    assert (
-        element("p", "a<b", ["&", element("b", '"')], title='"<').markup
-        == '<p title="&quot;&lt;">a&lt;b&amp;<b>"</b></p>'
-    )
-    assert joined("<", Html("<i></i>")) == Html("&lt;<i></i>")
-    assert element("meta", name_="a", http_equiv="b").markup == '<meta name="a" http-equiv="b">'
-    assert element("rect", x=1.5).markup == '<rect x="1.5"/>'

@@ -1,4 +1,4 @@
-"""How long jobs take, when that makes it pay to ask about them, and what asking has cost."""
+"""Find how long jobs of a run take, when it pays to poll them, and the cost of polling by several schedules."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from attrs import evolve, frozen
 
 from asyncpoll._schedule import Progress
 from asyncpoll.cli.pacing import Cost, Sample, Seen
-from asyncpoll.cli.report.figures import Figures
+from asyncpoll.cli.report._stats import RunStats
 from asyncpoll.cli.tune import schedules
 from asyncpoll.waiting.learning._history import LONGEST_KEY, History
 from asyncpoll.waiting.learning._learned import Learned
@@ -18,26 +18,26 @@ from asyncpoll.waiting.learning._survival import HORIZON, SurvivalCurve
 
 _MOST_KEYS = 4
 _MOST_JOBS = 500  # of a key
-_MOST_SECONDS = 4e6  # that jobs may take together whose polls are replayed, so that drawing a page takes no minutes
+_MOST_SECONDS = 4e6  # of the jobs whose polls are replayed, in all, so that a page does not take minutes
 _COMPARED = ("Exponential()", "Learned(price=0.03)")
-_RARE = 0.05  # what is to be seen are the jobs up to here, not the few that take much longer,
+_RARE = 0.05  # the axis reaches to the age that so few jobs exceed,
 _BEYOND = 1.5  # and a little more,
 _BEYOND_LONGEST = 1.25  # but not much more than any job has taken
 _BEYOND_POLL = 1.05
 
 
 @frozen
-class Pace:
-    """What is known of the jobs of one pacing key, which should take about as long.
+class PacingSummary:
+    """Facts about the jobs of one pacing key, which should take about as long.
 
     Attributes:
         key: The pacing key.
         phase: The phase that `survival` is about: "pending", "processing", or "" for all of the time that a job takes.
         survival: The survival curve of that phase.
-        learned_from: How many jobs this rests on.
-        until: Seconds; what is beyond is not worth showing.
+        learned_from: The number of jobs behind it.
+        until: The end of the axis, in seconds.
         polls: The ages in seconds at which a job would be polled that runs until then, after its first poll.
-        compared: How many jobs of the run the costs are about.
+        compared: The number of jobs of the run that the costs are about.
         costs: What their polls cost, and would have cost by other schedules, by name.
     """
 
@@ -51,32 +51,32 @@ class Pace:
     costs: Mapping[str, Cost]
 
 
-def paces(figures: Figures) -> list[Pace]:
-    """Return what is known of the keys with the most jobs, at most four, those with the most first.
+def summarize_pacing(stats: RunStats) -> list[PacingSummary]:
+    """Return a summary for each of the keys with the most jobs, at most four, those with the most first.
 
-    A job that took longer than a day is left out: nothing is planned for so long.
+    A job that took longer than a day is left out: schedules do not plan for so long.
     """
     jobs: dict[str, list[Seen]] = {}
-    for job in figures.paced.jobs:
+    for job in stats.sample.jobs:
         if job.hi <= HORIZON and len(job.key) <= LONGEST_KEY:
             jobs.setdefault(job.key, []).append(job)
     most = sorted(jobs, key=lambda key: (-len(jobs[key]), key))
-    return [_pace(key, jobs[key][:_MOST_JOBS], figures) for key in most[:_MOST_KEYS]]
+    return [_summary(key, jobs[key][:_MOST_JOBS], stats) for key in most[:_MOST_KEYS]]
 
 
-def _pace(key: str, jobs: list[Seen], figures: Figures) -> Pace:
-    history = figures.history
+def _summary(key: str, jobs: list[Seen], stats: RunStats) -> PacingSummary:
+    history = stats.history
     phase = next((phase for phase in ("processing", "pending") if history.track(key, phase).records), "")
     learned = Learned(history=history if phase else History(), random=random.Random(0).random)
     for job in () if phase else jobs:
         learned.observe(job.lo, job.hi, key=key)
     state = phase or "processing"
     survival = learned.survival(state=state, key=key)
-    # Of a job that is polled for the second time: only the very first delay is now and then that of an early look.
+    # The delay before the second poll: the first one of all is now and then that of an early look.
     first = learned.delay(Progress(2, 0.0, state=state), key=key)
     compared = jobs[: int(_MOST_SECONDS / max(1.0, fmean(job.hi for job in jobs)))]
     until = max(min(_BEYOND * survival.age_at(_RARE), _BEYOND_LONGEST * survival.longest), _BEYOND_POLL * first)
-    return Pace(
+    return PacingSummary(
         key,
         phase,
         survival,
@@ -84,7 +84,7 @@ def _pace(key: str, jobs: list[Seen], figures: Figures) -> Pace:
         until,
         list(_polls(learned, key, Progress(2, first, state=state), until)),
         len(compared),
-        _costs(evolve(figures.paced, count=len(compared), jobs=compared)),
+        _costs(evolve(stats.sample, count=len(compared), jobs=compared)),
     )
 
 

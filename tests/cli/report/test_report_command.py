@@ -1,9 +1,10 @@
-"""`asyncpoll report`: from a ledger to a page."""
+"""The command `asyncpoll report`: from a ledger to a page."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,9 +17,9 @@ from report_kit import Seen, run_of
 from asyncpoll._state import State
 from asyncpoll.cli import main
 from asyncpoll.cli.exits import Exit
-from asyncpoll.cli.report import figures_of, origin_of
-from asyncpoll.cli.report.verdict import Verdict
-from asyncpoll.ledger import Ending, Ledger, Reader
+from asyncpoll.cli.report import ledger_info_of, stats_of
+from asyncpoll.cli.report._stats import Verdict
+from asyncpoll.ledger import Counts, Ending, Ledger, Reader
 from asyncpoll.waiting._decision import WaitCheckpoint
 from asyncpoll.waiting._hub import Hub
 from asyncpoll.waiting.learning._history import History
@@ -28,7 +29,7 @@ Output = pytest.CaptureFixture[str]
 
 @pytest.fixture
 def place() -> Iterator[Path]:
-    """Give a directory that no disk has to be waited for."""
+    """Yield a directory in memory."""
     with directory() as path:
         yield path
 
@@ -41,7 +42,7 @@ def run_db(place: Path) -> Path:
 
 
 async def write_run(path: Path, jobs: int) -> None:
-    """Write a ledger of a made-up run, all of whose jobs have ended but every tenth."""
+    """Write a ledger of a made-up run, in which every tenth job is unfinished."""
     records = list(run_of(jobs))
     async with Ledger(path, tuning=QUICK) as ledger:
         await ledger.enter([(one.key, one.endpoint, one.ref) for one in records])
@@ -64,8 +65,8 @@ async def write_run(path: Path, jobs: int) -> None:
         await asyncio.gather(*map(ledger.record, ended))
 
 
-def test_a_page_is_made(run_db: Path, capsys: Output) -> None:
-    """The page is in the file that was named, says what the ledger says, and nothing is printed."""
+def test_a_page_is_written(run_db: Path, capsys: Output) -> None:
+    """The page is in the named file and has the counts of the ledger; nothing is printed."""
     page = run_db.with_name("report.html")
     assert main(["report", str(run_db), "-o", str(page)]) == Exit.SUCCESS
     text = Seen.of(page.read_text(encoding="utf-8")).text
@@ -77,19 +78,19 @@ def test_a_page_is_made(run_db: Path, capsys: Output) -> None:
 
 
 def test_the_page_can_be_piped(run_db: Path) -> None:
-    """`-o -` writes it to standard output in UTF-8, whatever the terminal speaks."""
+    """With `-o -` the page goes to standard output in UTF-8, whatever the encoding of the terminal."""
     with process("report", str(run_db), "-o", "-", env={**os.environ, "PYTHONIOENCODING": "ascii"}) as child:
         out, err = child.communicate(timeout=PATIENCE)
     assert (child.returncode, err) == (0, "")
     assert "6 of 10 jobs succeeded" in Seen.of(out).text
 
 
-def test_its_figures_are_those_of_the_ledger(place: Path) -> None:
+def test_the_statistics_are_those_of_the_ledger(place: Path) -> None:
     """Counts by endpoint and verdict, polls and times are the ledger's own, to the last job."""
     asyncio.run(write_run(place / "run.db", 1_000))
     with Reader(place / "run.db") as reader:
-        counts, records, figures, origin = reader.counts, list(reader.records()), figures_of(reader), origin_of(reader)
-    told = figures.counts()
+        counts, records, stats, info = reader.counts, list(reader.records()), stats_of(reader), ledger_info_of(reader)
+    told = stats.counts()
     assert told.total() == counts.entries == 1_000
     assert told[Verdict.UNFINISHED] == counts.unfinished == 100
     ended = Counter(dict.fromkeys(counts.by_endpoint, 0))
@@ -97,18 +98,18 @@ def test_its_figures_are_those_of_the_ledger(place: Path) -> None:
         for (endpoint, _), jobs in table.items():
             ended[endpoint] += jobs
     for endpoint, jobs in counts.by_endpoint.items():
-        mine = figures.counts(endpoint)
+        mine = stats.counts(endpoint)
         assert mine.total() == jobs
         assert mine[Verdict.UNFINISHED] == jobs - ended[endpoint]
         assert mine[Verdict.SUCCEEDED] == counts.by_state[endpoint, "success"]
         assert mine[Verdict.GAVE_UP] == counts.by_error.get((endpoint, "WaitTimeout"), 0)
-    assert sorted(figures.waited()) == sorted(record.waited for record in records)
-    assert figures.polls() == Counter(record.polls for record in records)
-    assert (origin.name, origin.sessions, origin.anomalies) == ("run.db", 1, 0)
+    assert sorted(stats.waited()) == sorted(record.waited for record in records)
+    assert stats.polls() == Counter(record.polls for record in records)
+    assert (info.name, info.sessions, info.anomalies) == ("run.db", 1, 0)
 
 
-def test_it_says_where_unfinished_jobs_stand(place: Path) -> None:
-    """By the state last noted in the ledger."""
+def test_unfinished_jobs_have_their_last_state(place: Path) -> None:
+    """Unfinished jobs are counted by the last state in the ledger."""
 
     async def work(_hub: Hub, ledger: Ledger) -> None:
         await ledger.enter([(f"a:{number}", "a", {}) for number in range(1, 5)])
@@ -123,8 +124,8 @@ def test_it_says_where_unfinished_jobs_stand(place: Path) -> None:
     assert tables["Jobs without an outcome"][1:] == [["2", "a", "pending"], ["1", "a", "not seen yet"]]
 
 
-async def test_it_shows_what_the_ledger_has_learned(place: Path) -> None:
-    """The history that is kept among the options counts."""
+async def test_the_history_of_the_ledger_is_shown(place: Path) -> None:
+    """The history among the options of the ledger is the one that the curve shows."""
     history = History()
     for _ in range(9):
         history.add("a", "processing", 100.0, 101.0)
@@ -138,41 +139,70 @@ async def test_it_shows_what_the_ledger_has_learned(place: Path) -> None:
 
 
 def test_no_result_gets_onto_the_page(place: Path) -> None:
-    """What the jobs brought is in the ledger and stays there."""
+    """The results of the jobs are in the ledger and not on the page."""
     asyncio.run(write_run(place / "run.db", 100))
     assert main(["report", str(place / "run.db"), "-o", str(place / "report.html")]) == Exit.SUCCESS
     assert "treasure" not in (place / "report.html").read_text(encoding="utf-8")
     assert b"treasure" in (place / "run.db").read_bytes()
 
 
-async def test_a_run_that_is_on_can_be_shown(place: Path) -> None:
-    """While a process is at the ledger the page shows what is committed, and not what comes meanwhile."""
+async def test_a_run_in_progress_can_be_shown(place: Path) -> None:
+    """While a process writes the ledger the page shows all that is committed."""
     async with Ledger(place / "run.db", tuning=QUICK) as ledger:
         await ledger.enter([(f"a:{number}", "a", {}) for number in range(1, 5)])
         await ledger.record(Ending(number=2, state="success"))
         with Reader(ledger.path) as reader:
-            shown = figures_of(reader).counts()
+            shown = stats_of(reader).counts()
     assert shown == {Verdict.SUCCEEDED: 1, Verdict.UNFINISHED: 3}
 
 
-async def test_what_comes_meanwhile_is_left_out(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """An outcome that is recorded after the counts were read is not half on the page: its job is unfinished."""
+class EarlyReader(Reader):
+    """A reader whose counts stay those of its first look, as if outcomes came in between."""
+
+    _first: Counts | None = None
+
+    @property
+    def counts(self) -> Counts:
+        """The counts of the first look."""
+        self._first = self._first or super().counts
+        return self._first
+
+
+async def test_outcomes_recorded_meanwhile_are_left_out(place: Path) -> None:
+    """An outcome that is recorded after the counts were read is left out as a whole: its job is unfinished."""
     async with Ledger(place / "run.db", tuning=QUICK) as ledger:
         await ledger.enter([(f"a:{number}", "a", {}) for number in (1, 2)])
         await ledger.record(Ending(number=1, state="success"))
-        with Reader(ledger.path) as reader:
-            before = reader.counts
+        with EarlyReader(ledger.path) as reader:
+            assert reader.counts.outcomes == 1
             await ledger.record(Ending(number=2, state="failed"))
-            monkeypatch.setattr(Reader, "counts", before)
-            shown = figures_of(reader).counts()
+            shown = stats_of(reader).counts()
     assert shown == {Verdict.SUCCEEDED: 1, Verdict.UNFINISHED: 1}
+
+
+def test_without_jinja_one_line_says_what_to_do(run_db: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:
+    """Where Jinja2 is not installed, nothing is written, and the message names the extra that installs it."""
+    monkeypatch.setitem(sys.modules, "jinja2", None)
+    assert main(["report", str(run_db), "-o", str(run_db.with_name("report.html"))]) == Exit.USAGE
+    assert (
+        capsys.readouterr().err == "asyncpoll: a report needs Jinja2; install it with: pip install 'asyncpoll[cli]'\n"
+    )
+    assert not run_db.with_name("report.html").exists()
+
+
+def test_a_file_name_that_is_not_text_can_be_shown(place: Path) -> None:
+    """A ledger whose name is not UTF-8 has a page, with the bad bytes replaced."""
+    path = place / os.fsdecode(b"run-\xff<b>.db")
+    filled(path)
+    assert main(["report", str(path), "-o", str(place / "report.html")]) == Exit.SUCCESS
+    assert "run- <b>.db" in Seen.of((place / "report.html").read_text(encoding="utf-8")).text
 
 
 @pytest.mark.parametrize(
     "name", ["run.db", "run.db-journal", "run.db-wal", "run.db-shm", "run.db.lock", "link", "twin"]
 )
-def test_the_ledger_is_not_overwritten(run_db: Path, name: str, capsys: Output) -> None:
-    """A page that would take the place of the ledger, or of a file that belongs to it, is refused by any name."""
+def test_the_ledger_is_never_replaced(run_db: Path, name: str, capsys: Output) -> None:
+    """A page that would replace the ledger, or a file that belongs to it, is refused by any name."""
     run_db.with_name("link").symlink_to("run.db")
     run_db.with_name("twin").hardlink_to(run_db)
     before = run_db.read_bytes()
@@ -181,15 +211,15 @@ def test_the_ledger_is_not_overwritten(run_db: Path, name: str, capsys: Output) 
     assert run_db.read_bytes() == before
 
 
-def test_what_is_no_file_is_not_replaced(run_db: Path, capsys: Output) -> None:
-    """A directory or a device cannot become a page."""
+def test_a_directory_or_device_is_never_replaced(run_db: Path, capsys: Output) -> None:
+    """A directory or a device as the output is an error."""
     assert main(["report", str(run_db), "-o", str(run_db.parent)]) == Exit.USAGE
-    assert "is no file; give --output the name of one, or - for standard output" in capsys.readouterr().err
+    assert "is not a file; give --output the name of a file, or - for standard output" in capsys.readouterr().err
     assert main(["report", str(run_db), "-o", os.devnull]) == Exit.USAGE
 
 
 def test_an_old_page_is_replaced(run_db: Path) -> None:
-    """A page of that name is replaced in one step; a link to it stays one; who may read it is up to the umask."""
+    """A page of that name is replaced; a link to it stays a link; the mode is up to the umask."""
     page, link = run_db.with_name("report.html"), run_db.with_name("latest.html")
     page.write_text("old")
     link.symlink_to(page)
@@ -203,8 +233,8 @@ def test_an_old_page_is_replaced(run_db: Path) -> None:
     assert page.stat().st_mode & 0o777 == 0o640
 
 
-def test_a_ledger_that_is_not_there_leaves_the_old_page(place: Path, capsys: Output) -> None:
-    """Without a ledger to read nothing is written, and one line says why."""
+def test_a_missing_ledger_leaves_the_old_page(place: Path, capsys: Output) -> None:
+    """Without a ledger nothing is written, and one line says why."""
     page = place / "report.html"
     page.write_text("old")
     assert main(["report", str(place / "none.db"), "-o", str(page)]) == Exit.TRANSPORT
@@ -212,8 +242,8 @@ def test_a_ledger_that_is_not_there_leaves_the_old_page(place: Path, capsys: Out
     assert page.read_text() == "old"
 
 
-def test_a_pipe_that_breaks_is_no_trouble(run_db: Path) -> None:
-    """When the reader of the page has gone, the process ends without a word."""
+def test_a_broken_pipe_ends_the_command_quietly(run_db: Path) -> None:
+    """When standard output is closed, the process prints nothing and exits with 141."""
     with process("report", str(run_db), "-o", "-") as child:
         assert child.stdout is not None
         assert child.stderr is not None
