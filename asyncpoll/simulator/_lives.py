@@ -1,4 +1,4 @@
-"""How long a job takes and how it ends, drawn from a seed and the job's id.
+"""Draw the durations and the outcome of a job from a seed and the job's id.
 
 A life is a pure function of (seed, endpoint, id): neither the order of the requests nor the process matters. All times
 are seconds.
@@ -19,25 +19,25 @@ from attrs import field, frozen, validators
 NOT_NEGATIVE = validators.and_(validators.ge(0.0), validators.lt(math.inf))
 POSITIVE = validators.and_(validators.gt(0.0), validators.lt(math.inf))
 SHARE = validators.and_(validators.ge(0.0), validators.le(1.0))
-_DISPATCH = 0.1  # the share of the processing time that a job is dispatched, but not yet seen to run
+_DISPATCH = 0.1  # the share of the processing time in which a job is dispatched and does not run yet
 
 
 def fingerprint(seed: int, *names: str) -> bytes:
-    """Return 16 bytes that depend on the seed and the names alone, in every process and on every machine."""
-    # JSON keeps ("a", "bc") and ("ab", "c") apart, and spells lone surrogates, which UTF-8 cannot.
+    """Return 16 bytes that depend only on the seed and the names, in every process and on every machine."""
+    # JSON keeps ("a", "bc") and ("ab", "c") apart, and can encode lone surrogates, which UTF-8 cannot.
     return hashlib.blake2b(json.dumps([seed, *names]).encode(), digest_size=16).digest()
 
 
-def chance(seed: int, *names: str) -> Random:
-    """Return a source of chance that belongs to these names alone."""
+def random_for(seed: int, *names: str) -> Random:
+    """Return a random generator of its own for these names."""
     return Random(int.from_bytes(fingerprint(seed, *names)))
 
 
 class Duration(Protocol):
-    """Anything that durations can be drawn from."""
+    """A distribution of durations."""
 
     def draw(self, random: Random, /) -> float:
-        """Return a duration in seconds, not negative."""
+        """Return a duration in seconds, finite and not negative."""
         ...
 
 
@@ -64,30 +64,30 @@ class Uniform:
             raise ValueError(f"high ({self.high:g} s) must not be below low ({self.low:g} s)")
 
     def draw(self, random: Random, /) -> float:
-        """Return one duration."""
+        """Return a duration."""
         return random.uniform(self.low, self.high)
 
 
 @frozen
 class Exponential:
-    """Durations without memory, *mean* seconds on average: a queue seen from outside."""
+    """Durations without memory, *mean* seconds on average, such as the time in a queue."""
 
     mean: float = field(validator=POSITIVE)
 
     def draw(self, random: Random, /) -> float:
-        """Return one duration."""
+        """Return a duration."""
         return random.expovariate(1 / self.mean)
 
 
 @frozen
 class LogNormal:
-    """Half of the durations are below *median* seconds; *sigma* spreads them (0.5 is mild, 1.5 wild)."""
+    """Half of the durations are below *median* seconds; *sigma* is their spread (0.5 is narrow, 1.5 wide)."""
 
     median: float = field(validator=POSITIVE)
     sigma: float = field(validator=NOT_NEGATIVE)
 
     def draw(self, random: Random, /) -> float:
-        """Return one duration."""
+        """Return a duration."""
         return random.lognormvariate(math.log(self.median), self.sigma)
 
 
@@ -99,20 +99,20 @@ class Pareto:
     shape: float = field(validator=POSITIVE)
 
     def draw(self, random: Random, /) -> float:
-        """Return one duration."""
+        """Return a duration."""
         return self.minimum * random.paretovariate(self.shape)
 
 
 @frozen
 class Bimodal:
-    """Mostly *usual*, but *share* of the durations (0 to 1) are drawn from *other*."""
+    """Durations from *usual*, but a *share* of them (0 to 1) from *other*."""
 
     usual: Duration
     other: Duration
     share: float = field(validator=SHARE)
 
     def draw(self, random: Random, /) -> float:
-        """Return one duration."""
+        """Return a duration."""
         return (self.other if random.random() < self.share else self.usual).draw(random)
 
 
@@ -141,13 +141,13 @@ class Life:
 
 
 @frozen
-class Lives:
-    """Where lives come from.
+class LifeGenerator:
+    """Draws lives.
 
     Attributes:
-        seed: Chooses one world among all.
-        pending: What the seconds in the queue are drawn from.
-        processing: What the seconds of work are drawn from.
+        seed: The seed of all lives.
+        pending: The distribution of the seconds in the queue.
+        processing: The distribution of the seconds of work.
     """
 
     seed: int
@@ -155,8 +155,8 @@ class Lives:
     processing: Duration
 
     def draw(self, weights: Mapping[str, float], *names: str) -> Life:
-        """Return the life that belongs to *names* (an endpoint and an id), its outcome weighed by *weights*."""
-        random = chance(self.seed, *names)
+        """Return the life of the job with these *names* (an endpoint and an id), its outcome weighted by *weights*."""
+        random = random_for(self.seed, *names)
         pending, processing = self.pending.draw(random), self.processing.draw(random)
         [outcome] = random.choices(tuple(weights), tuple(weights.values()))
         return Life(pending=pending, processing=processing, outcome=outcome)

@@ -1,4 +1,4 @@
-"""A few lines of aiohttp that call the simulator in the tests, independent of asyncpoll's own client."""
+"""A small client of the simulator on aiohttp, independent of asyncpoll's own client."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ BATCH: Mapping[str, Any] = {
 
 @frozen
 class Seen:
-    """What came back."""
+    """A response as it was received."""
 
     status: int
     headers: Mapping[str, str]
@@ -31,29 +31,29 @@ class Seen:
 
     @property
     def json(self) -> Any:
-        """The body, decoded."""
+        """The body as JSON."""
         return json.loads(self.body)
 
 
 @frozen
 class Client:
-    """The calls of the three APIs."""
+    """A client of the three APIs."""
 
     url: str
     session: aiohttp.ClientSession
 
     async def send(self, method: str, path: str, **options: Any) -> Seen:
-        """Exchange one request for one response, following no redirect."""
+        """Send a request and return its response, which may be a redirect."""
         async with self.session.request(method, self.url + path, allow_redirects=False, **options) as reply:
             return Seen(reply.status, reply.headers, await reply.read())
 
     async def agent(self, ident: str) -> Seen:
-        """Poll an agent's job."""
+        """Poll a job of an agent."""
         body = {"async_id": ident, "agent_id": "some_agent"}
         return await self.send("POST", "/api/v1/agents/async-result", json=body)
 
     async def parsed(self, ident: str, wanted: str = "text") -> Seen:
-        """Poll a parser job."""
+        """Poll a job of the parser."""
         return await self.send("GET", f"{PARSER}/result/{ident}/{wanted}")
 
     async def create(self, **fields: str) -> Seen:
@@ -71,7 +71,7 @@ class Client:
         return await self.send("GET", f"{TASKS}/status/{ident}")
 
     async def result(self, ident: str) -> Seen:
-        """Get the whole result of a task."""
+        """Return the whole result of a task."""
         return await self.send("GET", f"{TASKS}/result/{ident}")
 
     async def subtask(self, ident: str, subtask: str) -> Seen:
@@ -84,14 +84,14 @@ class Client:
 
 
 async def received(sim: Simulator, count: int) -> None:
-    """Return once the simulator has received so many requests."""
-    while sim.requests < count:  # noqa: ASYNC110  a server has no event to offer to its callers
+    """Wait until the simulator has received so many requests."""
+    while sim.requests < count:  # noqa: ASYNC110  the server has no event to wait for
         await asyncio.sleep(0.001)
 
 
 @asynccontextmanager
 async def client(sim: Simulator, *, bearer: str | None = "anything") -> AsyncGenerator[Client, None]:
-    """Call the running *sim* with this bearer token, or with no credential at all."""
+    """Open a client of the running *sim* with this bearer token, or without a credential."""
     headers = {} if bearer is None else {"Authorization": f"Bearer {bearer}"}
     async with aiohttp.ClientSession(headers=headers, timeout=aiohttp.ClientTimeout(total=20)) as session:
         yield Client(sim.url, session)
@@ -99,6 +99,6 @@ async def client(sim: Simulator, *, bearer: str | None = "anything") -> AsyncGen
 
 @asynccontextmanager
 async def simulated(**options: Any) -> AsyncGenerator[tuple[Simulator, Client], None]:
-    """Run a simulator with these options, and call it."""
+    """Run a simulator with these options, and open a client of it."""
     async with Simulator(**options) as sim, client(sim) as calls:
         yield sim, calls

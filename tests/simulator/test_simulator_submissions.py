@@ -1,4 +1,4 @@
-"""The simulator's Molizhishu accepts the submissions that the vendor's manual describes, and no others."""
+"""The simulator accepts the submissions that the manual of Molizhishu describes, and no others."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from schemas import check, error_schema
-from simulator_client import BATCH, Client, simulated
+from simulator_kit import BATCH, Client, simulated
 
 from asyncpoll.simulator import Constant
 
@@ -19,7 +19,7 @@ async def submitted(calls: Client, **changes: Any) -> Any:
 
 
 async def test_a_batch_can_be_submitted() -> None:
-    """One subtask for each prompt and each platform, all of them pending, and a path to poll."""
+    """A batch has a pending subtask for each prompt and each platform, and a path to poll."""
     async with simulated(unknown_ids="reject", pending=Constant(1000.0)) as (_, calls):
         seen = await calls.submit(
             callbackUrl="https://example.com/hook", monitorKeywords="某品牌", regionCode=["410000"]
@@ -35,8 +35,8 @@ async def test_a_batch_can_be_submitted() -> None:
     assert status.json["data"]["subTaskList"] == data["subTaskList"]
 
 
-async def test_platforms_are_counted_once() -> None:
-    """The first configuration of a name wins, in whatever letter case."""
+async def test_a_platform_counts_once() -> None:
+    """The first configuration of a name counts, whatever its letter case."""
     platforms = [{"platform": name, "mode": mode} for name, mode in (("Kimi", "search"), ("kimi", "standard"))]
     async with simulated() as (_, calls):
         data = await submitted(calls, prompts=["一"], platforms=platforms)
@@ -44,7 +44,7 @@ async def test_platforms_are_counted_once() -> None:
 
 
 async def test_a_consumer_id_makes_a_submission_idempotent() -> None:
-    """The same id brings back the first task; another one, or none, makes a new task."""
+    """The same id returns the first task; another id, or none, makes a new task."""
     async with simulated(pending=Constant(1000.0)) as (_, calls):
         first = await calls.submit(consumerTaskId="order20260001")
         again = await calls.submit(consumerTaskId="order20260001", prompts=["别的问题"], callbackUrl="x")
@@ -84,8 +84,8 @@ async def test_a_consumer_id_makes_a_submission_idempotent() -> None:
         {"competitors": "某品牌"},
     ],
 )
-async def test_a_submission_is_checked(changes: dict[str, Any]) -> None:
-    """What the manual forbids is refused with code 300001, and nothing is started."""
+async def test_a_bad_submission_is_refused(changes: dict[str, Any]) -> None:
+    """A submission that the manual forbids has code 300001, and does not start a task."""
     async with simulated() as (sim, calls):
         seen = await calls.submit(**changes)
         assert seen.status == 200
@@ -95,7 +95,7 @@ async def test_a_submission_is_checked(changes: dict[str, Any]) -> None:
 
 
 async def test_a_submission_must_be_an_object() -> None:
-    """A body that is no JSON object is a bad parameter, too."""
+    """A body that is not a JSON object has code 300001 too."""
     async with simulated() as (_, calls):
         seen = await calls.send("POST", "/api/business/monitor/task/batch/shared", data=b"[]")
     assert seen.json["code"] == 300001

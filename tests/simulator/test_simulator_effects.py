@@ -1,4 +1,4 @@
-"""Every effect of a fault shows in the answer on the wire."""
+"""Effects of faults, observed in the response on the wire."""
 
 from __future__ import annotations
 
@@ -9,11 +9,12 @@ from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 
 import pytest
-from simulator_client import Seen, received, simulated
+from simulator_kit import Seen, received, simulated
 
 from asyncpoll.simulator import (
     Cut,
     Drip,
+    Effect,
     EmptyBody,
     Envelope,
     ErrorStatus,
@@ -30,21 +31,20 @@ from asyncpoll.simulator import (
     Rewrite,
     WrongId,
 )
-from asyncpoll.simulator.answers import Answer, json_answer
-from asyncpoll.simulator.effects import Effect
+from asyncpoll.simulator._http import Response, json_response
 
 DONE = Life(outcome="success")
 
 
-async def afflicted(effect: Effect) -> Seen:
-    """Poll a finished agent's job under one fault."""
+async def polled_under(effect: Effect) -> Seen:
+    """Poll a finished job of an agent with this effect."""
     async with simulated(faults=[Fault(effect)]) as (sim, calls):
         sim.script("bigmodel.agents", "job", DONE)
         return await calls.agent("job")
 
 
-async def test_latency_holds_an_answer_back() -> None:
-    """The afflicted request waits, another one does not."""
+async def test_latency_delays_a_response() -> None:
+    """The request that meets the fault waits, another one does not."""
     async with simulated(faults=[Fault(Latency(1000.0), "bigmodel.agents")]) as (sim, calls):
         late = asyncio.create_task(calls.agent("job"))
         await received(sim, 1)
@@ -54,89 +54,89 @@ async def test_latency_holds_an_answer_back() -> None:
         await asyncio.wait({late})
 
 
-async def test_a_short_latency_delays_but_changes_nothing() -> None:
-    """The answer is whole."""
-    seen = await afflicted(Latency(0.01))
+async def test_latency_does_not_change_a_response() -> None:
+    """A delayed response is whole."""
+    seen = await polled_under(Latency(0.01))
     assert (seen.status, seen.json["status"]) == (200, "success")
 
 
 @pytest.mark.parametrize(("status", "code"), [(429, "1302"), (429, "1113"), (500, "1234")])
-async def test_an_error_carries_bigmodels_code(status: int, code: str) -> None:
-    """The HTTP status, and the error object with the business code."""
-    seen = await afflicted(ErrorStatus(status, code=code, message="忙"))
+async def test_an_error_has_the_code_of_bigmodel(status: int, code: str) -> None:
+    """An error with a code has the HTTP status and an error object with the code."""
+    seen = await polled_under(ErrorStatus(status, code=code, message="忙"))
     assert (seen.status, seen.json) == (status, {"error": {"code": code, "message": "忙"}})
     assert "Retry-After" not in seen.headers
 
 
 @pytest.mark.parametrize("status", [429, 502, 520])
-async def test_an_error_without_a_code_is_a_gateways_page(status: int) -> None:
-    """It is HTML, and may say in seconds when to come back."""
-    seen = await afflicted(ErrorStatus(status, retry_after=7))
+async def test_an_error_without_a_code_is_a_page(status: int) -> None:
+    """An error without a code is HTML, and can have a Retry-After header in seconds."""
+    seen = await polled_under(ErrorStatus(status, retry_after=7))
     assert (seen.status, seen.headers["Retry-After"]) == (status, "7")
     assert seen.headers["Content-Type"].startswith("text/html")
 
 
 async def test_retry_after_may_be_a_date() -> None:
-    """An HTTP date, as far in the future as asked."""
-    seen = await afflicted(ErrorStatus(503, retry_after=3600, dated=True))
+    """Retry-After can be an HTTP date, as many seconds in the future as chosen."""
+    seen = await polled_under(ErrorStatus(503, retry_after=3600, dated=True))
     away = parsedate_to_datetime(seen.headers["Retry-After"]) - datetime.now(UTC)
     assert timedelta(minutes=50) < away < timedelta(minutes=70)
     assert seen.headers["Retry-After"].endswith("GMT")
 
 
 async def test_an_envelope_refuses_at_http_200() -> None:
-    """Success false, a code and a message, and no data."""
-    seen = await afflicted(Envelope(500, "系统异常"))
+    """A refusal has success false, a code and a message, and no data."""
+    seen = await polled_under(Envelope(500, "系统异常"))
     assert (seen.status, seen.json) == (200, {"success": False, "code": 500, "message": "系统异常"})
 
 
 async def test_a_redirect_leads_elsewhere() -> None:
-    """Its location is the one given."""
-    seen = await afflicted(Redirect("http://127.0.0.2/elsewhere", 307))
+    """A redirect has the chosen status and location."""
+    seen = await polled_under(Redirect("http://127.0.0.2/elsewhere", 307))
     assert (seen.status, seen.headers["Location"], seen.body) == (307, "http://127.0.0.2/elsewhere", b"")
 
 
 async def test_an_html_page_comes_with_200() -> None:
-    """It looks like success and is none."""
-    seen = await afflicted(HtmlPage("Log in to the network"))
+    """A captive portal's page has status 200 and is not JSON."""
+    seen = await polled_under(HtmlPage("Log in to the network"))
     assert (seen.status, b"Log in to the network" in seen.body) == (200, True)
     with pytest.raises(ValueError, match="Expecting value"):
         _ = seen.json
 
 
 async def test_a_body_can_be_empty() -> None:
-    """Status and content type stay, the body is gone."""
-    seen = await afflicted(EmptyBody())
+    """The status and the content type stay, the body is empty."""
+    seen = await polled_under(EmptyBody())
     assert (seen.status, seen.body, seen.headers["Content-Length"]) == (200, b"", "0")
     assert seen.headers["Content-Type"].startswith("application/json")
 
 
 async def test_json_can_be_malformed() -> None:
-    """The framing is right, the JSON ends too soon."""
-    seen = await afflicted(Malformed())
+    """The framing is correct, and the JSON is cut."""
+    seen = await polled_under(Malformed())
     assert seen.headers["Content-Length"] == str(len(seen.body))
     with pytest.raises(ValueError, match=r"Unterminated|Expecting"):
         _ = seen.json
 
 
-async def test_a_status_can_drift() -> None:
-    """The word is the one given, nothing else changes."""
-    healthy = (await afflicted(Latency(0.0))).json
-    drifted = (await afflicted(Rewrite("status", "SUCCESS "))).json
+async def test_a_field_can_have_another_value() -> None:
+    """The field has the chosen value, and the others do not change."""
+    healthy = (await polled_under(Latency(0.0))).json
+    drifted = (await polled_under(Rewrite("status", "SUCCESS "))).json
     assert drifted == {**healthy, "status": "SUCCESS "}
 
 
 async def test_a_field_can_be_missing() -> None:
-    """It is omitted at every depth."""
-    assert "status" not in (await afflicted(Omit("status"))).json
+    """A field is omitted at every depth."""
+    assert "status" not in (await polled_under(Omit("status"))).json
     async with simulated(faults=[Fault(Omit("status"))]) as (_, calls):
         listed = (await calls.task("task")).json["data"]
     assert "status" not in listed
     assert not any("status" in each for each in listed["subTaskList"])
 
 
-async def test_the_wrong_id_can_be_echoed() -> None:
-    """In each API's own field."""
+async def test_the_id_can_be_wrong() -> None:
+    """The wrong id is in the id field of each API."""
     async with simulated(faults=[Fault(WrongId("evil"))]) as (_, calls):
         assert (await calls.agent("job")).json["async_id"] == "evil"
         assert (await calls.parsed("job")).json["task_id"] == "evil"
@@ -145,13 +145,13 @@ async def test_the_wrong_id_can_be_echoed() -> None:
 
 
 async def test_a_body_can_be_oversized() -> None:
-    """It is padded to the size given, and still JSON."""
-    seen = await afflicted(Oversized(3 << 20))
+    """The body is padded to the chosen size, and is still JSON."""
+    seen = await polled_under(Oversized(3 << 20))
     assert (len(seen.body), seen.json["status"]) == (3 << 20, "success")
 
 
 async def test_a_gzip_bomb_is_small_on_the_wire() -> None:
-    """It unpacks to the size given, and is still JSON."""
+    """A small body unpacks to the chosen size, and is still JSON."""
     async with simulated(faults=[Fault(GzipBomb(8 << 20))]) as (_, calls):
         seen = await calls.parsed("job")
     assert seen.headers["Content-Encoding"] == "gzip"
@@ -160,17 +160,21 @@ async def test_a_gzip_bomb_is_small_on_the_wire() -> None:
 
 
 @pytest.mark.parametrize("effect", [Rewrite("status", 1), Omit("status"), WrongId()])
-def test_what_is_no_json_stays_as_it_is(effect: Effect) -> None:
-    """Only JSON has fields to alter."""
-    for answer in (Answer(body=b"PK\x03\x04\xff"), HtmlPage()(Answer()), GzipBomb(10)(json_answer({"status": "a"}))):
+def test_a_body_that_is_not_json_is_not_altered(effect: Effect) -> None:
+    """Effects on fields leave a body alone that is not JSON."""
+    for answer in (
+        Response(body=b"PK\x03\x04\xff"),
+        HtmlPage()(Response()),
+        GzipBomb(10)(json_response({"status": "a"})),
+    ):
         assert effect(answer) == answer
 
 
-def test_a_bomb_unpacks_to_what_it_hides() -> None:
-    """Padding first, the answer last; a size below the answer's own adds none."""
-    body = json_answer({"status": "success"}).body
+def test_a_gzip_bomb_unpacks_to_padding_and_body() -> None:
+    """The padding comes first, then the body; a size below that of the body adds no padding."""
+    body = json_response({"status": "success"}).body
     for size in (1, 100, 1 << 20):
-        unpacked = zlib.decompress(GzipBomb(size)(json_answer({"status": "success"})).body, zlib.MAX_WBITS | 16)
+        unpacked = zlib.decompress(GzipBomb(size)(json_response({"status": "success"})).body, zlib.MAX_WBITS | 16)
         assert unpacked == body.rjust(size)
 
 
@@ -189,7 +193,7 @@ def test_a_bomb_unpacks_to_what_it_hides() -> None:
         lambda: Fault(Cut(), probability=1.5),
     ],
 )
-def test_bad_figures_are_refused(make: Callable[[], object]) -> None:
-    """Where they are written, not when they strike."""
+def test_bad_arguments_of_faults_are_refused(make: Callable[[], object]) -> None:
+    """A bad argument is an error when the fault is made, not when it applies."""
     with pytest.raises(ValueError, match=r"must be"):
         make()

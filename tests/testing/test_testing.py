@@ -1,4 +1,4 @@
-"""What is lent for tests: a scripted fetch, a transport without a network, a clock that jumps."""
+"""The tools for tests: a scripted fetch, a transport without a network, and a virtual clock."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from asyncpoll.testing import MemoryTransport, Script, VirtualLoop, run_virtual
 STATUS = Request("GET", "/jobs/1")
 
 
-def test_a_script_gives_its_steps_and_then_the_last_one_for_ever() -> None:
-    """Snapshots come as they are, states as bare snapshots; the last step repeats."""
+def test_a_script_repeats_its_last_step() -> None:
+    """Snapshots are returned as they are, states as bare snapshots; the last step repeats."""
     done = Snapshot(State.SUCCESS, value=42)
     script: Script[int] = Script([State.PENDING, done])
 
@@ -36,8 +36,8 @@ def test_a_script_raises_the_errors_among_its_steps() -> None:
     assert script.polls == 1
 
 
-def test_a_script_takes_its_time_and_notes_when_it_was_asked() -> None:
-    """Every poll takes the latency; `polled_at` holds when each began."""
+def test_a_script_has_latency_and_records_its_polls() -> None:
+    """Every poll takes the latency, and `polled_at` has the time at which each began."""
     script: Script[int] = Script([State.PENDING], latency=0.25)
 
     async def main() -> float:
@@ -56,15 +56,15 @@ def test_a_script_needs_a_step() -> None:
 
 
 def test_a_memory_transport_is_a_function_of_the_request() -> None:
-    """The function's answer is the reply; every request is counted and kept."""
+    """The function makes the reply; every request is counted and kept."""
     transport = MemoryTransport(lambda request: Reply(200, {"path": request.path}))
     assert run_virtual(transport.send(STATUS)) == Reply(200, {"path": "/jobs/1"})
     assert transport.requests == 1
     assert list(transport.sent) == [STATUS]
 
 
-def test_a_memory_transport_raises_what_its_function_raises() -> None:
-    """A network fault is played by raising it."""
+def test_a_memory_transport_raises_errors_of_its_function() -> None:
+    """An error that the function raises is raised by `send`, and the request counts."""
 
     def refuse(_request: Request) -> Reply:
         raise ConnectionRefusedError
@@ -87,7 +87,7 @@ def test_a_memory_transport_keeps_the_newest_thousand() -> None:
     assert (transport.requests, len(transport.sent), transport.sent[0].path) == (1001, 1000, "/1")
 
 
-def test_a_memory_transport_takes_its_latency() -> None:
+def test_a_memory_transport_has_latency() -> None:
     """Every exchange takes the latency, and closing it changes nothing."""
     transport = MemoryTransport(lambda _: Reply(204), latency=1.5)
 
@@ -100,8 +100,8 @@ def test_a_memory_transport_takes_its_latency() -> None:
     assert run_virtual(main()) == 3.0
 
 
-def test_the_clock_jumps() -> None:
-    """A year of sleep is over at once, and the clock says that it was a year."""
+def test_the_clock_jumps_to_the_next_timer() -> None:
+    """A year of sleep is over at once, and the clock has advanced by a year."""
 
     async def main() -> float:
         await asyncio.sleep(365 * 86_400.0)
@@ -111,7 +111,7 @@ def test_the_clock_jumps() -> None:
 
 
 def test_times_add_up_exactly() -> None:
-    """Ten tenths are one: sums of delays come out as one would write them."""
+    """Ten tenths are exactly one: sums of delays have no rounding errors."""
 
     async def main() -> list[float]:
         times: list[float] = []
@@ -140,8 +140,8 @@ def test_sleepers_wake_in_order() -> None:
     assert woken == [(0.5, 0.5), (2.0, 2.0), (3.0, 3.0)]
 
 
-def test_every_run_starts_at_nought() -> None:
-    """Each run has a loop, and a clock, of its own."""
+def test_every_run_starts_at_0() -> None:
+    """Each run has its own loop and its own clock."""
 
     async def main() -> float:
         now = asyncio.get_running_loop().time()
@@ -151,8 +151,8 @@ def test_every_run_starts_at_nought() -> None:
     assert [run_virtual(main()), run_virtual(main())] == [0.0, 0.0]
 
 
-def test_exceptions_pass_through() -> None:
-    """What the main coroutine raises, the run raises."""
+def test_exceptions_of_main_are_raised() -> None:
+    """The run raises an exception of the main coroutine."""
 
     async def main() -> None:
         raise LookupError("as it is")
@@ -162,7 +162,7 @@ def test_exceptions_pass_through() -> None:
 
 
 def test_a_run_ends_as_asyncio_run_does() -> None:
-    """Tasks that are left over are cancelled and asynchronous generators closed before the run returns."""
+    """Tasks that still run are cancelled and asynchronous generators closed before the run returns."""
     ended: list[str] = []
 
     async def lingering() -> None:
@@ -181,8 +181,8 @@ def test_a_run_ends_as_asyncio_run_does() -> None:
     assert ended == ["task"]
 
 
-def test_a_thread_makes_the_clock_stand_still() -> None:
-    """While a thread works, in real time, no virtual time passes, even with a timer due."""
+def test_a_thread_stops_the_clock() -> None:
+    """While a thread runs, the virtual clock stops, even when a timer is set."""
     released = threading.Event()
 
     async def main() -> tuple[bool, float]:
@@ -199,7 +199,7 @@ def test_a_thread_makes_the_clock_stand_still() -> None:
 
 
 def test_a_standstill_is_an_error() -> None:
-    """When every task waits for something that no timer will bring, the loop says so instead of hanging."""
+    """The loop raises an error instead of hanging when every task waits and no timer is set."""
     with (
         pytest.raises(RuntimeError, match="no timer will bring"),
         asyncio.Runner(loop_factory=partial(VirtualLoop, standstill=0.01)) as runner,
@@ -208,7 +208,7 @@ def test_a_standstill_is_an_error() -> None:
 
 
 def test_a_call_from_another_thread_ends_a_standstill() -> None:
-    """A loop without timers still hears what a thread of one's own calls into it."""
+    """A loop without timers still runs the calls of another thread."""
 
     async def main() -> str:
         loop = asyncio.get_running_loop()

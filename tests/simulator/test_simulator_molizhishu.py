@@ -1,4 +1,4 @@
-"""The simulator's Molizhishu says what the vendor's manual says, in every state of a task and its subtasks."""
+"""The simulator answers like the vendor's manual of Molizhishu, in every state of a task and its subtasks."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 from schemas import check, error_schema, response_schema
-from simulator_client import Client, client, simulated
+from simulator_kit import Client, client, simulated
 
 from asyncpoll.simulator import Constant, Life, Simulator
-from asyncpoll.simulator.batches import FIRST_AND_REST, Batches, Subtask
-from asyncpoll.simulator.jobs import SUBTASKS, Jobs
-from asyncpoll.simulator.lives import Lives
-from asyncpoll.simulator.molizhishu_samples import subtask_result
+from asyncpoll.simulator._batches import FIRST_AND_REST, Batches, Subtask
+from asyncpoll.simulator._jobs import SUBTASKS, Jobs
+from asyncpoll.simulator._lives import LifeGenerator
+from asyncpoll.simulator._molizhishu import subtask_result
 
 DOCUMENT = "subtask_result"
 RUNNING = {"pending": 0.0, "processing": 10_000.0}  # dispatched for the first thousand seconds
@@ -22,7 +22,7 @@ WORDS = (*dict.fromkeys(SUBTASKS.words), *SUBTASKS.outcomes)
 
 
 def script_all(sim: Simulator, task: str, subtasks: list[Any], *lives: Life) -> None:
-    """Give the subtasks that an answer lists these lives, in turn."""
+    """Set the lives of the listed subtasks, one by one."""
     for subtask, life in zip(subtasks, lives, strict=True):
         sim.script("molizhishu.subtasks", (task, subtask["subTaskId"]), life)
 
@@ -34,7 +34,7 @@ async def submitted(calls: Client, **changes: Any) -> Any:
 
 @pytest.mark.parametrize("word", WORDS)
 def test_a_result_obeys_the_document_in_every_state(word: str) -> None:
-    """All fields of the table are there; content only when completed, a reason only when it went wrong."""
+    """All documented fields are there; content only when completed, a reason only after a failure."""
     data = subtask_result(Random(1), SUBTASK, word, 1769758043000, "documented")
     answer = {"success": True, "code": 200, "message": "操作成功", "data": data}
     schema = response_schema(DOCUMENT, closed=True)
@@ -53,7 +53,7 @@ def test_a_result_obeys_the_document_in_every_state(word: str) -> None:
     ],
 )
 async def test_a_subtask_answers_as_documented(life: Life, word: str) -> None:
-    """The envelope, the ids, the word, and the moment of its end in milliseconds."""
+    """The response has the envelope, the ids, the word, and the time of the end in milliseconds."""
     async with simulated() as (sim, calls):
         sim.script("molizhishu.subtasks", ("task", "7"), life)
         seen = await calls.subtask("task", "7")
@@ -75,7 +75,7 @@ async def test_a_subtask_answers_as_documented(life: Life, word: str) -> None:
     ],
 )
 async def test_a_task_ends_as_its_subtasks_do(outcomes: list[str], status: str, completed: int, failed: int) -> None:
-    """The verdict, the counts, the times and the truth follow from the subtasks."""
+    """The outcome, the counts, the times and the truth follow from the subtasks."""
     async with simulated() as (sim, calls):
         data = await submitted(calls)
         script_all(sim, data["taskId"], data["subTaskList"], *(Life(outcome=outcome) for outcome in outcomes))
@@ -92,8 +92,8 @@ async def test_a_task_ends_as_its_subtasks_do(outcomes: list[str], status: str, 
     assert (seen["completedAt"] is None) == (status == "stopped")
 
 
-async def test_a_task_runs_while_any_subtask_does() -> None:
-    """Pending before the first begins, processing until the last has ended."""
+async def test_a_task_runs_while_a_subtask_runs() -> None:
+    """A task is pending before the first subtask begins, and processing until the last has ended."""
     waiting, running, ended = (
         Life(pending=1000.0, outcome="failed"),
         Life(**RUNNING, outcome="completed"),
@@ -114,8 +114,8 @@ async def test_a_task_runs_while_any_subtask_does() -> None:
     assert truth.finished_at - truth.submitted_at == pytest.approx(10_000.0)
 
 
-async def test_the_whole_result_holds_every_subtasks_result() -> None:
-    """What the task gives in one answer is what each subtask gives by itself."""
+async def test_the_result_of_a_task_has_those_of_its_subtasks() -> None:
+    """The results in the task are equal to the results of each subtask."""
     async with simulated(shapes="observed") as (sim, calls):
         sim.script("molizhishu.tasks", "task", Life(outcome="partial_completed"))
         whole = (await calls.result("task")).json["data"]
@@ -124,7 +124,7 @@ async def test_the_whole_result_holds_every_subtasks_result() -> None:
     assert whole["status"] == "partial_completed"
 
 
-async def test_stopping_spares_what_has_not_begun() -> None:
+async def test_stopping_stops_pending_and_failed_subtasks() -> None:
     """Pending and failed subtasks stop, the others finish; the task's status and counts are frozen."""
     lives = (
         Life(outcome="completed"),
@@ -155,7 +155,7 @@ async def test_stopping_spares_what_has_not_begun() -> None:
 
 @pytest.mark.parametrize("outcome", FIRST_AND_REST)
 async def test_a_task_that_has_ended_cannot_be_stopped(outcome: str) -> None:
-    """The manual's refusal: code 500, told apart from others by its message alone."""
+    """The manual's refusal has code 500; only its message differs from other refusals."""
     async with simulated() as (sim, calls):
         sim.script("molizhishu.tasks", "task", Life(outcome=outcome))
         seen = await calls.stop("task")
@@ -165,7 +165,7 @@ async def test_a_task_that_has_ended_cannot_be_stopped(outcome: str) -> None:
 
 
 async def test_an_unknown_id_is_refused_in_the_envelope() -> None:
-    """HTTP 200 and code 404, without data; a submitted task knows just its own subtasks, even in a lenient world."""
+    """A refusal has HTTP 200 and code 404; a submitted task only has its own subtasks."""
     async with simulated(unknown_ids="reject") as (_, calls):
         refused = [
             await calls.task("never"),
@@ -180,8 +180,8 @@ async def test_an_unknown_id_is_refused_in_the_envelope() -> None:
         check(seen.json, error_schema(DOCUMENT))
 
 
-async def test_a_scripted_task_is_known_even_where_strangers_are_not() -> None:
-    """What the user has written about exists, with the subtasks it was written about."""
+async def test_a_scripted_task_is_known_where_others_are_not() -> None:
+    """A scripted task exists with the scripted subtasks, although unknown ids are refused."""
     async with simulated(unknown_ids="reject") as (sim, calls):
         sim.script("molizhishu.subtasks", ("task", "1"), Life(outcome="completed"))
         assert (await calls.subtask("task", "1")).json["data"]["status"] == "completed"
@@ -190,8 +190,8 @@ async def test_a_scripted_task_is_known_even_where_strangers_are_not() -> None:
     assert (listed["status"], listed["totalItems"]) == ("completed", 1)
 
 
-async def test_a_task_nobody_submitted_is_drawn_from_its_id() -> None:
-    """A few subtasks, the same in another run with the same seed, others with another seed."""
+async def test_a_task_that_was_not_submitted_is_drawn() -> None:
+    """Such a task has a few subtasks, which depend on its id and the seed."""
 
     async def listed(seed: int) -> list[Any]:
         async with simulated(seed=seed, pending=Constant(1000.0)) as (_, calls):
@@ -203,8 +203,8 @@ async def test_a_task_nobody_submitted_is_drawn_from_its_id() -> None:
     assert await listed(1) == await listed(1) != await listed(2)
 
 
-async def test_a_task_first_seen_through_its_subtasks_has_just_these() -> None:
-    """So that polling subtasks one by one and asking for their task agree."""
+async def test_a_task_has_the_subtasks_that_were_polled() -> None:
+    """A task whose subtasks were polled first has these subtasks and no others."""
     async with simulated() as (_, calls):
         for ident in ("11", "12"):
             assert (await calls.subtask("task", ident)).json["data"]["subTaskId"] == ident
@@ -214,7 +214,7 @@ async def test_a_task_first_seen_through_its_subtasks_has_just_these() -> None:
 
 @pytest.mark.parametrize("bearer", [None, "wrong"])
 async def test_a_bad_token_is_refused_at_http_200(bearer: str | None) -> None:
-    """Code 500 and the manual's message, no data; only the message tells it from a server's failure."""
+    """A bad token has code 500; only its message differs from a failure of the server."""
     async with simulated(molizhishu_token="right") as (sim, _), client(sim, bearer=bearer) as calls:
         refused = [
             await calls.submit(),
@@ -228,7 +228,7 @@ async def test_a_bad_token_is_refused_at_http_200(bearer: str | None) -> None:
 
 
 def test_observed_results_vary_field_by_field() -> None:
-    """Missing, null, empty, relative, of another type, and with newer fields beside them."""
+    """Fields are missing, null, empty, relative or of another type, and newer fields are there too."""
     results = [subtask_result(Random(number), SUBTASK, "completed", 1, "observed") for number in range(200)]
     screenshots = {result.get("pageScreenshot", "missing") for result in results}
     assert {"", None, "missing"} < screenshots
@@ -241,10 +241,17 @@ def test_observed_results_vary_field_by_field() -> None:
     assert all(result["answerContent"] for result in results)
 
 
-def test_a_task_of_one_subtask_cannot_end_in_part() -> None:
-    """The impossible script is refused, and the message says what to do."""
-    jobs = Jobs(SUBTASKS, Lives(0, Constant(0.0), Constant(0.0)))
-    batches = Batches(0, jobs, strangers=True)
+def test_observed_answers_can_come_early() -> None:
+    """Some running subtasks have an answer already, without its screenshot and its sources."""
+    results = [subtask_result(Random(number), SUBTASK, "processing", None, "observed") for number in range(50)]
+    assert {bool(result["answerContent"]) for result in results} == {True, False}
+    assert {(result["pageScreenshot"], result["citationList"], result["time"]) for result in results} == {(None,) * 3}
+
+
+def test_a_task_of_one_subtask_cannot_be_partial() -> None:
+    """Such a script is refused, and the message says what to do."""
+    jobs = Jobs(SUBTASKS, LifeGenerator(0, Constant(0.0), Constant(0.0)))
+    batches = Batches(0, jobs, accept_unknown=True)
     batches.script_subtask("task", "1", Life(outcome="completed"))
     with pytest.raises(ValueError, match="submit two prompts or two platforms"):
         batches.script("task", Life(outcome="partial_completed"))

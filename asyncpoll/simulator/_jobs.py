@@ -1,4 +1,4 @@
-"""The jobs of one endpoint: who has been seen, since when, and what the truth about each is."""
+"""Keep the jobs of one endpoint: their lives, the times at which they began, and the truth about them."""
 
 from __future__ import annotations
 
@@ -9,19 +9,19 @@ from types import MappingProxyType
 
 from attrs import define, frozen
 
-from asyncpoll.simulator.lives import Life, Lives, fingerprint
+from asyncpoll.simulator._lives import Life, LifeGenerator, fingerprint
 
 Id = tuple[str, ...]
 
 
 @frozen
-class Kind:
-    """What the jobs of one endpoint have in common.
+class JobKind:
+    """The vocabulary of one endpoint.
 
     Attributes:
-        name: The endpoint, such as "bigmodel.agents".
-        words: What its API calls a job that is queued, dispatched and running.
-        outcomes: Its terminal words, each with the weight it is drawn with unless the user weighs otherwise.
+        name: The name of the endpoint, such as "bigmodel.agents".
+        words: The status words of a job that is queued, dispatched and running.
+        outcomes: The terminal words, each with its weight; the user can choose other weights.
     """
 
     name: str
@@ -29,13 +29,15 @@ class Kind:
     outcomes: Mapping[str, float]
 
 
-AGENTS = Kind("bigmodel.agents", ("pending", "pending", "pending"), MappingProxyType({"success": 9.0, "failed": 1.0}))
-FILE_PARSER = Kind(
+AGENTS = JobKind(
+    "bigmodel.agents", ("pending", "pending", "pending"), MappingProxyType({"success": 9.0, "failed": 1.0})
+)
+FILE_PARSER = JobKind(
     "bigmodel.file_parser",
     ("processing", "processing", "processing"),
     MappingProxyType({"succeeded": 9.0, "failed": 1.0}),
 )
-SUBTASKS = Kind(
+SUBTASKS = JobKind(
     "molizhishu.subtasks",
     ("pending", "assigned", "processing"),
     MappingProxyType({"completed": 36.0, "failed": 1.0, "timeout": 1.0, "error": 1.0, "stopped": 1.0}),
@@ -44,12 +46,12 @@ SUBTASKS = Kind(
 
 @frozen
 class Truth:
-    """What a poller ought to find out.
+    """The facts that a poller should find.
 
     Attributes:
         outcome: The terminal word.
-        submitted_at: When the job was submitted, or first asked for, in seconds of the event loop's clock.
-        finished_at: When it ends, on the same clock; this may lie in the future.
+        submitted_at: When the job was submitted or first polled, in seconds of the event loop's clock.
+        finished_at: When it ends, on the same clock; this may be in the future.
     """
 
     outcome: str
@@ -59,15 +61,15 @@ class Truth:
 
 @define
 class Job:
-    """A job at the server: a life, and the moment (of the event loop's clock) it began."""
+    """A job at the server: its life, and the time of the event loop's clock at which it was born."""
 
-    kind: Kind
+    kind: JobKind
     life: Life
     born: float
 
     @property
     def truth(self) -> Truth:
-        """How and when the job ends."""
+        """The outcome, and when the job begins and ends."""
         return Truth(self.life.outcome, self.born, self.born + self.life.length)
 
     def phase(self, now: float) -> int:
@@ -75,7 +77,7 @@ class Job:
         return self.life.phase(now - self.born)
 
     def word(self, now: float) -> str:
-        """Return the status word that the API has for the job at *now*."""
+        """Return the status word of the job at *now*."""
         return (*self.kind.words, self.life.outcome)[self.phase(now)]
 
 
@@ -85,8 +87,8 @@ def check_outcome(endpoint: str, outcome: str, known: Iterable[str]) -> None:
         raise ValueError(f"{endpoint} has no outcome {outcome!r}; choose one of: {', '.join(known)}")
 
 
-def weighed(kind: Kind, weights: Mapping[str, float] | None) -> Mapping[str, float]:
-    """Return the weights of the kind's outcomes, the user's where there are any."""
+def _checked_weights(kind: JobKind, weights: Mapping[str, float] | None) -> Mapping[str, float]:
+    """Return the user's weights of the outcomes, or those of the kind where there are none."""
     if weights is None:
         return kind.outcomes
     for outcome in weights:
@@ -101,48 +103,53 @@ class Jobs:
 
     Args:
         kind: The kind.
-        lives: Where the lives come from for which no script was written.
+        lives: The generator of the lives of jobs without a script.
         weights: Terminal words and their weights, in place of the kind's own.
-        strangers: Whether an id that was never submitted is a job, too.
+        accept_unknown: Whether an id that was never submitted has a job too.
 
     Raises:
-        ValueError: A weight is for a word that this API does not have, or is negative, or all of them are zero.
+        ValueError: A weight is for a word that this API does not have, or is negative, or all of them are 0.
     """
 
     def __init__(
-        self, kind: Kind, lives: Lives, weights: Mapping[str, float] | None = None, *, strangers: bool = True
+        self,
+        kind: JobKind,
+        lives: LifeGenerator,
+        weights: Mapping[str, float] | None = None,
+        *,
+        accept_unknown: bool = True,
     ) -> None:
         self._kind = kind
         self._lives = lives
-        self._weights = weighed(kind, weights)
-        self._strangers = strangers
+        self._weights = _checked_weights(kind, weights)
+        self._accept_unknown = accept_unknown
         self._scripts: dict[Id, Life] = {}
         self._jobs: dict[Id, Job] = {}
         self._submitted = itertools.count(1)
 
     def submit(self, now: float, *, prefix: str = "") -> str:
-        """Admit a new job and return its id: *prefix* and 32 hexadecimal digits, the same in every run."""
+        """Start a new job and return its id: *prefix* and 32 hexadecimal digits, the same in every run."""
         number = str(next(self._submitted))
         ident = prefix + fingerprint(self._lives.seed, f"{self._kind.name}.start", number).hex()
-        self.admit((ident,), now)
+        self.ensure((ident,), now)
         return ident
 
-    def admit(self, ident: Id, now: float) -> Job:
-        """Return the job of this id; it is born now if it was not known."""
+    def ensure(self, ident: Id, now: float) -> Job:
+        """Return the job of this id; a new one is born now."""
         if ident not in self._jobs:
             self._jobs[ident] = Job(self._kind, self._scripts.get(ident) or self._drawn(ident), now)
         return self._jobs[ident]
 
     def find(self, ident: Id, now: float) -> Job | None:
-        """Return the job of this id, or None where the API would know none."""
-        known = self._strangers or ident in self._jobs or ident in self._scripts
-        return self.admit(ident, now) if known else None
+        """Return the job of this id, or None where the API does not know the id."""
+        known = self._accept_unknown or ident in self._jobs or ident in self._scripts
+        return self.ensure(ident, now) if known else None
 
     def script(self, ident: Id, life: Life) -> None:
-        """Give this id a life of the user's choice; a job already born keeps its birth.
+        """Set the life of this id; a job that exists keeps the time of its birth.
 
         Raises:
-            ValueError: The outcome is no word of this API.
+            ValueError: The outcome is not a terminal word of this API.
         """
         check_outcome(self._kind.name, life.outcome, self._kind.outcomes)
         self._scripts[ident] = life
@@ -153,7 +160,7 @@ class Jobs:
         """Return the truth about this id.
 
         Raises:
-            ValueError: Nobody has submitted it or asked for it yet.
+            ValueError: The id was neither submitted nor polled yet.
         """
         if ident not in self._jobs:
             raise ValueError(f"{self._kind.name} has not seen this id yet; submit it or poll it first")

@@ -11,11 +11,11 @@ from typing import Any
 
 import aiohttp
 import pytest
-from simulator_client import client, received, simulated
+from simulator_kit import client, received, simulated
 
 import asyncpoll.simulator
 from asyncpoll.simulator import Constant, Fault, Latency, Life, Simulator, Truth
-from asyncpoll.simulator.server import origin
+from asyncpoll.simulator._server import origin
 
 odd: Any = "odd"
 HELD = Fault(Latency(1000.0))
@@ -27,14 +27,14 @@ def port_of(sim: Simulator) -> int:
 
 
 async def test_it_binds_loopback_on_a_free_port() -> None:
-    """Nobody else can reach it, and two of them do not collide."""
+    """Other machines cannot reach it, and two simulators do not collide."""
     async with Simulator() as one, Simulator() as other:
         assert one.url.startswith("http://127.0.0.1:")
         assert one.url != other.url
 
 
-async def test_it_binds_the_port_it_is_told() -> None:
-    """A chosen port, if said explicitly."""
+async def test_it_binds_the_chosen_port() -> None:
+    """The URL has the chosen port."""
     with socket.socket() as held:
         held.bind(("127.0.0.1", 0))
         port = held.getsockname()[1]
@@ -44,12 +44,12 @@ async def test_it_binds_the_port_it_is_told() -> None:
 
 @pytest.mark.parametrize(("host", "url"), [("127.0.0.1", "http://127.0.0.1:80"), ("::1", "http://[::1]:80")])
 def test_an_address_becomes_a_url(host: str, url: str) -> None:
-    """One of IPv6 goes in brackets."""
+    """An IPv6 address is in brackets."""
     assert origin(host, 80) == url
 
 
-async def test_a_port_in_use_is_an_error_that_leaves_nothing_behind() -> None:
-    """The second server does not start; the first goes on."""
+async def test_a_port_in_use_is_an_error() -> None:
+    """The second server does not start and can be dropped; the first still serves."""
     async with Simulator() as first, client(first) as calls:
         second = Simulator(port=port_of(first))
         with pytest.raises(OSError, match="address already in use"):
@@ -60,7 +60,7 @@ async def test_a_port_in_use_is_an_error_that_leaves_nothing_behind() -> None:
 
 
 async def test_it_has_an_address_only_while_it_runs() -> None:
-    """Before and after, asking for it is a mistake; and so is starting it twice."""
+    """Reading the URL of a stopped simulator is an error, and so is starting one twice."""
     sim = Simulator()
     with pytest.raises(RuntimeError, match="async with"):
         _ = sim.url
@@ -74,7 +74,7 @@ async def test_it_has_an_address_only_while_it_runs() -> None:
 
 
 async def test_it_can_be_started_again() -> None:
-    """With all it knows."""
+    """A simulator that is started again knows its jobs."""
     sim = Simulator(unknown_ids="reject")
     async with sim, client(sim) as calls:
         task = (await calls.submit()).json["data"]["taskId"]
@@ -83,7 +83,7 @@ async def test_it_can_be_started_again() -> None:
 
 
 async def test_it_stops_with_requests_in_flight() -> None:
-    """The clients see their connections end; the port is free again."""
+    """The connections of the clients end, and the port is free again."""
     async with Simulator(faults=[HELD]) as sim, client(sim) as calls:
         held = [asyncio.create_task(calls.agent(str(number))) for number in range(5)]
         await received(sim, 5)
@@ -96,7 +96,7 @@ async def test_it_stops_with_requests_in_flight() -> None:
 
 
 async def test_it_stops_when_cancelled() -> None:
-    """A cancellation during the stop lets it finish, and is not swallowed."""
+    """A cancelled stop is finished first, and then raises the cancellation."""
     sim = Simulator(faults=[HELD])
     await sim.__aenter__()
     port = port_of(sim)
@@ -112,7 +112,7 @@ async def test_it_stops_when_cancelled() -> None:
             pass
 
 
-async def test_a_client_that_hangs_up_is_not_served_any_longer() -> None:
+async def test_a_client_that_disconnects_is_dropped() -> None:
     """The request in flight ends with its connection."""
     async with simulated(faults=[HELD]) as (sim, calls):
         held = asyncio.create_task(calls.agent("job"))
@@ -124,7 +124,7 @@ async def test_a_client_that_hangs_up_is_not_served_any_longer() -> None:
 
 
 async def test_every_request_is_counted() -> None:
-    """By name, all together, and those for the state of a job."""
+    """Requests are counted in all and by route, and polls by themselves."""
     async with simulated(bigmodel_key="right") as (sim, calls):
         await calls.agent("job")
         await calls.submit()
@@ -144,7 +144,7 @@ async def test_every_request_is_counted() -> None:
 
 
 async def scene(seed: int) -> list[Any]:
-    """Ask each API for a few things and return the answers, but for the calendar and the port."""
+    """Send a few requests to each API and return the responses without the calendar and the port."""
     life = {"pending": Constant(0.0), "processing": Constant(0.0)}
     async with simulated(seed=seed, shapes="observed", **life) as (sim, calls):
         started = await calls.send("POST", "/api/v1/agents", json={"agent_id": "some_agent", "messages": []})
@@ -164,7 +164,7 @@ async def scene(seed: int) -> list[Any]:
 
 
 def timeless(value: Any, url: str) -> Any:
-    """Return a decoded answer without the moments and the address in it."""
+    """Return a decoded response without its times and addresses."""
     if isinstance(value, dict):
         return {name: timeless(each, url) for name, each in value.items() if name != "time"}
     if isinstance(value, list):
@@ -172,15 +172,15 @@ def timeless(value: Any, url: str) -> Any:
     return value.replace(url, "") if isinstance(value, str) else value
 
 
-async def test_the_same_seed_and_requests_give_the_same_answers() -> None:
-    """Ids, outcomes and payloads; another seed gives others."""
+async def test_the_same_seed_gives_the_same_responses() -> None:
+    """Ids, outcomes and payloads depend on the seed and on the requests."""
     first = await scene(11)
     assert first == await scene(11)
     assert first != await scene(12)
 
 
-async def test_a_life_does_not_depend_on_the_order_of_requests() -> None:
-    """Each id has the same end whoever was asked for before it."""
+async def test_lives_do_not_depend_on_the_order_of_requests() -> None:
+    """Each id has the same end, whichever was polled first."""
 
     async def ends(idents: list[str]) -> dict[str, tuple[str, float]]:
         async with simulated(seed=5) as (sim, calls):
@@ -201,8 +201,8 @@ async def test_a_life_does_not_depend_on_the_order_of_requests() -> None:
         ("molizhishu.tasks", "other", "partial_completed"),
     ],
 )
-async def test_the_truth_about_a_scripted_job(endpoint: str, ident: Any, outcome: str) -> None:
-    """The outcome, when it was first asked for, and when it ends, on the event loop's clock."""
+async def test_the_truth_is_that_of_the_script(endpoint: str, ident: Any, outcome: str) -> None:
+    """The truth has the outcome, the time of the first poll, and the time of the end."""
     async with simulated() as (sim, calls):
         sim.script(endpoint, ident, Life(pending=1.0, processing=2.0, outcome=outcome))
         with pytest.raises(ValueError, match="has not seen this id yet"):
@@ -217,8 +217,8 @@ async def test_the_truth_about_a_scripted_job(endpoint: str, ident: Any, outcome
     assert truth.finished_at - truth.submitted_at == pytest.approx(3.0)
 
 
-async def test_a_poll_finds_the_truth() -> None:
-    """From its end on, a job's status is the outcome that the truth names."""
+async def test_a_poll_sees_the_true_outcome() -> None:
+    """From its end on, a job has the outcome of its truth as its status."""
     life = {"pending": Constant(0.0), "processing": Constant(0.0)}
     outcomes = {"bigmodel.agents": {"failed": 1.0}, "molizhishu.subtasks": {"error": 1.0, "timeout": 1.0}}
     async with simulated(outcomes=outcomes, **life) as (sim, calls):
@@ -231,8 +231,8 @@ async def test_a_poll_finds_the_truth() -> None:
         assert (await calls.task("task")).json["data"]["status"] == sim.truth("molizhishu.tasks", "task").outcome
 
 
-async def test_a_script_can_be_rewritten_while_the_job_runs() -> None:
-    """The job keeps its birth and takes its new end."""
+async def test_a_script_can_change_while_the_job_runs() -> None:
+    """The job keeps the time of its birth and has a new end."""
     async with simulated(pending=Constant(1000.0)) as (sim, calls):
         assert (await calls.agent("job")).json["status"] == "pending"
         born = sim.truth("bigmodel.agents", "job").submitted_at
@@ -241,8 +241,8 @@ async def test_a_script_can_be_rewritten_while_the_job_runs() -> None:
         assert sim.truth("bigmodel.agents", "job") == Truth("success", born, born)
 
 
-async def test_a_scripted_job_is_known_even_where_strangers_are_not() -> None:
-    """Whoever writes about an id wants it to be there."""
+async def test_a_scripted_job_is_known_where_others_are_not() -> None:
+    """A scripted id exists although unknown ids are refused."""
     async with simulated(unknown_ids="reject") as (sim, calls):
         sim.script("bigmodel.agents", "job", Life(outcome="success"))
         assert (await calls.agent("job")).json["status"] == "success"
@@ -265,14 +265,14 @@ async def test_a_scripted_job_is_known_even_where_strangers_are_not() -> None:
         (lambda: Simulator().truth("bigmodel.agents", "never"), "submit it or poll it first"),
     ],
 )
-def test_bad_arguments_are_refused_with_the_cure(make: Callable[[], object], message: str) -> None:
-    """Each is a ValueError that says what to write instead."""
+def test_bad_arguments_of_the_simulator_are_refused(make: Callable[[], object], message: str) -> None:
+    """Each is a ValueError that says which values are possible."""
     with pytest.raises(ValueError, match=message):
         make()
 
 
-def test_it_stands_apart() -> None:
-    """No module of the simulator imports anything else of asyncpoll."""
+def test_it_imports_nothing_else_of_the_package() -> None:
+    """The modules of the simulator import only each other of asyncpoll."""
     for path in Path(asyncpoll.simulator.__file__).parent.glob("*.py"):
         for node in ast.walk(ast.parse(path.read_text("utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
@@ -281,7 +281,7 @@ def test_it_stands_apart() -> None:
                 assert not name.startswith("asyncpoll") or name.startswith("asyncpoll.simulator"), path
 
 
-def test_secrets_stay_out_of_sight() -> None:
-    """Neither the simulator nor its parts show the keys they were given."""
+def test_keys_are_not_shown() -> None:
+    """The repr of a simulator does not have its keys."""
     sim = Simulator(bigmodel_key="very-secret", molizhishu_token="very-secret")
     assert "very-secret" not in repr(sim)
