@@ -9,7 +9,7 @@ import itertools
 import math
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import frozen
 
@@ -20,7 +20,6 @@ Tick = tuple[float, str]
 """A place along an axis (0 to 1) and its label."""
 
 _LEAST_PIECE = 0.009  # of the height: a single job among a million is still seen
-_LEAST_MARK = 0.06  # of the height: an unlikely poll is still seen
 _MOST_BARS = 40
 _WIDE = 50.0  # from this ratio of the largest to the smallest, the axis is logarithmic
 _SHORTEST = 0.001  # seconds; shorter durations are in the first bar of a logarithmic axis
@@ -120,10 +119,6 @@ class Curve:
         steps = len(self.shares) - 1
         return "L".join(f"{side * step / steps:.4g} {side * (1 - share):.0f}" for step, share in enumerate(self.shares))
 
-    def lines(self) -> list[tuple[float, float, str]]:
-        """Return the marks, each tall enough to be seen."""
-        return [(place, max(height, _LEAST_MARK), meaning) for place, height, meaning in self.marks]
-
 
 def in_words(jobs: Mapping[Verdict, int]) -> str:
     """Return the jobs by verdict in words."""
@@ -168,7 +163,11 @@ def histogram_of_numbers(values: Mapping[Verdict, Counter[int]]) -> Histogram:
     present = [number for counts in values.values() for number in counts]
     low, high = min(present, default=0), max(present, default=0)
     logarithmic = high >= max(1, low) * _WIDE
-    starts = list(_growing(high) if logarithmic else _even(low, high))
+    if logarithmic:  # 0, 1, 2, 3, 4, 6, 8, 12, 16, 24 and so on
+        starts = sorted({0, *(base << power for base in (1, 3) for power in range(high.bit_length() + 1))})
+    else:
+        width = (high - low) // _MOST_BARS + 1
+        starts = list(range(low, high + width + 1, width))
     starts = starts[bisect_right(starts, low) - 1 : bisect_right(starts, high) + 1]
     places: dict[Verdict, Counter[int]] = {verdict: Counter() for verdict in values}
     for verdict, counts in values.items():
@@ -206,21 +205,6 @@ def _bars(titles: Sequence[str], places: Mapping[Verdict, Counter[int]]) -> list
         Bar(title, +Counter({verdict: counts[place] for verdict, counts in places.items()}))
         for place, title in enumerate(titles)
     ]
-
-
-def _even(low: int, high: int) -> Iterable[int]:
-    """Return the starts of bars of one width, and the end of the last one."""
-    width = (high - low) // _MOST_BARS + 1
-    return range(low, high + width + 1, width)
-
-
-def _growing(high: int) -> Iterator[int]:
-    """Yield the starts of bars that grow: 0, 1, 2, 3, 4 and 5, 6 and 7, 8 to 11, 12 to 15, 16 to 23 and so on."""
-    yield from (0, 1, 2)
-    start = 2
-    while start <= high:
-        yield from (start + start // 2, start * 2)
-        start *= 2
 
 
 def _title(first: int, last: int) -> str:

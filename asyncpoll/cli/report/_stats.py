@@ -87,11 +87,10 @@ class Timeline:
     def add(self, at: float, verdict: Verdict) -> None:
         """Count an outcome at the Unix time *at*, in seconds."""
         place = math.floor(moment(at) * 10) // self._tenths
-        if place not in self._bins:
-            self._bins[place] = Counter()
-            while max(self._bins) - min(self._bins) >= MOST_BINS:
-                place = self._widen(place)
-        self._bins[place][verdict] += 1
+        is_new = place not in self._bins
+        self._bins.setdefault(place, Counter())[verdict] += 1
+        while is_new and max(self._bins) - min(self._bins) >= MOST_BINS:
+            self._widen()
 
     @property
     def width(self) -> float:
@@ -109,16 +108,13 @@ class Timeline:
         beyond = max(0, self._level - len(_TENTHS) + 1)
         return _TENTHS[self._level - beyond] << beyond
 
-    def _widen(self, place: int) -> int:
-        """Change to the next width and return the new number of the bin *place*."""
+    def _widen(self) -> None:
         narrow = self._tenths
         self._level += 1
-        factor = self._tenths // narrow
         merged: dict[int, Counter[Verdict]] = {}
-        for old, counts in self._bins.items():
-            merged.setdefault(old // factor, Counter()).update(counts)
+        for place, counts in self._bins.items():
+            merged.setdefault(place * narrow // self._tenths, Counter()).update(counts)
         self._bins = merged
-        return place // factor
 
 
 @define
@@ -148,14 +144,14 @@ class FailureKind:
 class Failures:
     """Kinds of failures, at most *most*; further ones are counted by endpoint and verdict alone."""
 
-    _most: int = MOST_KINDS
+    most: int = MOST_KINDS
     _kinds: dict[_KindKey, FailureKind] = field(factory=dict)
 
     def add(self, record: Record, verdict: Verdict) -> None:
         """Count a job that did not succeed."""
         kind = FailureKind(record.endpoint, verdict, record.error, record.code, record.reason or "", record.key)
         key: _KindKey = (kind.endpoint, verdict, kind.error, kind.code, _pattern(record))
-        if key not in self._kinds and len(self._kinds) >= self._most:
+        if key not in self._kinds and len(self._kinds) >= self.most:
             kind = evolve(kind, error=None, code=None, reason=None)
             key = (kind.endpoint, verdict, None, None, None)
         self._kinds.setdefault(key, kind).jobs += 1
@@ -281,25 +277,15 @@ class RunStats:
         jobs = {name: self.counts(name).total() for name, _ in (*self.measured, *self.unfinished)}
         return sorted(filter(jobs.get, jobs), key=lambda name: (-jobs[name], name))
 
-    def waited(self, endpoint: str | None = None, verdict: Verdict | None = None) -> array[float]:
-        """Return the seconds that each job took, of one endpoint or verdict, or of all."""
-        return _merged(measured.waited for measured in self._select(endpoint, verdict))
-
-    def delays(self, endpoint: str | None = None, verdict: Verdict | None = None) -> array[float]:
-        """Return the most seconds by which each end was noticed late, of one endpoint or verdict, or of all."""
-        return _merged(measured.delays for measured in self._select(endpoint, verdict))
-
-    def polls(self, endpoint: str | None = None, verdict: Verdict | None = None) -> Counter[int]:
-        """Return how many jobs took how many polls, of one endpoint or verdict, or of all."""
-        polls: Counter[int] = Counter()
-        for measured in self._select(endpoint, verdict):
-            polls.update(measured.polls)
-        return polls
-
-    def _select(self, endpoint: str | None, verdict: Verdict | None) -> Iterator[Measurements]:
+    def select(self, endpoint: str | None = None, verdict: Verdict | None = None) -> Measurements:
+        """Return the measurements of one endpoint or verdict, or of all jobs."""
+        selected = Measurements()
         for (name, result), measured in self.measured.items():
             if endpoint in {None, name} and verdict in {None, result}:
-                yield measured
+                selected.waited.extend(measured.waited)
+                selected.delays.extend(measured.delays)
+                selected.polls.update(measured.polls)
+        return selected
 
     def _keep_slowest(self, job: SlowJob) -> None:
         if len(self._slowest) < SLOWEST:
@@ -311,10 +297,3 @@ class RunStats:
 def quantile(ordered: Sequence[Number], share: float) -> Number:
     """Return the smallest of the ordered values, at least one, that *share* of them (0 to 1) do not exceed."""
     return ordered[max(0, math.ceil(len(ordered) * share) - 1)]
-
-
-def _merged(parts: Iterable[array[float]]) -> array[float]:
-    merged = array("d")
-    for part in parts:
-        merged.extend(part)
-    return merged

@@ -5,7 +5,6 @@ Every text from outside passes through `shown` here, so that the template cannot
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
@@ -23,7 +22,7 @@ from asyncpoll.cli.report._charts import (
     stacked,
 )
 from asyncpoll.cli.report._pacing import PacingSummary, summarize_pacing
-from asyncpoll.cli.report._stats import FailureKind, Number, RunStats, SlowJob, Verdict, quantile
+from asyncpoll.cli.report._stats import FailureKind, Measurements, Number, RunStats, SlowJob, Verdict, quantile
 from asyncpoll.cli.report._words import count, duration, percent, shown
 
 _LONGEST_KEY, _LONGEST_REASON = 100, 200  # characters
@@ -57,67 +56,35 @@ class LedgerInfo:
     anomalies: int = 0
 
 
-@frozen
-class EndpointOutcomes:
-    """The outcomes of one endpoint: its name, their number, the jobs by verdict in words, and the pieces of its bar."""
-
-    name: str
-    title: str
-    parts: str
-    pieces: Sequence[Piece]
-
-
-@frozen
-class Measure:
-    """One measure of the jobs: its histogram, and its quantiles by endpoint as cells of a table."""
-
-    histogram: Histogram
-    rows: Sequence[Row]
-
-
-@frozen
-class Pacing:
-    """The pacing of the jobs of one key.
-
-    Attributes:
-        key: The pacing key.
-        text: How long they take, and when it pays to poll them.
-        cut: Whether there are more polls than the curve shows.
-        curve: The share of jobs that still run at each age, with a mark for each poll.
-        compared: The number of jobs that the costs are about.
-        rows: The cost by schedule, as cells of a table.
-    """
-
-    key: str
-    text: str
-    cut: bool
-    curve: Curve
-    compared: int
-    rows: Sequence[Row]
-
-
 def view_of(stats: RunStats, info: LedgerInfo) -> dict[str, object]:
     """Return the values that the template shows, by name; a section without anything to show is empty or None."""
     counts, endpoints, kinds = stats.counts(), stats.endpoints(), stats.failures.most_frequent()
+    top, everything = endpoints[:_MOST_ENDPOINTS], stats.select()
+    verdicts = {verdict: stats.select(verdict=verdict) for verdict in Verdict}
+    groups = [("all", everything)] if len(endpoints) > 1 else []
+    groups += [(shown(name), stats.select(name)) for name in top]
+    waited = histogram_of_durations({verdict: jobs.waited for verdict, jobs in verdicts.items()})
+    delays = histogram_of_durations({verdict: jobs.delays for verdict, jobs in verdicts.items()})
+    polls = histogram_of_numbers({verdict: jobs.polls for verdict, jobs in verdicts.items()})
     return {
-        "name": shown(info.name, 100),
+        "name": shown(info.name, _LONGEST_KEY),
         "info": info,
         "sentence": sentence(counts),
-        "facts": list(_facts(stats, counts, len(endpoints))),
+        "facts": list(_facts(counts, everything, len(endpoints))),
         "first": stats.first,
         "last": stats.last,
-        "span": max(0.0, stats.last - stats.first) if stats.measured else None,
+        "span": max(0.0, stats.last - stats.first) if everything.waited else None,
         "width": stats.timeline.width,
         "legend": [(verdict, counts[verdict]) for verdict in Verdict if counts[verdict]],
-        "more_endpoints": max(0, len(endpoints) - _MOST_ENDPOINTS),
+        "more_endpoints": len(endpoints) - len(top),
         "rarer_kinds": len(kinds[_MOST_ROWS:]),
         "rarer_jobs": sum(kind.jobs for kind in kinds[_MOST_ROWS:]),
         "sections": {
-            "outcomes": [_outcomes(stats, one, endpoints[0]) for one in endpoints[:_MOST_ENDPOINTS]],
+            "outcomes": [_outcomes(name, stats.counts(name), stats.counts(top[0])) for name in top],
             "time": histogram_of_times(stats.timeline),
-            "durations": _durations(stats.waited, endpoints),
-            "delays": _durations(stats.delays, endpoints),
-            "polls": _polls(stats, endpoints),
+            "durations": _measure(waited, [(name, jobs.waited) for name, jobs in groups], duration),
+            "delays": _measure(delays, [(name, jobs.delays) for name, jobs in groups], duration),
+            "polls": _measure(polls, [(name, jobs.polls.elements()) for name, jobs in groups], count),
             "pacing": [_pacing(summary) for summary in summarize_pacing(stats)],
             "failures": [_failure(kind) for kind in kinds[:_MOST_ROWS]],
             "unfinished": _unfinished(stats),
@@ -139,56 +106,41 @@ def sentence(counts: Counter[Verdict]) -> str:
     return f"{count(succeeded)} of {count(jobs, 'job')} succeeded; {rest}."
 
 
-def _facts(stats: RunStats, counts: Counter[Verdict], endpoints: int) -> Iterator[Row]:
+def _facts(counts: Counter[Verdict], everything: Measurements, endpoints: int) -> Iterator[Row]:
     """Yield the term, the figure and the note of each fact at the top of the page."""
     jobs, succeeded, waiting = counts.total(), counts[Verdict.SUCCEEDED], counts[Verdict.UNFINISHED]
     ended = jobs - waiting
     yield "Jobs", count(jobs), count(endpoints, "endpoint")
     for term, number in (("Succeeded", succeeded), ("Unsuccessful", ended - succeeded), ("Unfinished", waiting)):
         yield term, count(number), percent(number, jobs)
-    polls = sum(number * times for number, times in stats.polls().items())
+    polls = sum(number * times for number, times in everything.polls.items())
     yield "Polls", count(polls), f"{polls / ended:.1f} per outcome" if ended else "no outcome yet"
 
 
-def _outcomes(stats: RunStats, endpoint: str, largest: str) -> EndpointOutcomes:
-    jobs = stats.counts(endpoint)
-    title = f"{count(jobs.total(), 'job')}, {percent(jobs[Verdict.SUCCEEDED], jobs.total())} succeeded"
-    pieces = stacked(jobs, stats.counts(largest).total(), _LEAST_SHARE)
-    return EndpointOutcomes(shown(endpoint), title, in_words(jobs), pieces)
+def _outcomes(
+    endpoint: str, jobs: Counter[Verdict], largest: Counter[Verdict]
+) -> tuple[str, str, str, Sequence[Piece]]:
+    """Return the name of an endpoint, its jobs, their verdicts in words, and the pieces of its bar."""
+    total = jobs.total()
+    title = f"{count(total, 'job')}, {percent(jobs[Verdict.SUCCEEDED], total)} succeeded"
+    return shown(endpoint), title, in_words(jobs), stacked(jobs, largest.total(), _LEAST_SHARE)
 
 
-def _durations(
-    values: Callable[[str | None, Verdict | None], array[float]], endpoints: Sequence[str]
-) -> Measure | None:
-    """Return a measure in seconds, given its values by endpoint and verdict, or None where there are none."""
-    if not values(None, None):
-        return None
-    histogram = histogram_of_durations({verdict: values(None, verdict) for verdict in Verdict})
-    return Measure(histogram, _quantiles(endpoints, lambda endpoint: values(endpoint, None), duration))
+def _measure(
+    histogram: Histogram, groups: Iterable[tuple[str, Iterable[Number]]], say: Callable[[Number], str]
+) -> tuple[Histogram, list[Row]] | None:
+    """Return a histogram, and the quantiles of each group that has values; None where there are no values."""
+    ordered = ((name, sorted(values)) for name, values in groups)
+    rows = [
+        (name, count(len(values)), *(say(quantile(values, share)) for share in _QUANTILES))
+        for name, values in ordered
+        if values
+    ]
+    return (histogram, rows) if rows else None
 
 
-def _polls(stats: RunStats, endpoints: Sequence[str]) -> Measure | None:
-    """Return the numbers of polls, or None where no job has ended."""
-    if not stats.polls():
-        return None
-    histogram = histogram_of_numbers({verdict: stats.polls(verdict=verdict) for verdict in Verdict})
-    return Measure(histogram, _quantiles(endpoints, lambda endpoint: stats.polls(endpoint).elements(), count))
-
-
-def _quantiles(
-    endpoints: Sequence[str], values: Callable[[str | None], Iterable[Number]], say: Callable[[Number], str]
-) -> list[Row]:
-    """Return a row about all endpoints, where there are more than one, and a row for each that has values."""
-    shown_endpoints = endpoints[:_MOST_ENDPOINTS]
-    rows: list[Row] = []
-    for endpoint in [None, *shown_endpoints] if len(endpoints) > 1 else shown_endpoints:
-        if ordered := sorted(values(endpoint)):
-            quantiles = (say(quantile(ordered, share)) for share in _QUANTILES)
-            rows.append(("all" if endpoint is None else shown(endpoint), count(len(ordered)), *quantiles))
-    return rows
-
-
-def _pacing(summary: PacingSummary) -> Pacing:
+def _pacing(summary: PacingSummary) -> tuple[str, str, Curve, int, list[Row]]:
+    """Return a pacing key, a text, its curve, the number of jobs compared, and the cost by schedule."""
     survival, until, polls = summary.survival, summary.until, summary.polls
     running = [(age, survival.running_at(age)) for age in polls[:_MOST_MARKS]]
     curve = Curve(
@@ -201,8 +153,11 @@ def _pacing(summary: PacingSummary) -> Pacing:
     text = (
         f"{half}, as learned from {count(summary.learned_from, 'job')}. It would pay to poll after {first} and so on."
     )
-    rows = [(name, f"{cost.calls:.1f}", duration(max(0.0, cost.delay))) for name, cost in summary.costs.items()]
-    return Pacing(shown(summary.key), text, len(polls) > _MOST_MARKS, curve, summary.compared, rows)
+    cut = f" The first {_MOST_MARKS} polls are drawn." if len(polls) > _MOST_MARKS else ""
+    rows: list[Row] = [
+        (name, f"{cost.calls:.1f}", duration(max(0.0, cost.delay))) for name, cost in summary.costs.items()
+    ]
+    return shown(summary.key), text + cut, curve, summary.compared, rows
 
 
 def _failure(kind: FailureKind) -> Row:

@@ -103,8 +103,8 @@ def test_the_statistics_are_those_of_the_ledger(place: Path) -> None:
         assert mine[Verdict.UNFINISHED] == jobs - ended[endpoint]
         assert mine[Verdict.SUCCEEDED] == counts.by_state[endpoint, "success"]
         assert mine[Verdict.GAVE_UP] == counts.by_error.get((endpoint, "WaitTimeout"), 0)
-    assert sorted(stats.waited()) == sorted(record.waited for record in records)
-    assert stats.polls() == Counter(record.polls for record in records)
+    assert sorted(stats.select().waited) == sorted(record.waited for record in records)
+    assert stats.select().polls == Counter(record.polls for record in records)
     assert (info.name, info.sessions, info.anomalies) == ("run.db", 1, 0)
 
 

@@ -72,11 +72,11 @@ def test_statistics_are_those_of_counting_again(seed: int, jobs: int) -> None:
         mine = [one for one in records if endpoint in {None, one.endpoint}]
         seen = [one.waited - one.running for one in mine if one.error is None and one.running is not None]
         assert stats.counts(endpoint) == Counter(map(verdict_of, mine))
-        assert sorted(stats.waited(endpoint)) == sorted(one.waited for one in mine)
-        assert sorted(stats.delays(endpoint)) == sorted(seen)
-        assert stats.polls(endpoint) == Counter(one.polls for one in mine)
+        assert sorted(stats.select(endpoint).waited) == sorted(one.waited for one in mine)
+        assert sorted(stats.select(endpoint).delays) == sorted(seen)
+        assert stats.select(endpoint).polls == Counter(one.polls for one in mine)
     gave_up = sorted(one.waited for one in records if verdict_of(one) is Verdict.GAVE_UP)
-    assert sorted(stats.waited(verdict=Verdict.GAVE_UP)) == gave_up
+    assert sorted(stats.select(verdict=Verdict.GAVE_UP).waited) == gave_up
     slowest = sorted(records, key=lambda one: (-one.waited, one.seq))[:SLOWEST]
     assert [job.key for job in stats.slowest()] == [one.key for one in slowest]
     assert sum(kind.jobs for kind in stats.failures.most_frequent()) == sum(one.state != "success" for one in records)
@@ -93,8 +93,8 @@ def test_jobs_without_an_outcome_are_counted() -> None:
 def test_delays_are_those_of_jobs_that_were_seen_running() -> None:
     """A job that had ended before its first poll, or a wait that gave up, has no delay; a delay is never below 0."""
     gave_up = {"state": "processing", "error": "WaitTimeout"}
-    assert list(stats_of({"running": None}, gave_up, {"waited": 5.0, "running": 3.5}).delays()) == [1.5]
-    assert list(stats_of({"waited": 5.0, "running": 6.0}).delays()) == [0.0]
+    assert list(stats_of({"running": None}, gave_up, {"waited": 5.0, "running": 3.5}).select().delays) == [1.5]
+    assert list(stats_of({"waited": 5.0, "running": 6.0}).select().delays) == [0.0]
 
 
 def test_of_equally_slow_jobs_the_first_is_shown_first() -> None:
