@@ -1,4 +1,4 @@
-"""What the tests of the report share: made-up runs, and a reader of HTML that forgives nothing."""
+"""Made-up runs, and a strict parser of HTML, for the tests of the report."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What to do after a poll."""
+"""Decisions: the next poll, or the end of the wait, after each poll."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def test_a_hint_puts_off_or_sets_the_next_poll(hints: str, hint: float, then: fl
 
 @pytest.mark.parametrize("hint", [None, 0.0, -5.0, math.nan, "soon", "7", [], {}])
 def test_a_hint_that_makes_no_sense_is_ignored(hint: Any) -> None:
-    """What a foreign error carries as `retry_after` may be anything."""
+    """The `retry_after` of a foreign error can be any object; only a positive duration counts."""
     error = ConnectionResetError()
     error.retry_after = hint  # type: ignore[attr-defined]  # as foreign errors do
     assert [due(decision(hints=hints), error) for hints in ("at_least", "exactly")] == [102.0] * 2

@@ -104,7 +104,7 @@ def test_several_may_share_the_outcomes() -> None:
 
 
 def test_a_run_shares_its_hub_with_other_waits() -> None:
-    """What ends in one does not come out of the other."""
+    """A run yields the outcomes of its own jobs, and no others."""
     script, other = play(PENDING, PENDING, SUCCESS), play(PENDING, SUCCESS)
 
     async def work(hub: Hub) -> None:
@@ -159,7 +159,7 @@ def test_leaving_early_stops_the_waits(latency: float) -> None:
 
 
 def test_leaving_with_an_error_raises_it() -> None:
-    """What is raised inside the block is what comes out of it."""
+    """An error that is raised inside the block leaves it unchanged."""
 
     async def work(hub: Hub) -> None:
         async with hub.as_completed([play(PENDING)], timeout=None):
@@ -334,7 +334,7 @@ def test_changes_of_state_and_what_is_left_are_remembered() -> None:
     ],
 )
 def test_options_must_make_sense(options: dict[str, Any], what: str) -> None:
-    """What is out of range is refused before any request."""
+    """An option out of range is refused before any request."""
     script = play(SUCCESS)
     with pytest.raises(ValueError, match=what):
         in_hub(lambda hub: all_of(hub, [script], **options))

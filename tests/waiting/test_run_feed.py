@@ -94,7 +94,7 @@ def test_a_first_delay_goes_before_all() -> None:
 
 
 def test_an_iterable_that_raises_half_way() -> None:
-    """What has entered is finished, then the error is delivered."""
+    """Jobs that have entered are finished, then the error is raised."""
     ended: list[Any] = []
 
     async def work(hub: Hub) -> None:
@@ -108,7 +108,7 @@ def test_an_iterable_that_raises_half_way() -> None:
     assert len(ended) == 2
 
 
-def test_an_iterable_that_raises_for_somebody_who_has_left() -> None:
+def test_an_iterable_that_raises_after_the_run_was_left() -> None:
     """Who leaves early does not want its error, nor is it reported as one that was never looked at."""
 
     async def work(hub: Hub) -> None:

@@ -204,7 +204,7 @@ def test_a_throttled_poll_is_followed_later() -> None:
 
 @pytest.mark.parametrize("error", [Rejected("x"), TransportError("x", passing=False), ValueError("x")], ids=repr)
 def test_any_other_error_ends_the_wait_as_it_is(error: Exception) -> None:
-    """What asking again does not mend is raised at once, the same object."""
+    """An error that another poll cannot mend is raised at once, as the same object."""
     with pytest.raises(type(error)) as caught:
         run_virtual(wait_until_terminal(play(PENDING, error, DONE), timeout=60))
     assert caught.value is error
@@ -227,7 +227,7 @@ def test_an_unlisted_word_keeps_the_wait_going() -> None:
 
 
 def test_a_fetch_must_return_a_snapshot() -> None:
-    """What is not a snapshot ends the wait with a TypeError."""
+    """A result that is not a snapshot ends the wait with a TypeError."""
 
     async def fetch() -> Any:
         return {"status": "done"}
