@@ -126,7 +126,7 @@ def in_words(jobs: Mapping[Verdict, int]) -> str:
 
 
 def stacked(jobs: Mapping[Verdict, int], whole: int, least: float) -> list[Piece]:
-    """Return the pieces of a bar that stands for *jobs* of *whole*; none is shorter than *least*."""
+    """Return the pieces of a bar that stands for *jobs* of *whole*, each at least *least* long if all fit then."""
     sizes = {verdict: max(jobs[verdict] / whole, least) for verdict in Verdict if jobs.get(verdict)}
     shrink = min(1.0, 1.0 / (sum(sizes.values()) or 1.0))
     starts = itertools.accumulate(sizes.values(), initial=0.0)
@@ -137,7 +137,7 @@ def stacked(jobs: Mapping[Verdict, int], whole: int, least: float) -> list[Piece
 
 
 def scale(most: int) -> tuple[int, int]:
-    """Return the top of a scale for numbers up to *most*, and the step between its lines: 1, 2 or 5, and noughts."""
+    """Return the top of a scale for numbers up to *most*, and the step between its lines: 1, 2 or 5, and zeros."""
     power = 10 ** max(0, math.floor(math.log10(max(1, most) / 4)))
     step = next(power * base for base in (1, 2, 5, 10) if power * base * 4 >= most)
     return max(1, -(-most // step)) * step, step
