@@ -53,6 +53,7 @@ OWNERS: dict[str, list[str]] = {
     "aiohttp": ["http.transport", "simulator"],
     "backoff": ["_schedule"],
     "cattrs": ["codec"],
+    "jinja2": ["cli.report"],
     "multidict": ["http", "simulator"],
     "orjson": ["http.decode"],
     "rich": ["cli"],

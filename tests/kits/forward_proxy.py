@@ -14,7 +14,7 @@ REFUSAL = b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Ba
 
 @define(eq=False)
 class ForwardProxy:
-    """What a running proxy was asked.
+    """A running proxy, with the requests that it received.
 
     Attributes:
         credential: The user and password that it wants, as `user:password`, or None.

@@ -1,4 +1,4 @@
-"""What has happened in a hub so far."""
+"""The counters of a hub."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is reported to an observer."""
+"""The events that an observer receives."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_the_end_names_the_error() -> None:
 
 
 def test_an_error_that_ends_the_wait_is_not_a_miss() -> None:
-    """What is raised is reported once, as the end."""
+    """An error that ends the wait is reported once, as its end."""
     refusal = Rejected("the key is wrong")
     noted, error = observed(Keyed([refusal]))
     assert error is refusal
@@ -134,7 +134,7 @@ def test_the_end_is_reported_before_the_remote_cancel() -> None:
 
 
 def test_an_observer_that_raises_breaks_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """What an observer raises is logged; the wait goes on as if none had looked."""
+    """An error of an observer is logged, and the wait goes on."""
 
     def broken(_event: Event) -> None:
         raise LookupError("no such chart")

@@ -198,7 +198,7 @@ def test_a_timeout_must_make_sense(timeout: float) -> None:
 
 
 def test_what_is_awaited_must_be_a_job() -> None:
-    """What is neither a job nor an async function is a TypeError, before anything else."""
+    """An object that is neither a job nor an async function is a TypeError, before any poll."""
     thing: Any = object()
     with pytest.raises(TypeError, match="async function"):
         in_hub(lambda hub: hub.wait(thing, timeout=5))
