@@ -382,7 +382,7 @@ class Job(Generic[T]):
 class _MarkedJob(Job[T]):
     """A job with data of the caller's own; a class of its own, because a million others need no place for them."""
 
-    meta: Mapping[str, Any] | None = field(kw_only=True)
+    meta: Mapping[str, Any] | None = field(kw_only=True)  # pyright: ignore[reportIncompatibleMethodOverride]  frozen, so as good as a property
     origin: Any = field(kw_only=True)
 
 
