@@ -20,7 +20,7 @@ TESTS = Path(__file__).parent
 
 GROUND = {"_affinity", "_checks", "_errors", "_schedule", "_snapshot", "_state", "_timeout", "_version", "events"}
 COLUMNS = {"waiting", "http"}
-MEETING = {"_endpoint", "codec"}
+MEETING = {"_endpoint", "_structure", "_json_out"}
 MAY_IMPORT: dict[str, set[str]] = {
     "": {"_version"},
     "_version": set(),
@@ -34,7 +34,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "events": GROUND,
     "waiting": GROUND,
     "http": GROUND,
-    "codec": GROUND,
+    "_json_out": GROUND,
+    "_structure": GROUND,
     "_endpoint": GROUND | COLUMNS,
     "testing": GROUND | COLUMNS,
     "providers": GROUND | COLUMNS | MEETING,
@@ -51,7 +52,7 @@ OWNERS: dict[str, list[str]] = {
     "attrs": ANYWHERE,
     "aiohttp": ["http.transport", "simulator"],
     "backoff": ["_schedule"],
-    "cattrs": ["codec"],
+    "cattrs": ["_structure"],
     "multidict": ["http", "simulator"],
     "orjson": ["http.decode"],
     "rich": ["cli"],

@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager, suppress
 
 from attrs import define, field
+from raw_server import read_request
 
 REFUSAL = b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
 
@@ -51,7 +52,8 @@ class ForwardProxy:
             writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = await reader.readuntil(b"\r\n\r\n")
+        request = await read_request(reader)
+        head = request[: request.index(b"\r\n\r\n") + 4]
         line = head.partition(b"\r\n")[0].decode()
         self.asked.append(line)
         self.heads.append(head)
@@ -66,7 +68,7 @@ class ForwardProxy:
             await self._tunnel(target, reader, writer)
             return False
         authority, _, path = target.partition("://")[2].partition("/")
-        return await self._forward(authority, head.replace(target.encode(), f"/{path}".encode(), 1), writer)
+        return await self._forward(authority, request.replace(target.encode(), f"/{path}".encode(), 1), writer)
 
     def _admits(self, head: bytes) -> bool:
         if self.credential is None:
@@ -82,11 +84,11 @@ class ForwardProxy:
         finally:
             far_writer.close()
 
-    async def _forward(self, authority: str, head: bytes, writer: asyncio.StreamWriter) -> bool:
+    async def _forward(self, authority: str, request: bytes, writer: asyncio.StreamWriter) -> bool:
         host, _, port = authority.partition(":")
         far_reader, far_writer = await asyncio.open_connection(host, int(port))
         try:
-            far_writer.write(head)
+            far_writer.write(request)
             answer = await far_reader.readuntil(b"\r\n\r\n")
             length = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
             writer.write(answer + await far_reader.readexactly(length))

@@ -15,8 +15,8 @@ from asyncpoll import Hub, Rejected, State
 from asyncpoll.http import Reply, Request
 from asyncpoll.ledger import Ledger
 from asyncpoll.providers import BigModel, Molizhishu
+from asyncpoll.providers._client import Client
 from asyncpoll.providers.bigmodel import ParsedFile
-from asyncpoll.providers.client import Client
 from asyncpoll.testing import MemoryTransport
 
 TLS = Path(__file__).parents[1] / "tls"

@@ -13,11 +13,8 @@ which may be anything.
 
 from __future__ import annotations
 
-import json
-import math
 import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -91,67 +88,9 @@ def text_of(value: Any) -> str | None:
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def share(done: Any, total: Any = 1) -> float | None:
-    """Return the share of a job that is done, from 0 to 1, whatever its counters look like; None if that is unclear.
-
-    Args:
-        done: What is done: a number, or text such as "2". Text such as "40%" or "2/5" is the share itself.
-        total: What 1 would be: a number or text, such as a count of items, or 100 for a percentage.
-    """
-    if isinstance(done, str):
-        text = done.strip()
-        if text.endswith("%"):
-            done, total = text[:-1], 100
-        elif "/" in text:
-            done, _, total = text.partition("/")
-    part, whole = number(done), number(total)
-    if part is None or whole is None or whole <= 0:
-        return None
-    result = part / whole
-    return min(1.0, max(0.0, result)) if math.isfinite(result) else None
-
-
-def number(value: Any) -> float | None:
-    """Return a number, such as a counter, also one that is written as text; None for anything else."""
-    if isinstance(value, str):
-        return float(value) if _NUMERAL.fullmatch(value.strip()) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
-
-
 def echoes(payload: Any, expected: str, *path: str) -> bool:
     """Return whether the id at *path* is *expected*; an answer without a usable id may well be about it."""
     return text_of(at(payload, *path)) in (None, expected)
-
-
-def as_json_data(value: Any) -> Any:
-    """Return what `json.dumps` can write in place of *value*: its `default`, for whatever results are made of.
-
-    Classes made by attrs become objects, times ISO 8601, and all else that JSON lacks becomes text.
-    """
-    if attrs.has(type(value)):
-        return {one.name: getattr(value, one.name) for one in attrs.fields(type(value))}
-    if isinstance(value, Mapping):
-        return dict(value)
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def json_line(data: Any, *, ascii_only: bool = False) -> str:
-    """Return *data* as one line of JSON in which nothing is left that a terminal would obey.
-
-    Args:
-        data: Whatever results are made of; see `as_json_data`.
-        ascii_only: Escape every character that is not ASCII, for a stream that takes no other.
-    """
-    text = json.dumps(data, ensure_ascii=ascii_only, default=as_json_data)
-    # What is not printable can only be inside a string, where an escape means the same.
-    return (
-        text if text.isprintable() else "".join(mark if mark.isprintable() else json.dumps(mark)[1:-1] for mark in text)
-    )
 
 
 def structure(payload: Any, cls: type[T], *, where: str = "$") -> T:
