@@ -7,12 +7,13 @@ the limits of an upload in MB. Here they are 2**20 bytes, so that every file tha
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import reprlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from attrs import field, frozen
 
@@ -61,20 +62,29 @@ TOOLS: Mapping[ToolType, Tool] = MappingProxyType(
 
 
 def upload_form(
-    file: File, *, tool_type: ToolType, file_type: str | None = None, name: str | None = None
+    file: File, *, tool_type: ToolType, file_type: str | None = None, name: str | None = None, extra: Mapping[str, Any]
 ) -> dict[str, str | Upload]:
     """Return the fields of the upload form. This reads the size of the file, so call it in a thread.
 
     Raises:
         OSError: The size of the file cannot be read.
-        ValueError: The file does not suit the tool, or lacks a name or a type.
+        ValueError: The file does not suit the tool, or lacks a name or a type, or a further field is unusable.
     """
     if tool_type not in TOOLS:
         raise ValueError(f"tool_type must be one of {', '.join(TOOLS)}, not {str(tool_type)[:40]!r}")
     upload = _upload(file, name)
     kind = _type_of(upload.name) if file_type is None else file_type.upper()
     _check(upload, TOOLS[tool_type], tool_type, kind)
-    return {"file": upload, "tool_type": tool_type, "file_type": kind}
+    further = {field: _form_text(field, value) for field, value in extra.items()}
+    return {"file": upload, "tool_type": tool_type, "file_type": kind, **further}
+
+
+def _form_text(name: str, value: object) -> str:
+    if isinstance(value, str):
+        return value
+    if not isinstance(value, int | float):
+        raise ValueError(f"{name} must be text, a number or a boolean, not {type(value).__name__}")  # noqa: TRY004  as all bad arguments
+    return json.dumps(value, allow_nan=False)
 
 
 def _upload(file: File, name: str | None) -> Upload:
@@ -238,6 +248,7 @@ class FileParser:
         file_type: str | None = None,
         format: Format = "text",  # noqa: A002  the API's own word
         name: str | None = None,
+        **extra: Any,
     ) -> Job[ParsedFile]:
         """Upload a file. It is sent once and never repeated: if the answer is lost, the task may exist or not.
 
@@ -248,6 +259,7 @@ class FileParser:
             file_type: The type as the API names it, such as "PDF"; by default the extension of the name.
             format: What the job asks for: "text" or "download_link".
             name: The file name that is sent to the server.
+            **extra: Further fields of the form: text, numbers or booleans.
 
         Raises:
             OSError: The file cannot be read.
@@ -255,7 +267,9 @@ class FileParser:
             ValueError: An argument is unknown, or the file is too large or of a wrong type. Nothing was sent.
         """
         wanted = _known(format)
-        form = await asyncio.to_thread(upload_form, file, tool_type=tool_type, file_type=file_type, name=name)
+        form = await asyncio.to_thread(
+            upload_form, file, tool_type=tool_type, file_type=file_type, name=name, extra=extra
+        )
         request = Request("POST", "/paas/v4/files/parser/create", form=form)
         reply = await exchange(self.transport, request, classify)
         return self.job(task_id=read_started(reply), format=wanted)
