@@ -105,13 +105,13 @@ def _read_together(
         raise BadReply(
             "the answer is about another task, or about a subtask twice", kind="identity", origin=reply.origin
         )
-    told = {ref: words_by_id.get(ref.sub_task_id) for ref in refs}
-    seen = {
-        ref: Snapshot[Subtask](words.read(word), word, retry_after=reply.retry_after)
-        for ref, word in told.items()
-        if word != "" and words.accepts(word)
+    told = {ref: words_by_id[ref.sub_task_id] for ref in refs if ref.sub_task_id in words_by_id}
+    states = {ref: words.read(word) for ref, word in told.items() if word != "" and words.accepts(word)}
+    return {
+        ref: Snapshot(state, told[ref], retry_after=reply.retry_after)
+        for ref, state in states.items()
+        if state in _COMPLETE_IN_LIST
     }
-    return {ref: snapshot for ref, snapshot in seen.items() if snapshot.state in _COMPLETE_IN_LIST}
 
 
 ENDPOINT: Endpoint[SubtaskRef, Subtask] = Endpoint(

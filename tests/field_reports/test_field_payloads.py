@@ -229,9 +229,11 @@ def test_other_envelopes_of_a_success_are_read(code: Any, success: Any) -> None:
 )
 async def test_json_in_odd_clothes_is_read(body: bytes) -> None:
     """A byte order mark, a key that occurs twice and another media type do not matter."""
-    async with raw_server(polls(reply(body, "Content-Type: text/html"))) as server:
-        async with AiohttpTransport(server.url) as transport:
-            assert await RENDERS.job(transport, "1").result(timeout=20, schedule=QUICK) == "u"
+    async with (
+        raw_server(polls(reply(body, "Content-Type: text/html"))) as server,
+        AiohttpTransport(server.url) as transport,
+    ):
+        assert await RENDERS.job(transport, "1").result(timeout=20, schedule=QUICK) == "u"
 
 
 BODIES: dict[str, Callable[[], bytes]] = {
@@ -257,9 +259,8 @@ BODIES: dict[str, Callable[[], bytes]] = {
 async def test_a_body_that_is_not_json_is_waited_out(make: Callable[[], bytes], *, together: bool) -> None:
     """Such answers between good ones are misses."""
     script = polls(json_reply({"status": "queued"}), make(), json_reply(DONE))
-    async with raw_server(script, polls(make(), json_reply(DONE))) as server:
-        async with AiohttpTransport(server.url) as transport:
-            seen = await wait(RENDERS.job(transport, "1"), together=together, timeout=20, schedule=QUICK)
+    async with raw_server(script, polls(make(), json_reply(DONE))) as server, AiohttpTransport(server.url) as transport:
+        seen = await wait(RENDERS.job(transport, "1"), together=together, timeout=20, schedule=QUICK)
     assert seen.unwrap() == "u"
 
 
@@ -274,10 +275,12 @@ def test_pages_between_good_answers_are_waited_out() -> None:
 @pytest.mark.parametrize("status", [301, 302, 307, 308])
 async def test_a_redirect_ends_the_wait_with_the_cure(status: int) -> None:
     """It is not followed, since it would take the key elsewhere; the error speaks of the base address."""
-    async with raw_server(polls(reply(b"", "Location: https://other.example/", status=status))) as server:
-        async with AiohttpTransport(server.url) as transport:
-            with pytest.raises(Rejected, match="check the base address") as caught:
-                await RENDERS.job(transport, "1").wait(timeout=20)
+    async with (
+        raw_server(polls(reply(b"", "Location: https://other.example/", status=status))) as server,
+        AiohttpTransport(server.url) as transport,
+    ):
+        with pytest.raises(Rejected, match="check the base address") as caught:
+            await RENDERS.job(transport, "1").wait(timeout=20)
     assert caught.value.kind == "redirect"
     assert len(server.requests) == 1
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from pathlib import Path
 from typing import Any
@@ -47,8 +48,8 @@ async def test_submits_polls_and_downloads_use_the_proxy(credential: str | None,
     ):
         file = await client.file_parser.start(("a.pdf", b"%PDF-1.7"), tool_type="lite", format="download_link")
         run = await client.agents.start(agent_id="general_translation", messages=[{"role": "user", "content": "hi"}])
-        outcomes = await hub.wait_all([file, run], timeout=20)
-        await client.file_parser.download(outcomes[0].unwrap(), tmp_path / "a.zip")
+        parsed, _ = await asyncio.gather(hub.result(file, timeout=20), hub.result(run, timeout=20))
+        await client.file_parser.download(parsed, tmp_path / "a.zip")
         assert len(proxy.asked) == client.requests + 1
     assert [line.split()[0] for line in proxy.asked[:2]] == ["POST", "POST"]
     assert (tmp_path / "a.zip").stat().st_size > 0
@@ -245,9 +246,12 @@ async def test_a_lent_session_brings_its_resolver(*, together: bool) -> None:
 async def test_a_kept_connection_that_drops_is_a_miss(*, together: bool, lent: bool, end: Any) -> None:
     """The server hangs up twice on a kept connection; the wait goes on over a new one."""
     drops: Script = [Act.READ, QUEUED, Act.READ, end]
-    async with raw_server(drops, drops, polls(DONE)) as server, aiohttp.ClientSession() as session:
-        async with AiohttpTransport(server.url, session=session if lent else None) as transport:
-            seen = await wait(RENDERS.job(transport, "1"), together=together, timeout=20, schedule=QUICK)
+    async with (
+        raw_server(drops, drops, polls(DONE)) as server,
+        aiohttp.ClientSession() as session,
+        AiohttpTransport(server.url, session=session if lent else None) as transport,
+    ):
+        seen = await wait(RENDERS.job(transport, "1"), together=together, timeout=20, schedule=QUICK)
     assert (seen.unwrap(), len(server.requests), server.connections) == ("u", 5, 3)
 
 

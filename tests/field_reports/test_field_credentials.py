@@ -195,7 +195,10 @@ class Signer:
         url = urlsplit(request.url)
         target = f"{url.path}?{url.query}" if url.query else url.path
         date = "Fri, 30 Jan 2026 07:27:23 GMT"
-        return {"Date": date, "Authorization": f"HMAC {_signed(self.secret, request.method, target, date, request.body)}"}
+        return {
+            "Date": date,
+            "Authorization": f"HMAC {_signed(self.secret, request.method, target, date, request.body)}",
+        }
 
     async def renew(self) -> bool:
         """Return False: there is one secret."""
