@@ -124,7 +124,7 @@ class Endpoint(Generic[Ref, T]):
         return Job(self, transport, ref)
 
     def _check(self, reply: Reply) -> None:
-        """Classify a reply; an accident in `classify` makes it a bad one."""
+        """Classify a reply. An unexpected error of `classify` becomes a `BadReply`."""
         try:
             if "retry-after" in reply.headers and reply.retry_after is None:
                 unreadable = printable(str(reply.headers["retry-after"]), _LONGEST_HINT)
@@ -145,7 +145,7 @@ class Endpoint(Generic[Ref, T]):
             raise self._unreadable("same_job", error, reply) from error
 
     def _read(self, reply: Reply) -> Snapshot[T]:
-        """Read a reply; whatever goes wrong with it makes it a bad one."""
+        """Read a reply. An unexpected error of `read` becomes a `BadReply`."""
         try:
             seen = self.read(reply)
         except BadReply as error:
@@ -166,7 +166,7 @@ class Endpoint(Generic[Ref, T]):
 
     def _log_misfits(self, seen: object) -> None:
         if isinstance(seen, Snapshot) and seen.misfits:
-            for path in seen.misfits:  # with the same fault in every item of an array, the first one will do
+            for path in seen.misfits:  # of the items of an array with the same misfit, only the first is logged
                 message = "the reply does not fit the result at %s; it is left out there, see Snapshot.misfits"
                 self._log_once(_INDEX.sub("[]", path), message, path)
 

@@ -11,9 +11,9 @@ import attrs
 
 
 def as_json_data(value: Any) -> Any:
-    """Return what `json.dumps` can write in place of *value*: its `default`, for whatever results are made of.
+    """Return a value that `json.dumps` can write in place of *value*. This is a `default` for `json.dumps`.
 
-    Classes made by attrs become objects, times ISO 8601, and all else that JSON lacks becomes text.
+    Instances of attrs classes become objects, times become ISO 8601, and all other values become text.
     """
     if attrs.has(type(value)):
         return {one.name: getattr(value, one.name) for one in attrs.fields(type(value))}
@@ -23,14 +23,14 @@ def as_json_data(value: Any) -> Any:
 
 
 def json_line(data: Any, *, ascii_only: bool = False) -> str:
-    """Return *data* as one line of JSON in which nothing is left that a terminal would obey.
+    """Return *data* as one line of JSON without characters that control a terminal.
 
     Args:
-        data: Whatever results are made of; see `as_json_data`.
-        ascii_only: Escape every character that is not ASCII, for a stream that takes no other.
+        data: JSON data, or values that `as_json_data` accepts.
+        ascii_only: Whether to escape all characters that are not ASCII, for a stream that cannot write them.
     """
     text = json.dumps(data, ensure_ascii=ascii_only, default=as_json_data)
-    # What is not printable can only be inside a string, where an escape means the same.
+    # A character that is not printable can only be inside a string, where an escape means the same.
     return (
         text if text.isprintable() else "".join(mark if mark.isprintable() else json.dumps(mark)[1:-1] for mark in text)
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -238,6 +239,40 @@ async def test_a_lent_session_brings_its_resolver(*, together: bool) -> None:
         assert (seen.unwrap().content, session.closed) == ("text", False)
     assert b"X-App: 7" in server.requests[0]
     assert b"seen=1" in server.requests[0]
+
+
+async def test_a_lent_session_with_a_credential_is_refused() -> None:
+    """Two credentials for one request are told when the client is made, and not by polls that fail for ever."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # newer aiohttp wants the header instead
+        session = aiohttp.ClientSession(auth=aiohttp.BasicAuth("user", KEY))
+    async with session, raw_server(polls(DONE)) as server:
+        with pytest.raises(ValueError, match="the lent session has auth= of its own") as caught:
+            BigModel("key", session=session)
+        assert KEY not in str(caught.value)
+        async with AiohttpTransport(server.url, session=session) as transport:  # without a credential it is welcome
+            assert await RENDERS.job(transport, "1").result(timeout=20) == "u"
+    assert b"Authorization: Basic " in server.requests[0]
+
+
+@pytest.mark.parametrize(
+    ("setting", "problem"),
+    [
+        ({"insecure": "false"}, "insecure must be True or False, not str"),
+        ({"trust_env": 1}, "trust_env must be True or False, not int"),
+        ({"max_body": "1"}, "max_body must be a whole number, not str"),
+        ({"connections": 1.5}, "connections must be a whole number, not float"),
+        ({"attempt": "5"}, "attempt must be a number of seconds, not str"),
+        ({"proxy": b"http://proxy"}, "proxy must be a URL as text, not bytes"),
+        ({"ssl": False}, "ssl must be an ssl.SSLContext or None"),
+        ({"session": object()}, "session must be an aiohttp.ClientSession or None"),
+        ({"timeout": 5}, r"BigModel\(\) got an unexpected keyword argument 'timeout'"),
+    ],
+)
+async def test_a_setting_of_another_type_is_named(setting: Any, problem: str) -> None:
+    """Text such as "false" from a variable of the environment is never taken for True."""
+    with pytest.raises(TypeError, match=problem):
+        BigModel("key", **setting)
 
 
 @pytest.mark.parametrize("lent", [True, False])

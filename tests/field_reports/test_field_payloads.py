@@ -195,6 +195,9 @@ async def test_a_bad_token_is_told_under_either_name_over_http() -> None:
         ({"success": "false", "code": "404", "message": "gone"}, "not_found"),
         ({"success": False, "error": {"code": 403, "message": "no"}}, "forbidden"),
         ({"success": 0, "code": 400, "errorMessage": "bad"}, "bad_request"),
+        ({"success": False, "code": 500, "data": {"message": "Token失效"}}, "credential"),
+        ({"success": False, "code": 500, "data": "余额不足"}, "unpaid"),
+        ({"success": False, "code": 500, "error": "error", "errmsg": "Token失效"}, "credential"),
     ],
 )
 def test_other_envelopes_of_a_refusal_are_read(envelope: Any, kind: str) -> None:
