@@ -15,7 +15,7 @@ import pytest
 from aiohttp import web
 from field_kit import RENDERS, answering, ask, read, serving, wait
 
-from asyncpoll import Endpoint, Fixed, Hub, Snapshot, State, Vocabulary
+from asyncpoll import Endpoint, Fixed, Hub, Rejected, Snapshot, State, Vocabulary
 from asyncpoll.http import AiohttpTransport, OutgoingRequest, Reply, Request, classify_status
 from asyncpoll.ledger import Ledger
 from asyncpoll.providers import BigModel, Molizhishu
@@ -179,6 +179,27 @@ async def test_two_accounts_share_a_hub_and_a_ledger(tmp_path: Path) -> None:
         with pytest.raises(ValueError, match="belongs to the client named 'b'"):
             first.job_from_json(jobs[1].to_json())
     assert keys == {"key-a": 1, "key-b": 1}
+
+
+async def test_two_accounts_without_names_meet_in_a_hub() -> None:
+    """Each job is polled with the key of its client, and the refusal of one key ends no wait of the other."""
+
+    async def answer(request: web.Request) -> web.Response:
+        key = request.headers["Authorization"].removeprefix("Bearer ")
+        if key == "key-bad":
+            return web.json_response({"error": {"code": "1002", "message": "no"}}, status=401)
+        return web.json_response({"status": "succeeded", "task_id": "7", "content": key[-1]})
+
+    async with (
+        serving(answer) as url,
+        BigModel("key-a", base_url=url) as first,
+        BigModel("key-b", base_url=url) as second,
+        BigModel("key-bad", base_url=url) as bad,
+        Hub() as hub,
+    ):
+        jobs = [client.file_parser.job(task_id=7) for client in (bad, first, second, bad)]
+        ends = await asyncio.gather(*(hub.result(job, timeout=20) for job in jobs), return_exceptions=True)
+    assert [getattr(end, "content", type(end)) for end in ends] == [Rejected, "a", "b", Rejected]
 
 
 # signatures

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import warnings
 from pathlib import Path
@@ -135,6 +136,22 @@ async def test_a_proxy_in_trouble_is_waited_out(*, tls: bool) -> None:
             seen = await RENDERS.job(transport, "1").wait(timeout=20, schedule=QUICK, observe=recover)
     assert seen.state is State.SUCCESS
     assert len(proxy.asked) == 3
+
+
+@pytest.mark.parametrize("answer", [reply(status=502), reply(status=407), b"HTTP/1.1 200 OK\r\nContent-Le"])
+async def test_a_submit_is_not_repeated_by_a_proxy_in_trouble(answer: bytes) -> None:
+    """A run may have been started all the same, so it is asked for once; a task has a key against doubles."""
+    async with (
+        forward_proxy(answer=answer) as proxy,
+        BigModel("any", base_url="http://127.0.0.1:1", proxy=proxy.url) as client,
+        Molizhishu("any", base_url="http://127.0.0.1:1", proxy=proxy.url) as other,
+    ):
+        with pytest.raises(TransportError):
+            await client.agents.start(agent_id="g", messages=[])
+        assert len(proxy.asked) == 1
+        with pytest.raises(TransportError):
+            await other.tasks.start(prompts=["?"], platforms=["kimi"])
+        assert len(proxy.asked) == (2 if b"407" in answer else 3)
 
 
 @pytest.mark.parametrize("tls", [True, False])
@@ -323,3 +340,16 @@ async def test_an_internal_storage_can_be_vouched_for(tmp_path: Path) -> None:
         path = await client.file_parser.download(result, tmp_path / "a.zip", trusted_origins=[storage.url])
     assert path.read_bytes() == b"archive"
     assert KEY.encode() not in b"".join(storage.requests)
+
+
+@pytest.mark.parametrize("lent", [True, False])
+async def test_a_download_keeps_to_the_limits_of_the_client(tmp_path: Path, *, lent: bool) -> None:
+    """Its read_gap ends a download that stalls; nothing is left of the file, and a lent session stays open."""
+    script: Script = [Act.READ, b"HTTP/1.1 200 X\r\nContent-Length: 9\r\n\r\nabc", Act.HANG]
+    async with raw_server(script) as storage, aiohttp.ClientSession() as session:
+        async with BigModel(KEY, read_gap=0.1, session=session if lent else None) as client:
+            result = ParsedFile(parsing_result_url=f"{storage.url}/a.zip")
+            with pytest.raises(TransportError) as caught:
+                await client.file_parser.download(result, tmp_path / "a.zip", trusted_origins=[storage.url])
+        assert not session.closed
+    assert (caught.value.kind, os.listdir(tmp_path)) == ("timeout", [])

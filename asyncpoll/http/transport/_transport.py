@@ -251,7 +251,7 @@ def _checked_session(session: object, auth: Auth | None) -> aiohttp.ClientSessio
         return None
     if not isinstance(session, aiohttp.ClientSession):
         raise TypeError(f"session must be an aiohttp.ClientSession or None, not {type(session).__name__}")
-    if auth is not None and session.auth is not None:
+    if auth is not None and getattr(session, "auth", None) is not None:
         raise ValueError("the lent session has auth= of its own, which would replace the credential; make it without")
     return session
 
