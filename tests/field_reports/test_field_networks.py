@@ -280,6 +280,7 @@ async def test_a_lent_session_with_a_credential_is_refused() -> None:
         ({"connections": 1.5}, "connections must be a whole number, not float"),
         ({"attempt": "5"}, "attempt must be a number of seconds, not str"),
         ({"proxy": b"http://proxy"}, "proxy must be a URL as text, not bytes"),
+        ({"base_url": None}, "base_url must be text, not NoneType"),
         ({"ssl": False}, "ssl must be an ssl.SSLContext or None"),
         ({"session": object()}, "session must be an aiohttp.ClientSession or None"),
         ({"timeout": 5}, r"BigModel\(\) got an unexpected keyword argument 'timeout'"),
@@ -339,6 +340,27 @@ async def test_an_internal_storage_can_be_vouched_for(tmp_path: Path) -> None:
         path = await client.file_parser.download(result, tmp_path / "a.zip", trusted_origins=[storage.url])
     assert path.read_bytes() == b"archive"
     assert KEY.encode() not in b"".join(storage.requests)
+
+
+@pytest.mark.parametrize(
+    ("trusted", "error"),
+    [
+        ("https://storage.internal:9000", TypeError),
+        (b"https://storage.internal", TypeError),
+        ([None], TypeError),
+        (None, TypeError),
+        (["storage.internal:9000"], ValueError),
+        (["https://user:pass@storage.internal"], ValueError),
+    ],
+)
+async def test_what_is_not_an_origin_is_told(trusted: Any, error: type[Exception], tmp_path: Path) -> None:
+    """The message names the argument; one text in place of a list is told, not taken letter by letter."""
+    async with BigModel(KEY) as client, BigModel(KEY, base_url="http://127.0.0.1:1") as local:
+        for one in (client, local):
+            with pytest.raises(error, match="trusted_origins"):
+                await one.file_parser.download(
+                    ParsedFile(parsing_result_url="https://a.example/a"), tmp_path / "a", trusted_origins=trusted
+                )
 
 
 @pytest.mark.parametrize("lent", [True, False])

@@ -401,21 +401,26 @@ async def test_an_early_answer_comes_from_a_server_too() -> None:
 
 
 @pytest.mark.parametrize("word", ["aborted", 9, True])
-@pytest.mark.parametrize("together", [True, False])
-def test_the_words_of_a_provider_can_be_extended(word: Any, *, together: bool) -> None:
-    """A word of any type ends the wait once it is listed, alone as in a hub, where one call tells of many subtasks."""
+@pytest.mark.parametrize("count", [1, 3])
+async def test_the_words_of_a_provider_can_be_extended(word: Any, count: int) -> None:
+    """A word of any type ends the wait once it is listed, also where one call tells of several subtasks."""
 
     def answer(request: Request) -> Reply:
-        data: dict[str, Any] = {"subTaskId": "s", "status": word, "errorMessage": "gone"}
-        if request.path.startswith("/task/status/"):
-            data = {"taskId": "t", "status": "processing", "subTaskList": [data]}
+        listed = [{"subTaskId": str(number), "status": word, "errorMessage": "gone"} for number in range(count)]
+        data: dict[str, Any] = {"taskId": "t", "status": "processing", "subTaskList": listed}
+        if not request.path.startswith("/task/status/"):
+            data = listed[int(request.path.rpartition("/")[2])]
         return Reply(200, {"success": True, "code": 200, "data": data})
 
     words = {"molizhishu.subtasks": {word: State.CANCELLED}}
     client = Molizhishu("token", transport=MemoryTransport(answer), words=words)
-    job = client.subtasks.job(task_id="t", sub_task_id="s")
-    seen = run_virtual(wait(job, together=together, timeout=60))
-    assert (seen.state, seen.status) == (State.CANCELLED, str(word).lower())
+    jobs = [client.subtasks.job(task_id="t", sub_task_id=number) for number in range(count)]
+    async with Hub() as hub:
+        outcomes = await hub.wait_all(jobs, timeout=60)
+        assert client.requests == 1
+    assert {(one.snapshot.state, one.snapshot.status) for one in outcomes if one.snapshot} == {
+        (State.CANCELLED, str(word).lower())
+    }
 
 
 @pytest.mark.parametrize("together", [True, False])

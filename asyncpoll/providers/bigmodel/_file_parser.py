@@ -25,6 +25,7 @@ from asyncpoll._structure import echoes, fit, status_at
 from asyncpoll.http import Reply, Request, Transport, TransportSettings, Upload, segment
 from asyncpoll.http._auth import exchange
 from asyncpoll.http.classify import complaint, fault
+from asyncpoll.http.link import checked_origins
 from asyncpoll.http.path import as_text, is_segment
 from asyncpoll.providers._client import started_id
 from asyncpoll.providers.bigmodel._codes import CODES, classify, ends_job
@@ -285,8 +286,8 @@ class FileParser:
     ) -> Path:
         """Download the archive of a result into the file *path*. The archive is not unpacked.
 
-        The link is fetched without the API key, over https, and from public addresses only. The proxy, the session, the
-        certificates and the time limits are those of the client.
+        The link is fetched without the API key, over https, and from public addresses only. The proxy, certificates and
+        time limits are those of the client. A lent session is not used.
 
         Args:
             result: The result of a job with `format="download_link"`.
@@ -297,7 +298,7 @@ class FileParser:
             trusted_origins: Origins such as `https://storage.internal:9000`, with any scheme, port and address.
 
         Raises:
-            ValueError: The result has no link.
+            ValueError: The result has no link, or one of *trusted_origins* is not an origin.
             FileExistsError: *path* exists.
             Rejected: The link has expired (kind "link-expired"), so parse the file again, or the link is unsafe.
             TransportError: The archive could not be fetched or written.
@@ -306,13 +307,14 @@ class FileParser:
 
         if not result.parsing_result_url:
             raise ValueError('the result has no link; ask for it with format="download_link"')
+        trusted = checked_origins(trusted_origins)
         try:
             return await download(
                 result.parsing_result_url,
                 path,
                 max_bytes=max_bytes,
                 on_progress=on_progress,
-                trusted_origins=(*self.trusted_origins, *trusted_origins),
+                trusted_origins=(*self.trusted_origins, *map(str, trusted)),
                 **self.settings,
             )
         except Rejected as error:
