@@ -67,15 +67,18 @@ class Link:
     trusted: bool
 
 
-def checked_origins(trusted: Collection[str]) -> frozenset[Origin]:
+def checked_origins(trusted: object) -> frozenset[Origin]:
     """Return the origins that a user trusts.
 
     Raises:
         TypeError: *trusted* is not a list or another collection of texts.
         ValueError: One of them is not an origin.
     """
-    is_one = isinstance(trusted, str | bytes) or not isinstance(trusted, Collection)
-    if is_one or not all(isinstance(one, str) for one in trusted):
+    if (
+        isinstance(trusted, str)
+        or not isinstance(trusted, Collection)
+        or not all(isinstance(one, str) for one in trusted)
+    ):
         raise TypeError("trusted_origins must be a list of texts such as ['https://storage.internal:9000']")
     try:
         return frozenset(map(Origin.of, trusted))

@@ -78,7 +78,7 @@ class Address:
     prefix: str
 
     @classmethod
-    def of(cls, base_url: str, *, insecure: bool = False) -> Address:
+    def of(cls, base_url: object, *, insecure: bool = False) -> Address:
         """Return the address that *base_url* is.
 
         Args:
