@@ -217,6 +217,26 @@ def test_other_envelopes_of_a_success_are_read(code: Any, success: Any) -> None:
     assert run_virtual(subtask(Reply(200, told)).result(timeout=60)).answer_content == "42"
 
 
+@pytest.mark.parametrize("name", ["errorMessage", "message", "msg", "error", "reason"])
+@pytest.mark.parametrize("why", ["no account", {"message": "no account"}, ["no account"]])
+def test_the_reason_of_a_failed_job_has_many_names(name: str, why: Any) -> None:
+    """A subtask, a task and its results tell why they failed, whatever the API calls it this time."""
+    told = {"success": True, "code": 200, "message": "ok", "data": {"status": "failed", name: why}}
+    client = Molizhishu("token", transport=answering(told))
+    jobs = (client.subtasks.job(task_id="t", sub_task_id="s"), client.tasks.job(task_id="t"))
+    for job in (*jobs, client.task_results.job(task_id="t")):
+        seen = run_virtual(job.wait(timeout=60))
+        assert (seen.state, seen.reason) == (State.FAILED, "no account")
+
+
+def test_a_reason_may_be_that_of_a_subtask() -> None:
+    """Of a failed task without a message of its own, the first subtask that has a reason tells it."""
+    listed = [None, "?", {"status": "failed"}, {"status": "failed", "msg": "no account"}]
+    told = {"success": True, "code": 200, "data": {"status": "failed", "subTaskList": listed}}
+    client = Molizhishu("token", transport=answering(told))
+    assert run_virtual(client.task_results.job(task_id="t").wait(timeout=60)).reason == "no account"
+
+
 # bodies
 
 

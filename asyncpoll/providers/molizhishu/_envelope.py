@@ -7,8 +7,12 @@ accepts `msg` in place of `message`, an envelope without `success`, and other sp
 
 from __future__ import annotations
 
+from typing import Any
+
+from attrs import evolve
+
 from asyncpoll.http import Codes, Phrase, Reply, classify_status
-from asyncpoll.http.classify import fault
+from asyncpoll.http.classify import complaint, fault
 
 CODES = Codes(
     by_code={
@@ -50,6 +54,11 @@ def classify(reply: Reply) -> None:
         raise fault("malformed", "an object with success and code is expected", reply=reply)
     if envelope.get("success") not in (True, None) or not _is_fine(envelope.get("code")):
         raise CODES.fault(reply)
+
+
+def reason(reply: Reply, data: Any) -> str | None:
+    """Return why a job failed, by the first of the customary names that its *data* has, or None."""
+    return complaint(evolve(reply, json=data))[1] or None
 
 
 def _is_fine(code: object) -> bool:

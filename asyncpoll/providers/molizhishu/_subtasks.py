@@ -18,7 +18,7 @@ from asyncpoll._structure import at, echoes, fit, status_at, text_of
 from asyncpoll.http import Reply, Request, Transport, segment
 from asyncpoll.http.path import as_text, is_segment
 from asyncpoll.providers.molizhishu import _tasks
-from asyncpoll.providers.molizhishu._envelope import classify
+from asyncpoll.providers.molizhishu._envelope import classify, reason
 from asyncpoll.providers.molizhishu._results import Subtask, TaskStatus, as_documented
 
 
@@ -60,8 +60,9 @@ def ask(ref: SubtaskRef) -> Request:
 def read(reply: Reply, words: Vocabulary = STATUSES) -> Snapshot[Subtask]:
     """Read a reply about a subtask.
 
-    The reason of a failure is in its `errorMessage`. A subtask may have its answer before it has a screenshot and its
-    sources, so before it is completed (see get-subtask-result). Then the snapshot has a partial value.
+    The reason of a failure is in its `errorMessage`, or under another customary name. A subtask may have its answer
+    before it has a screenshot and its sources, so before it is completed (see get-subtask-result). Then the snapshot
+    has a partial value.
 
     Args:
         reply: The reply.
@@ -76,8 +77,8 @@ def read(reply: Reply, words: Vocabulary = STATUSES) -> Snapshot[Subtask]:
         return Snapshot(
             state, word, value, retry_after=hint, ended_at=ended, raw=reply.json, misfits=misfits, partial=partial
         )
-    reason = str(data.get("errorMessage") or "") or None if state.is_terminal else None
-    return Snapshot(state, word, reason=reason, retry_after=hint, raw=reply.json)
+    why = reason(reply, data) if state.is_terminal else None
+    return Snapshot(state, word, reason=why, retry_after=hint, raw=reply.json)
 
 
 def _same_job(ref: SubtaskRef, reply: Reply) -> bool:

@@ -15,7 +15,7 @@ from asyncpoll._state import State, Vocabulary
 from asyncpoll._structure import at, camel_case, fit, status_at, text_of
 from asyncpoll.http import Reply, Request, Transport, segment
 from asyncpoll.providers.molizhishu import _tasks
-from asyncpoll.providers.molizhishu._envelope import classify
+from asyncpoll.providers.molizhishu._envelope import classify, reason
 from asyncpoll.providers.molizhishu._results import Subtask, as_documented
 from asyncpoll.providers.molizhishu._tasks import TaskRef
 
@@ -68,19 +68,14 @@ def read(reply: Reply, words: Vocabulary = STATUSES) -> Snapshot[TaskResult]:
         state, word, progress=_tasks.progress(data), retry_after=reply.retry_after, raw=reply.json
     )
     if state.is_terminal and state is not State.SUCCESS:
-        seen = evolve(seen, reason=_reason(data, listed))
+        reasons = (reason(reply, one) for one in (data, *listed) if isinstance(one, dict))
+        seen = evolve(seen, reason=next(filter(None, reasons), None))
     if state is not State.SUCCESS and not any(text_of(at(one, "answerContent")) for one in listed):
         return seen
     documented = {**data, "subTaskList": [as_documented(one) for one in listed]} if listed else data
     value, misfits = fit(documented, TaskResult, where="$.data")
     partial = state is not State.SUCCESS or _tasks.is_partial(word, value.failed_items)
     return evolve(seen, value=value, misfits=misfits, partial=partial)
-
-
-def _reason(data: dict[str, Any], subtasks: list[Any]) -> str | None:
-    """Return the message of a task, or that of the first subtask that has one."""
-    messages = (data.get("message"), *(at(one, "errorMessage") for one in subtasks))
-    return next(filter(None, map(text_of, messages)), None)
 
 
 ENDPOINT: Endpoint[TaskRef, TaskResult] = Endpoint(

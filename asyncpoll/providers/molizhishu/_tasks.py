@@ -21,7 +21,7 @@ from asyncpoll.http import Reply, Request, Transport, segment
 from asyncpoll.http._auth import exchange
 from asyncpoll.http.path import as_text, is_segment
 from asyncpoll.providers._client import started_id
-from asyncpoll.providers.molizhishu._envelope import classify
+from asyncpoll.providers.molizhishu._envelope import classify, reason
 from asyncpoll.providers.molizhishu._results import Competitor, TaskStatus
 
 T = TypeVar("T")
@@ -173,7 +173,7 @@ def read(reply: Reply, words: Vocabulary = STATUSES) -> Snapshot[TaskStatus]:
         partial = is_partial(word, value.failed_items)
         return evolve(seen, value=value, ended_at=value.completed_at, misfits=misfits, partial=partial)
     if state.is_terminal:
-        return evolve(seen, reason=str(data.get("message") or "") or None)
+        return evolve(seen, reason=reason(reply, data))
     return seen
 
 
