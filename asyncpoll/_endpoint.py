@@ -13,6 +13,7 @@ from attrs import evolve, field, frozen
 
 from asyncpoll._checks import by_field, function, refusal, whole
 from asyncpoll._errors import BadReply, PollError, TransportError
+from asyncpoll._json_out import canonical_json
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._timeout import Timeout
 from asyncpoll.http._auth import exchange
@@ -33,7 +34,6 @@ _ACCIDENTS = (LookupError, TypeError, AttributeError, ValueError, ArithmeticErro
 _MOST_LOGGED = 100
 _LONGEST_HINT = 100
 _log = logging.getLogger(__name__)
-_compact = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
 def as_plain(ref: Any) -> Any:
@@ -203,7 +203,7 @@ class Job(Generic[T]):
     @property
     def key(self) -> str:
         """Return a stable text that is unique per endpoint and reference."""
-        return f"{self.endpoint.name}:{_compact(self.endpoint.plain(self.ref))}"
+        return f"{self.endpoint.name}:{canonical_json(self.endpoint.plain(self.ref))}"
 
     def __eq__(self, other: object) -> bool:
         """Return whether both jobs have the same endpoint, transport and reference."""

@@ -1,4 +1,4 @@
-"""Write results as JSON: for the command line, the ledger, and the files that it fills."""
+"""Write JSON: the keys of jobs, and results for the command line, the ledger, and the files that it fills."""
 
 from __future__ import annotations
 
@@ -8,6 +8,13 @@ from datetime import datetime
 from typing import Any
 
 import attrs
+
+_canonical = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
+
+
+def canonical_json(data: Any) -> str:
+    """Return JSON data as text that is the same for equal data, such as the key of a job."""
+    return _canonical(data)
 
 
 def as_json_data(value: Any) -> Any:
