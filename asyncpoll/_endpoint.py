@@ -13,6 +13,7 @@ from attrs import evolve, field, frozen
 
 from asyncpoll._checks import by_field, function, refusal, whole
 from asyncpoll._errors import BadReply, PollError, TransportError
+from asyncpoll._json_out import canonical_json
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._timeout import Timeout
 from asyncpoll.http._auth import exchange
@@ -34,7 +35,6 @@ _MOST_LOGGED = 100
 _LONGEST_HINT = 100
 _LONGEST_SHOWN = 200
 _log = logging.getLogger(__name__)
-_compact = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
 def as_plain(ref: Any) -> Any:
@@ -125,7 +125,7 @@ class Endpoint(Generic[Ref, T]):
         return Job(self, transport, ref)
 
     def _check(self, reply: Reply) -> None:
-        """Classify a reply; an accident in `classify` makes it a bad one."""
+        """Classify a reply. An unexpected error of `classify` becomes a `BadReply`."""
         try:
             if "retry-after" in reply.headers and reply.retry_after is None:
                 unreadable = printable(str(reply.headers["retry-after"]), _LONGEST_HINT)
@@ -146,7 +146,7 @@ class Endpoint(Generic[Ref, T]):
             raise self._unreadable("same_job", error, reply) from error
 
     def _read(self, reply: Reply) -> Snapshot[T]:
-        """Read a reply; whatever goes wrong with it makes it a bad one."""
+        """Read a reply. An unexpected error of `read` becomes a `BadReply`."""
         try:
             seen = self.read(reply)
         except BadReply as error:
@@ -167,7 +167,7 @@ class Endpoint(Generic[Ref, T]):
 
     def _log_misfits(self, seen: object) -> None:
         if isinstance(seen, Snapshot) and seen.misfits:
-            for path in seen.misfits:  # with the same fault in every item of an array, the first one will do
+            for path in seen.misfits:  # of the items of an array with the same misfit, only the first is logged
                 message = "the reply does not fit the result at %s; it is left out there, see Snapshot.misfits"
                 self._log_once(_INDEX.sub("[]", path), message, path)
 
@@ -240,7 +240,7 @@ class Job(Generic[T]):
     @property
     def key(self) -> str:
         """Return a stable text that is unique per endpoint and reference."""
-        return f"{self.endpoint.name}:{_compact(self.endpoint.plain(self.ref))}"
+        return f"{self.endpoint.name}:{canonical_json(self.endpoint.plain(self.ref))}"
 
     def __eq__(self, other: object) -> bool:
         """Return whether both jobs have the same endpoint, transport and reference."""

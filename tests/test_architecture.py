@@ -18,9 +18,20 @@ import asyncpoll
 PACKAGE = Path(str(asyncpoll.__file__)).parent
 TESTS = Path(__file__).parent
 
-GROUND = {"_affinity", "_checks", "_errors", "_schedule", "_snapshot", "_state", "_timeout", "_version", "events"}
+GROUND = {
+    "_affinity",
+    "_checks",
+    "_errors",
+    "_json_out",
+    "_schedule",
+    "_snapshot",
+    "_state",
+    "_timeout",
+    "_version",
+    "events",
+}
 COLUMNS = {"waiting", "http"}
-MEETING = {"_endpoint", "codec"}
+MEETING = {"_endpoint", "_structure"}
 MAY_IMPORT: dict[str, set[str]] = {
     "": {"_version"},
     "_version": set(),
@@ -34,7 +45,8 @@ MAY_IMPORT: dict[str, set[str]] = {
     "events": GROUND,
     "waiting": GROUND,
     "http": GROUND,
-    "codec": GROUND,
+    "_json_out": set(),
+    "_structure": GROUND,
     "_endpoint": GROUND | COLUMNS,
     "testing": GROUND | COLUMNS,
     "providers": GROUND | COLUMNS | MEETING,
@@ -52,7 +64,7 @@ OWNERS: dict[str, list[str]] = {
     "attrs": ANYWHERE,
     "aiohttp": ["http.transport", "simulator"],
     "backoff": ["_schedule"],
-    "cattrs": ["codec"],
+    "cattrs": ["_structure"],
     "jinja2": ["cli.report"],
     "multidict": ["http", "simulator"],
     "orjson": ["http.decode"],

@@ -1,14 +1,18 @@
-"""The envelope around every answer of Molizhishu, and its error codes.
+"""The envelope of every answer of Molizhishu, and its error codes.
 
-An envelope is `{"success": ..., "code": ..., "message": ..., "data": ...}`; refusals come with HTTP 200, too, and often
-without data. Source: the Molizhishu API manual, error-handling and stop-task. Public clients of the API accept more,
-and so does this one: `msg` in place of `message`, an envelope without `success`, and other spellings of a success.
+An envelope is `{"success": ..., "code": ..., "message": ..., "data": ...}`. Refusals may have HTTP 200, and often
+lack data. Source: the Molizhishu API manual, error-handling and stop-task. Like public clients of the API, this one
+accepts `msg` in place of `message`, an envelope without `success`, and other spellings of a success.
 """
 
 from __future__ import annotations
 
-from asyncpoll.http.classify import Codes, Phrase, classify_status, fault
-from asyncpoll.http.message import Reply
+from typing import Any
+
+from attrs import evolve
+
+from asyncpoll.http import Codes, Phrase, Reply, classify_status
+from asyncpoll.http.classify import complaint, fault
 
 CODES = Codes(
     by_code={
@@ -25,7 +29,7 @@ CODES = Codes(
         "503": "overloaded",
         "504": "internal",
     },
-    by_message=(  # one code for whatever went wrong, or none; only the words tell
+    by_message=(  # the code 500 has many meanings, and some refusals have no code
         Phrase(None, r"token.{0,10}(失效|过期|无效|expired|invalid)", "credential"),
         Phrase(None, r"余额不足", "unpaid"),
         Phrase("500", r"冻结|暂停|frozen|suspended", "forbidden"),
@@ -38,11 +42,11 @@ _FINE = frozenset({None, 0, 200, "0", "200", "SUCCESS", "success"})
 
 
 def classify(reply: Reply) -> None:
-    """Return when *reply* has something to say about the job, otherwise raise the error that it stands for.
+    """Raise an error for a reply that is not an answer about the job.
 
     Raises:
-        TransportError: In one of its kinds: by the code and message of the envelope if they are listed, whatever the
-            HTTP status, else by the HTTP status.
+        TransportError: The kind is that of the code and message of the envelope if they are listed, whatever the HTTP
+            status, else that of the HTTP status.
     """
     classify_status(reply, CODES)
     envelope = reply.json
@@ -50,6 +54,11 @@ def classify(reply: Reply) -> None:
         raise fault("malformed", "an object with success and code is expected", reply=reply)
     if envelope.get("success") not in (True, None) or not _is_fine(envelope.get("code")):
         raise CODES.fault(reply)
+
+
+def reason(reply: Reply, data: Any) -> str | None:
+    """Return why a job failed, by the first of the customary names that its *data* has, or None."""
+    return complaint(evolve(reply, json=data))[1] or None
 
 
 def _is_fine(code: object) -> bool:

@@ -14,8 +14,8 @@ from asyncpoll._state import State
 from asyncpoll.http import Reply, Request
 from asyncpoll.providers import ENDPOINTS
 from asyncpoll.providers.molizhishu import Molizhishu, TaskResult
-from asyncpoll.providers.molizhishu.task_results import STATUSES
-from asyncpoll.providers.molizhishu.tasks import STATUSES as OF_TASKS
+from asyncpoll.providers.molizhishu._task_results import STATUSES
+from asyncpoll.providers.molizhishu._tasks import STATUSES as OF_TASKS
 from asyncpoll.simulator import Constant, Simulator
 from asyncpoll.testing import MemoryTransport
 

@@ -9,8 +9,8 @@ import pytest
 
 from asyncpoll._errors import BadReply, Rejected, TransportError
 from asyncpoll.http import Reply
-from asyncpoll.providers.molizhishu.envelope import CODES, classify
-from asyncpoll.providers.molizhishu.moment import moment, read_moment
+from asyncpoll.providers.molizhishu._envelope import CODES, classify
+from asyncpoll.providers.molizhishu._results import timestamp
 
 REFUSALS = [
     (300001, "请求参数错误", "bad_request", False),
@@ -130,26 +130,7 @@ def test_an_answer_without_an_envelope_is_malformed(payload: Any) -> None:
         (1769758043.5, datetime(2026, 1, 30, 7, 27, 23, 500000, tzinfo=UTC)),
         (1769758043250, datetime(2026, 1, 30, 7, 27, 23, 250000, tzinfo=UTC)),
         (datetime(2026, 1, 30, tzinfo=UTC), datetime(2026, 1, 30, tzinfo=UTC)),
-        (0, None),
-        (-1, None),
-        (10**18, None),
-        (10**400, None),
-        (float("inf"), None),
-        (float("nan"), None),
-        (True, None),
-        ("1769758043000", None),
         (None, None),
-    ],
-)
-def test_times_are_read_by_their_magnitude(value: Any, time: datetime | None) -> None:
-    """Seconds and milliseconds give the same time in UTC; what is no time, or beyond the calendar, gives None."""
-    assert moment(value) == time
-
-
-@pytest.mark.parametrize(
-    ("value", "time"),
-    [
-        (1769758043000, datetime(2026, 1, 30, 7, 27, 23, tzinfo=UTC)),
         ("1769758043000", datetime(2026, 1, 30, 7, 27, 23, tzinfo=UTC)),
         (" 1769758043 ", datetime(2026, 1, 30, 7, 27, 23, tzinfo=UTC)),
         ("2026-01-30T15:27:23+08:00", datetime(2026, 1, 30, 7, 27, 23, tzinfo=UTC)),
@@ -158,15 +139,30 @@ def test_times_are_read_by_their_magnitude(value: Any, time: datetime | None) ->
         ("0", None),
     ],
 )
-def test_a_time_may_be_written_as_text(value: Any, time: datetime | None) -> None:
-    """A number as text, and ISO 8601 with an offset, are points in time; 0 is none."""
-    assert read_moment(value) == time
+def test_times_are_read_by_their_magnitude(value: Any, time: datetime | None) -> None:
+    """Seconds, milliseconds, either as text, and ISO 8601 with an offset are points in time; 0 is none."""
+    assert timestamp(value) == time
 
 
 @pytest.mark.parametrize(
-    "value", ["soon", "2026-01-30 15:27:23", -1, "-1", False, True, [], {}, float("nan"), 10**18, "\u00b2"]
+    "value",
+    [
+        "soon",
+        "2026-01-30 15:27:23",
+        -1,
+        "-1",
+        False,
+        True,
+        [],
+        {},
+        float("inf"),
+        float("nan"),
+        10**18,
+        10**400,
+        "\u00b2",
+    ],
 )
 def test_what_is_not_a_time_is_refused(value: Any) -> None:
     """The reader of a result names it as a misfit."""
-    with pytest.raises(ValueError, match=r"."):
-        read_moment(value)
+    with pytest.raises((ValueError, OverflowError)):
+        timestamp(value)

@@ -8,7 +8,7 @@ import pytest
 
 from asyncpoll._errors import BadReply, Rejected, Throttled, TransportError
 from asyncpoll.http import Reply
-from asyncpoll.providers.bigmodel.codes import CODES, classify
+from asyncpoll.providers.bigmodel._codes import CODES, classify
 
 KINDS = {
     "500": "internal",

@@ -17,7 +17,7 @@ from asyncpoll.http import Reply, Request
 from asyncpoll.http.pace import Paced
 from asyncpoll.http.retry import Retrying
 from asyncpoll.providers import ENDPOINTS, BigModel, Molizhishu
-from asyncpoll.providers.client import Client
+from asyncpoll.providers._client import Client
 from asyncpoll.simulator import ErrorStatus, Fault, Simulator
 from asyncpoll.testing import MemoryTransport
 
@@ -235,7 +235,7 @@ def test_the_table_is_cheap_and_the_clients_are_lent() -> None:
     """Looking at the table imports no client, and no HTTP library either; an unknown name is an AttributeError."""
     code = (
         "import sys, asyncpoll.providers as p\n"
-        "print(len(p.ENDPOINTS), *(name in sys.modules for name in ('asyncpoll.providers.client', 'aiohttp')))\n"
+        "print(len(p.ENDPOINTS), *(name in sys.modules for name in ('asyncpoll.providers._client', 'aiohttp')))\n"
         "print(p.BigModel.__name__, p.Molizhishu.__name__, 'aiohttp' in sys.modules, 'cattrs' in sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

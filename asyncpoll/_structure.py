@@ -2,22 +2,18 @@
 
 Three rules hold for every class:
 
-- A field that it does not know is ignored.
-- What is missing, null, or an empty string where something else than text belongs, takes the field's default.
-- Nothing is coerced, but for an integer where text belongs: ids come either way. Null never becomes "None".
+- A field that the class does not have is ignored.
+- A field that is missing or null has its default. So has an empty string, unless the field is text.
+- No value is converted, except an integer to text, since APIs send ids as either. Null never becomes "None".
 
 `structure` raises a `BadReply` for the first value that does not fit. `fit` leaves such values out and returns their
-paths, so that the result of a finished job is not lost to a side field. Either names the path only, never the value,
-which may be anything.
+paths, so that one odd side field does not cost the result of a finished job. Both name the path of a value, and never
+the value, which may be secret.
 """
 
 from __future__ import annotations
 
-import json
-import math
-import re
 from collections.abc import Callable, Iterator, Mapping
-from datetime import datetime
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -38,22 +34,21 @@ _READ = "asyncpoll.read"
 _TEXT = (str, str | None, Any)
 _MOST_PASSES = 10
 _LEFT_OUT = object()
-_NUMERAL = re.compile(r"[+-]?[0-9]{1,40}(?:\.[0-9]{0,40})?", re.ASCII)
 
 
 def camel_case(_cls: type, fields: list[attrs.Attribute[Any]]) -> list[attrs.Attribute[Any]]:
-    """Spell the fields of a class `likeThis` on the wire; it is an attrs `field_transformer`."""
+    """Use names `likeThis` for the fields of a class on the wire. This is an attrs `field_transformer`."""
     return [one.evolve(metadata={_WIRE_NAME: camel(one.name), **one.metadata}) for one in fields]
 
 
 def camel(name: str) -> str:
-    """Return a name_like_this as a nameLikeThis."""
+    """Return a `name_like_this` as a `nameLikeThis`."""
     first, *others = name.split("_")
     return first + "".join(word.capitalize() for word in others)
 
 
 def at(payload: Any, *path: str) -> Any:
-    """Return what stands at *path* in nested objects, or None where there is nothing."""
+    """Return the value at *path* in nested objects, or None if there is none."""
     for name in path:
         if not isinstance(payload, Mapping):
             return None
@@ -62,20 +57,20 @@ def at(payload: Any, *path: str) -> Any:
 
 
 def reading(function: Callable[[Any], Any]) -> dict[str, Any]:
-    """Return the metadata of a field whose value on the wire is read by *function*.
+    """Return the metadata of a field that is read by *function*.
 
     Args:
-        function: A function from a value to the field's value. For a value that does not fit, it raises a
-            `ValueError` or a `TypeError`.
+        function: A function from the value on the wire to the value of the field. It raises an error for a value that
+            does not fit.
     """
     return {_READ: function}
 
 
 def status_at(payload: Any, words: Vocabulary, *path: str) -> tuple[State, str]:
-    """Return the state and the status word at *path*, the word as text.
+    """Return the state that the status word at *path* stands for, and the word as text.
 
     Raises:
-        BadReply: There is no word, or it is of another type than the words of the vocabulary.
+        BadReply: There is no word, or the vocabulary has no words of its type.
         UnknownStatus: The vocabulary is strict and does not list the word.
     """
     word = at(payload, *path)
@@ -85,73 +80,15 @@ def status_at(payload: Any, words: Vocabulary, *path: str) -> tuple[State, str]:
 
 
 def text_of(value: Any) -> str | None:
-    """Return a text that is not blank, or an integer as text; None for anything else, such as null."""
+    """Return a text that is not blank, or an integer as text. Return None for anything else, such as null."""
     if isinstance(value, str):
         return value if value.strip() else None
     return str(value) if isinstance(value, int) and not isinstance(value, bool) else None
 
 
-def share(done: Any, total: Any = 1) -> float | None:
-    """Return the share of a job that is done, from 0 to 1, whatever its counters look like; None if that is unclear.
-
-    Args:
-        done: What is done: a number, or text such as "2". Text such as "40%" or "2/5" is the share itself.
-        total: What 1 would be: a number or text, such as a count of items, or 100 for a percentage.
-    """
-    if isinstance(done, str):
-        text = done.strip()
-        if text.endswith("%"):
-            done, total = text[:-1], 100
-        elif "/" in text:
-            done, _, total = text.partition("/")
-    part, whole = number(done), number(total)
-    if part is None or whole is None or whole <= 0:
-        return None
-    result = part / whole
-    return min(1.0, max(0.0, result)) if math.isfinite(result) else None
-
-
-def number(value: Any) -> float | None:
-    """Return a number, such as a counter, also one that is written as text; None for anything else."""
-    if isinstance(value, str):
-        return float(value) if _NUMERAL.fullmatch(value.strip()) else None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    try:
-        return float(value)
-    except OverflowError:
-        return math.inf
-
-
 def echoes(payload: Any, expected: str, *path: str) -> bool:
-    """Return whether the id at *path* is *expected*; an answer without a usable id may well be about it."""
+    """Return whether the id at *path* is *expected*, or there is no usable id at *path*."""
     return text_of(at(payload, *path)) in (None, expected)
-
-
-def as_json_data(value: Any) -> Any:
-    """Return what `json.dumps` can write in place of *value*: its `default`, for whatever results are made of.
-
-    Classes made by attrs become objects, times ISO 8601, and all else that JSON lacks becomes text.
-    """
-    if attrs.has(type(value)):
-        return {one.name: getattr(value, one.name) for one in attrs.fields(type(value))}
-    if isinstance(value, Mapping):
-        return dict(value)
-    return value.isoformat() if isinstance(value, datetime) else str(value)
-
-
-def json_line(data: Any, *, ascii_only: bool = False) -> str:
-    """Return *data* as one line of JSON in which nothing is left that a terminal would obey.
-
-    Args:
-        data: Whatever results are made of; see `as_json_data`.
-        ascii_only: Escape every character that is not ASCII, for a stream that takes no other.
-    """
-    text = json.dumps(data, ensure_ascii=ascii_only, default=as_json_data)
-    # What is not printable can only be inside a string, where an escape means the same.
-    return (
-        text if text.isprintable() else "".join(mark if mark.isprintable() else json.dumps(mark)[1:-1] for mark in text)
-    )
 
 
 def structure(payload: Any, cls: type[T], *, where: str = "$") -> T:
@@ -159,11 +96,11 @@ def structure(payload: Any, cls: type[T], *, where: str = "$") -> T:
 
     Args:
         payload: Decoded JSON.
-        cls: A class made by attrs, or a type that such a class has fields of.
-        where: The path of the payload in the answer, for messages: `$` is the answer itself.
+        cls: A class made by attrs, or a type of a field of such a class.
+        where: The path of the payload in the reply, for messages. `$` is the whole reply.
 
     Raises:
-        BadReply: It does not fit. The message has the path of the misfit, never its value.
+        BadReply: The payload does not fit. The message has the path of the misfit, never its value.
     """
     from cattrs.errors import BaseValidationError  # noqa: PLC0415  only those who structure pay for cattrs
 
@@ -177,13 +114,13 @@ def structure(payload: Any, cls: type[T], *, where: str = "$") -> T:
 def fit(payload: Any, cls: type[T], *, where: str = "$") -> tuple[T, tuple[str, ...]]:
     """Return *payload* as a *cls*, and the paths of what does not fit and is left out.
 
-    A field that does not fit has its default; an item of an array that does not fit is missing. An object that lacks a
-    field without a default does not fit as a whole.
+    A field that does not fit has its default, and an item of an array that does not fit is left out. An object that
+    lacks a field without a default does not fit as a whole.
 
     Args:
         payload: Decoded JSON.
         cls: A class made by attrs.
-        where: The path of the payload in the answer: `$` is the answer itself.
+        where: The path of the payload in the reply. `$` is the whole reply.
 
     Raises:
         BadReply: The payload is not an object, or lacks a field without a default.
@@ -211,7 +148,7 @@ def _spelled(path: tuple[Step, ...]) -> str:
 
 
 def _mark(tree: dict[Step, Any], path: tuple[Step, ...]) -> None:
-    """Add *path* to a tree of steps, in which None stands at the end of each path."""
+    """Add *path* to a tree of steps in which each path ends with None."""
     for step in path[:-1]:
         below = tree.setdefault(step, {})
         if below is None:
@@ -221,7 +158,7 @@ def _mark(tree: dict[Step, Any], path: tuple[Step, ...]) -> None:
 
 
 def _without(value: Any, tree: Mapping[Step, Any]) -> Any:
-    """Return a copy of *value* without what *tree* marks; the items of an array keep their places."""
+    """Return a copy of *value* without the marked parts. The items of an array keep their indexes."""
     if isinstance(value, dict):
         kept = ((name, one) for name, one in value.items() if tree.get(name, _LEFT_OUT) is not None)
         return {name: _without(one, tree[name]) if name in tree else one for name, one in kept}
@@ -230,7 +167,7 @@ def _without(value: Any, tree: Mapping[Step, Any]) -> Any:
 
 
 class _Misfit(TypeError):
-    """Something of another type than what is expected stands there."""
+    """A value has another type than its field."""
 
 
 def _malformed(path: str, problem: str) -> BadReply:
@@ -239,7 +176,7 @@ def _malformed(path: str, problem: str) -> BadReply:
 
 @cache
 def _converter() -> Converter:
-    """Build the one converter when the first value is structured, not before: cattrs takes its time to import."""
+    """Build the converter, once, for the first value: cattrs is slow to import."""
     from cattrs import Converter  # noqa: PLC0415  likewise
 
     converter = Converter(prefer_attrib_converters=True)
@@ -293,7 +230,7 @@ def _array_hook(cls: Any, converter: Converter) -> Callable[[Any, Any], Any]:
                 continue
             try:
                 items.append(read(one, item))
-            except Exception as error:  # noqa: BLE001  cattrs tells the errors of items apart, whatever they are
+            except Exception as error:  # noqa: BLE001  cattrs collects every error of an item in this way
                 note = IterableValidationNote(f"in item {index}", index, item)
                 error.__notes__ = [*getattr(error, "__notes__", []), note]
                 errors.append(error)
@@ -333,7 +270,7 @@ def _read_hook(function: Callable[[Any], Any] | None) -> Callable[[Any, Any], An
 
 
 def _misfits(error: Exception, path: tuple[Step, ...] = ()) -> Iterator[tuple[tuple[Step, ...], bool, str]]:
-    """Yield each misfit that cattrs collected: its path, whether a field is missing there, and what is wrong."""
+    """Yield each misfit that cattrs collected: its path, whether a field is missing there, and the problem."""
     from cattrs.errors import BaseValidationError  # noqa: PLC0415  likewise
 
     if isinstance(error, BaseValidationError):
@@ -346,7 +283,7 @@ def _misfits(error: Exception, path: tuple[Step, ...] = ()) -> Iterator[tuple[tu
 
 
 def _steps(cls: type, error: Exception) -> tuple[Step, ...]:
-    """Return the step from a value of *cls* to the member in which *error* happened; none for the value itself."""
+    """Return the step from a value of *cls* to the member with the *error*, or no step for the value itself."""
     from cattrs.errors import IterableValidationNote  # noqa: PLC0415  likewise
 
     notes = getattr(error, "__notes__", None)

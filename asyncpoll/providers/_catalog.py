@@ -1,4 +1,4 @@
-"""Every endpoint that the providers have: what it is called, whose it is, and what names a job there."""
+"""The table of all endpoints: the name of each, its client, and the fields of its references."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from attrs import frozen
 
 @frozen
 class Listing:
-    """One endpoint.
+    """Describes one endpoint.
 
     Attributes:
-        client: The class in `asyncpoll.providers` whose `job(name, **ref)` gives its jobs.
-        description: What its jobs are, in one line.
+        client: The class in `asyncpoll.providers` whose `job(name, **ref)` returns its jobs.
+        description: One line about its jobs.
         required: The fields that a reference must have.
-        optional: Those that it may have.
-        open: Whether it may have any others, too.
-        predicts: Those that say how long the job will take.
+        optional: The fields that it may have.
+        open: Whether it may have other fields as well.
+        predicts: The fields that predict how long a job takes.
     """
 
     client: str
@@ -32,7 +32,7 @@ class Listing:
         """Check the fields of a reference.
 
         Raises:
-            ValueError: One is missing or unknown.
+            ValueError: A field is missing or unknown.
         """
         if missing := [name for name in self.required if name not in fields]:
             raise ValueError(f"a reference needs {', '.join(self.required)}; it lacks {', '.join(missing)}")
@@ -66,4 +66,4 @@ ENDPOINTS: Mapping[str, Listing] = MappingProxyType(
         ),
     }
 )
-"""From the name of an endpoint to its listing. Only this table is imported with the package, no client."""
+"""From the name of an endpoint to its listing. The package imports this table, but not the clients."""

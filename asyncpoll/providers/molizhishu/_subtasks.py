@@ -14,13 +14,12 @@ from asyncpoll._endpoint import Endpoint, Group, Job
 from asyncpoll._errors import BadReply
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State, Vocabulary
-from asyncpoll.codec import at, echoes, fit, status_at, text_of
-from asyncpoll.http.message import Reply, Request, Transport
-from asyncpoll.http.path import as_text, is_segment, segment
-from asyncpoll.providers.molizhishu import tasks
-from asyncpoll.providers.molizhishu.envelope import classify
-from asyncpoll.providers.molizhishu.subtask_result import Subtask, as_documented
-from asyncpoll.providers.molizhishu.task_status import TaskStatus
+from asyncpoll._structure import at, echoes, fit, status_at, text_of
+from asyncpoll.http import Reply, Request, Transport, segment
+from asyncpoll.http.path import as_text, is_segment
+from asyncpoll.providers.molizhishu import _tasks
+from asyncpoll.providers.molizhishu._envelope import classify, reason
+from asyncpoll.providers.molizhishu._results import Subtask, TaskStatus, as_documented
 
 
 @frozen(weakref_slot=False)
@@ -28,8 +27,8 @@ class SubtaskRef:
     """A subtask.
 
     Attributes:
-        task_id: The id of the task that it belongs to.
-        sub_task_id: Its own id.
+        task_id: The id of its task.
+        sub_task_id: The id of the subtask.
     """
 
     task_id: str = field(converter=as_text, validator=is_segment)
@@ -61,9 +60,9 @@ def ask(ref: SubtaskRef) -> Request:
 def read(reply: Reply, words: Vocabulary = STATUSES) -> Snapshot[Subtask]:
     """Read a reply about a subtask.
 
-    The reason of a failure is in its `errorMessage`. A subtask that is still running may have its answer already, while
-    a screenshot or its sources are missing (get-subtask-result, and a public client that stores such answers); then
-    there is a partial value.
+    The reason of a failure is in its `errorMessage`, or under another customary name. A subtask may have its answer
+    before it has a screenshot and its sources, so before it is completed (see get-subtask-result). Then the snapshot
+    has a partial value.
 
     Args:
         reply: The reply.
@@ -78,36 +77,41 @@ def read(reply: Reply, words: Vocabulary = STATUSES) -> Snapshot[Subtask]:
         return Snapshot(
             state, word, value, retry_after=hint, ended_at=ended, raw=reply.json, misfits=misfits, partial=partial
         )
-    reason = str(data.get("errorMessage") or "") or None if state.is_terminal else None
-    return Snapshot(state, word, reason=reason, retry_after=hint, raw=reply.json)
+    why = reason(reply, data) if state.is_terminal else None
+    return Snapshot(state, word, reason=why, retry_after=hint, raw=reply.json)
 
 
 def _same_job(ref: SubtaskRef, reply: Reply) -> bool:
     return echoes(reply.json, ref.sub_task_id, "data", "subTaskId")
 
 
-_TOLD_IN_FULL = frozenset({State.PENDING, State.PROCESSING, State.CANCELLED, State.UNKNOWN})
+_COMPLETE_IN_LIST = frozenset({State.PENDING, State.PROCESSING, State.CANCELLED, State.UNKNOWN})
 
 
 def _ask_together(refs: Sequence[SubtaskRef]) -> Request:
-    return tasks.ask(tasks.TaskRef(refs[0].task_id))
+    return _tasks.ask(_tasks.TaskRef(refs[0].task_id))
 
 
 def _read_together(
     reply: Reply, refs: Sequence[SubtaskRef], words: Vocabulary = STATUSES
 ) -> Mapping[SubtaskRef, Snapshot[Subtask]]:
-    """Read the states of a task's subtasks. Those that have a result or a reason to tell are left to be asked alone."""
-    status = tasks.task_status(reply.json)
-    told = {one.sub_task_id: one.status for one in status.sub_task_list}
-    if status.task_id not in ("", refs[0].task_id) or len(told) < len(status.sub_task_list):
+    """Read the states of subtasks from the status of their task.
+
+    A subtask with a result or a reason is left out, since the list does not contain them.
+    """
+    status = _tasks.task_status(reply.json)
+    listed = at(reply.json, "data", "subTaskList") or []
+    words_by_id = {text_of(one["subTaskId"]): one.get("status") for one in listed}
+    if status.task_id not in ("", refs[0].task_id) or len(words_by_id) < len(listed):
         raise BadReply(
             "the answer is about another task, or about a subtask twice", kind="identity", origin=reply.origin
         )
-    states = {ref: words.read(told[ref.sub_task_id]) for ref in refs if told.get(ref.sub_task_id)}
+    told = {ref: words_by_id[ref.sub_task_id] for ref in refs if ref.sub_task_id in words_by_id}
+    states = {ref: words.read(word) for ref, word in told.items() if word != "" and words.accepts(word)}
     return {
-        ref: Snapshot(state, told[ref.sub_task_id], retry_after=reply.retry_after)
+        ref: Snapshot(state, told[ref], retry_after=reply.retry_after)
         for ref, state in states.items()
-        if state in _TOLD_IN_FULL
+        if state in _COMPLETE_IN_LIST
     }
 
 
@@ -123,7 +127,7 @@ ENDPOINT: Endpoint[SubtaskRef, Subtask] = Endpoint(
 
 @frozen
 class Subtasks:
-    """The door to `molizhishu.subtasks`."""
+    """Returns the jobs of subtasks (`molizhishu.subtasks`)."""
 
     transport: Transport = field(repr=False)
     endpoint: Endpoint[SubtaskRef, Subtask] = field(default=ENDPOINT, repr=False)
@@ -132,11 +136,11 @@ class Subtasks:
         """Return a subtask.
 
         Args:
-            task_id: The id of the task that it belongs to.
-            sub_task_id: Its own id.
+            task_id: The id of its task.
+            sub_task_id: The id of the subtask.
 
         Raises:
-            ValueError: An id is unusable as a part of a path.
+            ValueError: An id is unusable in a path.
         """
         return self.endpoint.job(self.transport, SubtaskRef(task_id, sub_task_id))
 
@@ -147,23 +151,23 @@ class Subtasks:
             task: The result of a task, or a snapshot of it in any state.
 
         Raises:
-            BadReply: The snapshot has no list of subtasks that makes sense.
+            BadReply: The list of subtasks in the snapshot is malformed.
         """
-        status = tasks.task_status(task.raw) if isinstance(task, Snapshot) else task
+        status = _tasks.task_status(task.raw) if isinstance(task, Snapshot) else task
         return self._jobs(status.task_id, status)
 
     async def list(self, *, task_id: str | int) -> tuple[Job[Subtask], ...]:
-        """Ask once for the subtasks of a task, and return them.
+        """Request the list of subtasks of a task once, and return them.
 
         Args:
             task_id: The id of the task, which may be in any state.
 
         Raises:
-            TransportError: The server could not be asked, or does not know the task.
-            ValueError: The id is unusable as a part of a path.
+            TransportError: There was no answer, or the task is unknown.
+            ValueError: The id is unusable in a path.
         """
-        snapshot = await tasks.ENDPOINT.job(self.transport, tasks.TaskRef(task_id)).fetch()
-        return self._jobs(task_id, tasks.task_status(snapshot.raw))
+        snapshot = await _tasks.ENDPOINT.job(self.transport, _tasks.TaskRef(task_id)).fetch()
+        return self._jobs(task_id, _tasks.task_status(snapshot.raw))
 
     def _jobs(self, task_id: str | int, status: TaskStatus) -> tuple[Job[Subtask], ...]:
         return tuple(self.job(task_id=task_id, sub_task_id=one.sub_task_id) for one in status.sub_task_list)

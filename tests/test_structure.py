@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import subprocess
 import sys
 from typing import Any
@@ -13,7 +12,7 @@ from attrs import field, frozen, make_class, validators
 
 from asyncpoll._errors import BadReply
 from asyncpoll._state import State, Vocabulary
-from asyncpoll.codec import at, camel_case, echoes, fit, reading, share, status_at, structure, text_of
+from asyncpoll._structure import at, camel_case, echoes, fit, reading, status_at, structure, text_of
 
 
 @frozen(field_transformer=camel_case)
@@ -308,49 +307,6 @@ def _refuse(_value: Any) -> int:
 
 
 @pytest.mark.parametrize(
-    ("done", "total", "expected"),
-    [
-        (2, 5, 0.4),
-        ("2", "5", 0.4),
-        ("40%", 1, 0.4),
-        (" 40.0 % ", 100, 0.4),
-        ("2/5", 1, 0.4),
-        ("2 / 5", 7, 0.4),
-        (0.4, 1, 0.4),
-        (40, 100, 0.4),
-        ("+0.4", 1, 0.4),
-        (7, 5, 1.0),
-        (-1, 5, 0.0),
-        (0, 5, 0.0),
-        (2, 0, None),
-        (2, -5, None),
-        (2, None, None),
-        (None, 5, None),
-        (True, 5, None),
-        ("two", 5, None),
-        ("1/2/3", 5, None),
-        ("/", 5, None),
-        ("%", 5, None),
-        ("", 5, None),
-        ("1e3", 5, None),
-        ("inf", 5, None),
-        ("\u0663", 5, None),
-        ([1], 5, None),
-        ({}, {}, None),
-        (10**400, 5, None),
-        (2, 10**400, 0.0),
-        (math.nan, 5, None),
-        (2, math.nan, None),
-        (math.inf, math.inf, None),
-        ("9" * 50, 1, None),
-    ],
-)
-def test_a_share_is_read_from_any_counter(done: Any, total: Any, expected: float | None) -> None:
-    """Numbers, text, fractions and percentages are read; nonsense is None, never an error."""
-    assert share(done, total) == expected
-
-
-@pytest.mark.parametrize(
     ("value", "text"),
     [("a", "a"), (" a ", " a "), (7, "7"), ("", None), (" ", None), (None, None), (True, None), ([], None)],
 )
@@ -362,7 +318,7 @@ def test_an_optional_text_is_read_or_left(value: Any, text: str | None) -> None:
 def test_cattrs_is_imported_by_the_first_value_and_not_before() -> None:
     """Those who only poll do not pay for the import."""
     code = (
-        "import sys, asyncpoll.codec as codec\n"
+        "import sys, asyncpoll._structure as codec\n"
         "print('cattrs' in sys.modules, codec.structure('x', str), 'cattrs' in sys.modules)"
     )
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

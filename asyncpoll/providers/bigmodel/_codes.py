@@ -1,4 +1,4 @@
-"""The error codes of BigModel, and the replies that say nothing about the job.
+"""Error codes of BigModel, and replies that are not an answer about the job.
 
 Sources: the error-code pages of the BigModel documentation, the present one and the older one, which lists more.
 """
@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from asyncpoll.codec import text_of
-from asyncpoll.http.classify import Codes, classify_status, complaint, fault
-from asyncpoll.http.message import Reply
+from asyncpoll._structure import text_of
+from asyncpoll.http import Codes, Reply, classify_status
+from asyncpoll.http.classify import complaint, fault
 
 CODES_OF: Mapping[str, str] = MappingProxyType(
     {
@@ -36,17 +36,16 @@ _NOT_FOUND = 404
 
 
 def classify(reply: Reply) -> None:
-    """Return when *reply* is an answer about the job, otherwise raise the error that it stands for.
+    """Raise an error for a reply that is not an answer about the job.
 
-    An `error` object comes with any HTTP status, 200 included. Beside a status word it may be the job's own verdict
-    (why the job failed) or a complaint about the request that never reached the job. If the answer names the job by
-    its `async_id` or `task_id`, it is the job's verdict, whatever the code: asking again would not change it, and it
-    must not end the waits for other jobs. Otherwise it is a complaint if its code speaks of the account or of the
-    service.
+    An `error` object comes with any HTTP status, 200 included. Beside a status word, it is either the reason why the
+    job failed, or a complaint about the request. An answer that names the job by its `async_id` or `task_id` is about
+    the job, whatever the code: another request would not change it, and it must not end the waits for other jobs.
+    Otherwise, it is a complaint if its code is about the account or the service.
 
     Raises:
-        TransportError: In one of its kinds, by the code if it is listed, else by the HTTP status. An HTTP 404 always
-            means that the job is not known.
+        TransportError: The kind is that of the code if it is listed, else that of the HTTP status. An HTTP 404 always
+            means that the job is unknown.
     """
     if reply.status == _NOT_FOUND:
         code, message = complaint(reply)
@@ -59,9 +58,9 @@ def classify(reply: Reply) -> None:
 
 
 def ends_job(reply: Reply) -> bool:
-    """Return whether a reply has an `error` object whose code leaves the job no hope.
+    """Return whether a reply has an `error` object with a code that a job cannot survive.
 
-    The code speaks of the account (its credential, bill, quota or plan) or of the content.
+    Such a code is about the account (its credential, balance, quota or plan) or about the content.
     """
     return bool(reply.json.get("error")) and CODES.kind(*complaint(reply)) in _ABOUT_ACCOUNT | {"content_policy"}
 

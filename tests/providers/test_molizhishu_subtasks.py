@@ -26,7 +26,7 @@ from asyncpoll.providers.molizhishu import (
     SubtaskRef,
     TaskStatus,
 )
-from asyncpoll.providers.molizhishu.subtasks import ENDPOINT
+from asyncpoll.providers.molizhishu._subtasks import ENDPOINT
 from asyncpoll.testing import MemoryTransport
 
 DOCUMENT = "subtask_result"

@@ -6,33 +6,33 @@ import pytest
 from schemas import words
 
 from asyncpoll._state import State, Vocabulary
-from asyncpoll.providers.bigmodel import agents, file_parser
-from asyncpoll.providers.molizhishu import subtasks, tasks
+from asyncpoll.providers.bigmodel import _agents, _file_parser
+from asyncpoll.providers.molizhishu import _subtasks, _tasks
 
 WORDS = [
-    (agents.STATUSES, "pending", State.PENDING),
-    (agents.STATUSES, "success", State.SUCCESS),
-    (agents.STATUSES, "failed", State.FAILED),
-    (file_parser.STATUSES, "processing", State.PROCESSING),
-    (file_parser.STATUSES, "succeeded", State.SUCCESS),
-    (file_parser.STATUSES, "failed", State.FAILED),
-    (subtasks.STATUSES, "pending", State.PENDING),
-    (subtasks.STATUSES, "assigned", State.PROCESSING),
-    (subtasks.STATUSES, "processing", State.PROCESSING),
-    (subtasks.STATUSES, "completed", State.SUCCESS),
-    (subtasks.STATUSES, "success", State.SUCCESS),
-    (subtasks.STATUSES, "failed", State.FAILED),
-    (subtasks.STATUSES, "error", State.FAILED),
-    (subtasks.STATUSES, "timeout", State.TIMEOUT),
-    (subtasks.STATUSES, "stopped", State.CANCELLED),
-    (tasks.STATUSES, "pending", State.PENDING),
-    (tasks.STATUSES, "processing", State.PROCESSING),
-    (tasks.STATUSES, "completed", State.SUCCESS),
-    (tasks.STATUSES, "partial_completed", State.SUCCESS),
-    (tasks.STATUSES, "failed", State.FAILED),
-    (tasks.STATUSES, "stopped", State.CANCELLED),
+    (_agents.STATUSES, "pending", State.PENDING),
+    (_agents.STATUSES, "success", State.SUCCESS),
+    (_agents.STATUSES, "failed", State.FAILED),
+    (_file_parser.STATUSES, "processing", State.PROCESSING),
+    (_file_parser.STATUSES, "succeeded", State.SUCCESS),
+    (_file_parser.STATUSES, "failed", State.FAILED),
+    (_subtasks.STATUSES, "pending", State.PENDING),
+    (_subtasks.STATUSES, "assigned", State.PROCESSING),
+    (_subtasks.STATUSES, "processing", State.PROCESSING),
+    (_subtasks.STATUSES, "completed", State.SUCCESS),
+    (_subtasks.STATUSES, "success", State.SUCCESS),
+    (_subtasks.STATUSES, "failed", State.FAILED),
+    (_subtasks.STATUSES, "error", State.FAILED),
+    (_subtasks.STATUSES, "timeout", State.TIMEOUT),
+    (_subtasks.STATUSES, "stopped", State.CANCELLED),
+    (_tasks.STATUSES, "pending", State.PENDING),
+    (_tasks.STATUSES, "processing", State.PROCESSING),
+    (_tasks.STATUSES, "completed", State.SUCCESS),
+    (_tasks.STATUSES, "partial_completed", State.SUCCESS),
+    (_tasks.STATUSES, "failed", State.FAILED),
+    (_tasks.STATUSES, "stopped", State.CANCELLED),
 ]
-VOCABULARIES = [agents.STATUSES, file_parser.STATUSES, subtasks.STATUSES, tasks.STATUSES]
+VOCABULARIES = [_agents.STATUSES, _file_parser.STATUSES, _subtasks.STATUSES, _tasks.STATUSES]
 
 
 def _name(value: object) -> str:
@@ -54,9 +54,9 @@ def test_no_word_is_listed_that_is_not_documented(vocabulary: Vocabulary) -> Non
 @pytest.mark.parametrize(
     ("document", "vocabulary"),
     [
-        ("agents_async_result", agents.STATUSES),
-        ("file_parser_result", file_parser.STATUSES),
-        ("subtask_result", subtasks.STATUSES),
+        ("agents_async_result", _agents.STATUSES),
+        ("file_parser_result", _file_parser.STATUSES),
+        ("subtask_result", _subtasks.STATUSES),
     ],
 )
 def test_the_documents_words_are_all_known(document: str, vocabulary: Vocabulary) -> None:
