@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from asyncpoll._endpoint import Job as Job
     from asyncpoll._errors import BadReply as BadReply
     from asyncpoll._errors import ClientClosed as ClientClosed
+    from asyncpoll._errors import Draining as Draining
     from asyncpoll._errors import JobCancelled as JobCancelled
     from asyncpoll._errors import JobError as JobError
     from asyncpoll._errors import JobFailed as JobFailed
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from asyncpoll.waiting._convenience import as_completed as as_completed
     from asyncpoll.waiting._convenience import wait_all as wait_all
     from asyncpoll.waiting._hub import Hub as Hub
+    from asyncpoll.waiting._recipients import Seen as Seen
     from asyncpoll.waiting._run import Outcome as Outcome
     from asyncpoll.waiting._wait import Fetch as Fetch
     from asyncpoll.waiting._wait import wait_until_terminal as wait_until_terminal
@@ -48,7 +50,7 @@ else:
     _NAMES = {
         "_endpoint": "Endpoint Group Job",
         "_errors": (
-            "BadReply ClientClosed JobCancelled JobError JobFailed JobTimedOut LedgerError PollError Rejected "
+            "BadReply ClientClosed Draining JobCancelled JobError JobFailed JobTimedOut LedgerError PollError Rejected "
             "Throttled TransportError UnknownStatus WaitTimeout"
         ),
         "_schedule": "Exponential Fixed Progress Schedule",
@@ -58,6 +60,7 @@ else:
         "_version": "__version__",
         "waiting._convenience": "as_completed wait_all",
         "waiting._hub": "Hub",
+        "waiting._recipients": "Seen",
         "waiting._run": "Outcome",
         "waiting._wait": "Fetch wait_until_terminal watch",
         "waiting.learning._history": "History",

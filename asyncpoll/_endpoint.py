@@ -13,6 +13,7 @@ from attrs import evolve, field, frozen
 
 from asyncpoll._checks import by_field, function, refusal, whole
 from asyncpoll._errors import BadReply, PollError, TransportError
+from asyncpoll._json_out import canonical_json
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._timeout import Timeout
 from asyncpoll.http._auth import exchange
@@ -32,8 +33,8 @@ _INDEX = re.compile(r"\[[0-9]+\]")
 _ACCIDENTS = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError)
 _MOST_LOGGED = 100
 _LONGEST_HINT = 100
+_LONGEST_SHOWN = 200
 _log = logging.getLogger(__name__)
-_compact = json.JSONEncoder(ensure_ascii=False, sort_keys=True, separators=(",", ":")).encode
 
 
 def as_plain(ref: Any) -> Any:
@@ -124,7 +125,7 @@ class Endpoint(Generic[Ref, T]):
         return Job(self, transport, ref)
 
     def _check(self, reply: Reply) -> None:
-        """Classify a reply; an accident in `classify` makes it a bad one."""
+        """Classify a reply. An unexpected error of `classify` becomes a `BadReply`."""
         try:
             if "retry-after" in reply.headers and reply.retry_after is None:
                 unreadable = printable(str(reply.headers["retry-after"]), _LONGEST_HINT)
@@ -145,7 +146,7 @@ class Endpoint(Generic[Ref, T]):
             raise self._unreadable("same_job", error, reply) from error
 
     def _read(self, reply: Reply) -> Snapshot[T]:
-        """Read a reply; whatever goes wrong with it makes it a bad one."""
+        """Read a reply. An unexpected error of `read` becomes a `BadReply`."""
         try:
             seen = self.read(reply)
         except BadReply as error:
@@ -166,7 +167,7 @@ class Endpoint(Generic[Ref, T]):
 
     def _log_misfits(self, seen: object) -> None:
         if isinstance(seen, Snapshot) and seen.misfits:
-            for path in seen.misfits:  # with the same fault in every item of an array, the first one will do
+            for path in seen.misfits:  # of the items of an array with the same misfit, only the first is logged
                 message = "the reply does not fit the result at %s; it is left out there, see Snapshot.misfits"
                 self._log_once(_INDEX.sub("[]", path), message, path)
 
@@ -183,7 +184,7 @@ def _add_reply(error: BadReply, reply: Reply) -> None:
         error.origin = error.origin or reply.origin
 
 
-@frozen(eq=False, weakref_slot=False)
+@frozen(eq=False, repr=False, weakref_slot=False)
 class Job(Generic[T]):
     """A remote job, and a function `async () -> Snapshot`. It stores no state: a second wait sends requests again.
 
@@ -196,14 +197,50 @@ class Job(Generic[T]):
     """
 
     endpoint: Endpoint[Any, T]
-    transport: Transport = field(repr=False)
+    transport: Transport
     ref: Any
     submitted: Snapshot[T] | None = field(default=None, kw_only=True)
+
+    def __repr__(self) -> str:
+        return f"<Job {self.endpoint.name} {_shown(self.ref)}>"
+
+    @property
+    def meta(self) -> Mapping[str, Any] | None:
+        """Return what the caller wants back with the outcome, such as a row number; see `with_meta`."""
+        return None
+
+    @property
+    def origin(self) -> Any:
+        """Return what the submit hands to the wait in this process, such as a trace context; see `with_origin`."""
+        return None
+
+    def with_meta(self, meta: Mapping[str, Any]) -> Job[T]:
+        """Return the same job with data of the caller's own, which come back in `Outcome.job.meta` and in a ledger.
+
+        They are never sent, and two jobs that differ in nothing else are equal.
+
+        Args:
+            meta: JSON data by name.
+
+        Raises:
+            TypeError: It is not a mapping with texts as keys.
+        """
+        if not isinstance(meta, Mapping) or not all(isinstance(name, str) for name in meta):  # pyright: ignore[reportUnnecessaryIsInstance]  unchecked callers
+            raise refusal(TypeError, "Job.with_meta(): meta", "a mapping with texts as keys", meta)
+        return _MarkedJob(
+            self.endpoint, self.transport, self.ref, submitted=self.submitted, meta=dict(meta), origin=self.origin
+        )
+
+    def with_origin(self, origin: Any) -> Job[T]:
+        """Return the same job with something that belongs to its submit. It is neither sent, compared nor stored."""
+        return _MarkedJob(
+            self.endpoint, self.transport, self.ref, submitted=self.submitted, meta=self.meta, origin=origin
+        )
 
     @property
     def key(self) -> str:
         """Return a stable text that is unique per endpoint and reference."""
-        return f"{self.endpoint.name}:{_compact(self.endpoint.plain(self.ref))}"
+        return f"{self.endpoint.name}:{canonical_json(self.endpoint.plain(self.ref))}"
 
     def __eq__(self, other: object) -> bool:
         """Return whether both jobs have the same endpoint, transport and reference."""
@@ -339,3 +376,19 @@ class Job(Generic[T]):
         """Return a token without secrets. The provider's `job_from_json` makes the job from it in any process."""
         token = {"version": TOKEN_VERSION, "endpoint": self.endpoint.name, "ref": self.endpoint.plain(self.ref)}
         return json.dumps(token, ensure_ascii=False)
+
+
+@frozen(eq=False, repr=False, weakref_slot=False)
+class _MarkedJob(Job[T]):
+    """A job with data of the caller's own; a class of its own, because a million others need no place for them."""
+
+    meta: Mapping[str, Any] | None = field(kw_only=True)  # pyright: ignore[reportIncompatibleMethodOverride]  frozen, so as good as a property
+    origin: Any = field(kw_only=True)
+
+
+def _shown(ref: Any) -> str:
+    """Return a reference as it is shown, at most 200 characters."""
+    if not attrs.has(type(ref)):
+        return repr(ref)[:_LONGEST_SHOWN]
+    given = [(one.name, getattr(ref, one.name)) for one in attrs.fields(type(ref))]
+    return " ".join(f"{name}={value!r}" for name, value in given if value is not None)[:_LONGEST_SHOWN]

@@ -2,6 +2,7 @@
 
     PollError                       the base of all errors below
      ├─ WaitTimeout                 a limit of the caller passed; the job was left running (also a TimeoutError)
+     │   └─ Draining                the hub is about to be closed
      ├─ JobError                    the job ended without success; see `.snapshot`
      │   ├─ JobFailed
      │   ├─ JobTimedOut             the *server* ran out of time
@@ -49,12 +50,14 @@ class WaitTimeout(PollError, TimeoutError):
         last: The snapshot of the last poll that succeeded, or None if all polls failed.
         waited: The seconds from the start of the wait.
         polls: The number of polls, including failed ones.
-        limit: The limit that passed: "total", "pending", "processing", "polls" or "throttled".
+        limit: The limit that passed: "total", "pending", "processing", "polls", "throttled" or "drained".
         key: The key of the job, or None if the wait was for a plain coroutine function.
         unknown: The status words that the vocabulary does not list.
         seconds_left: The seconds from the last poll to the deadline, if the wait ended early because the answer to one
             more poll would have come too late; else 0.
     """
+
+    reason = "{limit} limit"
 
     def __init__(
         self,
@@ -71,8 +74,9 @@ class WaitTimeout(PollError, TimeoutError):
         about = "" if key is None else f" for {key}"
         words = f"; unknown status words: {', '.join(map(repr, unknown))}" if unknown else ""
         early = f" by the last poll, {seconds_left:.3g} s before the deadline" if seconds_left else ""
+        reason = self.reason.format(limit=limit)
         super().__init__(
-            f"gave up waiting{about} after {waited:.6g} s and {polls} polls ({limit} limit); {seen}{early}{words}"
+            f"gave up waiting{about} after {waited:.6g} s and {polls} polls ({reason}); {seen}{early}{words}"
         )
         self.last = last
         self.waited = waited
@@ -81,6 +85,12 @@ class WaitTimeout(PollError, TimeoutError):
         self.key = key
         self.unknown = unknown
         self.seconds_left = seconds_left
+
+
+class Draining(WaitTimeout):
+    """The hub is being drained, before it is closed: it ended the wait, or refused to begin it. Ask again later."""
+
+    reason = "the hub is drained"
 
 
 class JobError(PollError):

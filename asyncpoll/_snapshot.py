@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import re
 import reprlib
 import sys
 from datetime import datetime
@@ -20,6 +22,7 @@ _MOST_MISFITS = 100
 _NONE = ()
 _NUMBERS = (int, float)
 _LARGEST = sys.float_info.max
+_NUMERAL = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})", re.ASCII)
 
 _ERRORS: dict[State, type[JobError]] = {
     State.FAILED: JobFailed,
@@ -39,13 +42,15 @@ class Snapshot(Generic[T_co]):
         value: The typed result, once the job has succeeded.
         reason: Why the job failed, in the server's words. It is cut at 1,000 characters.
         code: The server's code for the reason. It is cut at 100 characters.
-        progress: The share of the job that is done. It is limited to the range from 0 to 1; NaN becomes None.
+        progress: The share of the job that is done: a number from 0 to 1, or text such as "40%", "2/5" or "0.4". A
+            number out of this range is limited to it. Anything else, NaN included, becomes None, and `misfits` then
+            names "progress".
         retry_after: The seconds until the next poll that the server suggests. A value that is not a finite number
             above 0 becomes None.
         ended_at: When the job ended by the server's clock: a datetime with a time zone.
         raw: The decoded payload. It is kept as it is; the repr and comparisons leave it out.
-        misfits: The paths of what does not fit the typed value, such as "$.data.referenceList[0].index". What stands
-            there is left out of the value, and is in `raw`.
+        misfits: The paths of what does not fit the typed value, such as "$.data.referenceList[0].index". It is left
+            out of the value, and is in `raw`.
         partial: Whether the value is not the whole of it: a success of which a part has failed, or a value that was
             there before the job ended.
 
@@ -73,7 +78,7 @@ class Snapshot(Generic[T_co]):
         value: T_co | None = None,
         reason: str | None = None,
         code: str | None = None,
-        progress: float | None = None,
+        progress: float | str | None = None,
         retry_after: float | None = None,
         ended_at: datetime | None = None,
         raw: Any = None,
@@ -86,7 +91,11 @@ class Snapshot(Generic[T_co]):
         _set_value(self, value)
         _set_reason(self, None if reason is None else _text(reason, _LONGEST_SENTENCE, "reason"))
         _set_code(self, None if code is None else _text(code, _LONGEST_WORD, "code"))
-        _set_progress(self, None if progress is None else _share(progress))
+        if progress is not None:
+            progress = _progress(progress)
+            if progress is None:
+                misfits = ("progress", *(path for path in _paths(misfits) if path != "progress"))
+        _set_progress(self, progress)
         _set_retry_after(self, None if retry_after is None else _seconds(retry_after))
         _set_ended_at(self, None if ended_at is None else _moment(ended_at))
         _set_raw(self, raw)
@@ -124,6 +133,38 @@ class Snapshot(Generic[T_co]):
 ) = (getattr(Snapshot, one.name).__set__ for one in fields(Snapshot))
 
 
+def share(done: Any, total: Any = 1) -> float | None:
+    """Return the share of a job that is done, from 0 to 1, or None if it cannot be told.
+
+    Args:
+        done: What is done: a number, or text such as "2". Text such as "40%" or "2/5" is the share itself.
+        total: What 1 would be: a number or text, such as a count of items, or 100 for a percentage.
+    """
+    if isinstance(done, str):
+        text = done.strip()
+        if text.endswith(("%", "\uff05")):
+            done, total = text[:-1], 100
+        elif "/" in text:
+            done, _, total = text.partition("/")
+    part, whole = number(done), number(total)
+    if part is None or whole is None or whole <= 0:
+        return None
+    result = part / whole
+    return min(1.0, max(0.0, result)) if math.isfinite(result) else None
+
+
+def number(value: Any) -> float | None:
+    """Return a number, such as a counter, also one that is written as text; None for anything else."""
+    if isinstance(value, str):
+        return float(value) if _NUMERAL.fullmatch(value.strip()) else None
+    if not _is_number(value):
+        return None
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+
+
 def _refusal(name: str, wanted: str, value: object) -> TypeError:
     return TypeError(f"Snapshot.{name} must be {wanted}, not {reprlib.repr(value)}")
 
@@ -155,9 +196,9 @@ def _is_number(value: object) -> bool:
     return type(value) is float or (isinstance(value, _NUMBERS) and not isinstance(value, bool))
 
 
-def _share(value: float) -> float | None:
+def _progress(value: Any) -> float | None:
     if not _is_number(value):
-        raise _refusal("progress", "a number from 0 to 1, or None", value)
+        return share(value)
     return min(1.0, max(0.0, value)) if value == value else None  # noqa: PLR0124  NaN is not equal to itself
 
 

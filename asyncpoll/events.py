@@ -1,24 +1,69 @@
 """The events of waits: frozen values, made only for waits with `observe=`, or in a hub that has it.
 
-Every event has a `key`: that of the job, or None when a bare coroutine function is awaited.
+Every event has these fields, which comparing two events leaves out:
+
+- `wait`: a number that is unique in this process. The events of one wait have the same; in a hub a call has that of the
+  oldest wait it was made for.
+- `endpoint`: the name of the job's endpoint, or None when a bare coroutine function is awaited.
+
+Times are in seconds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 
-__all__ = ["Ended", "Event", "Missed", "Observer", "Polled", "StateChanged", "Throttled", "UnknownWord"]
+__all__ = [
+    "Began",
+    "Called",
+    "Ended",
+    "Event",
+    "Missed",
+    "Observer",
+    "Observers",
+    "Polled",
+    "StateChanged",
+    "Throttled",
+    "UnknownWord",
+]
+
+
+@frozen(kw_only=True)
+class _Event:
+    wait: int = field(default=0, eq=False)
+    endpoint: str | None = field(default=None, eq=False)
 
 
 @frozen
-class Polled:
-    """A poll saw the job. `waited` is in seconds from the start of the wait."""
+class Began(_Event):
+    """A wait began. `resumed` is what an earlier process made of it, or None."""
+
+    key: str | None
+    resumed: object = None
+
+
+@frozen
+class Called(_Event):
+    """A call was made, about one job or several, and it took so many `seconds`; `error` is None if it was answered.
+
+    `key` is that of the job of the wait that it is reported for.
+    """
+
+    key: str | None
+    jobs: int
+    seconds: float
+    error: BaseException | None = None
+
+
+@frozen
+class Polled(_Event):
+    """A poll saw the job. `waited` counts from the start of the wait."""
 
     key: str | None
     snapshot: Snapshot[Any]
@@ -27,7 +72,7 @@ class Polled:
 
 
 @frozen
-class StateChanged:
+class StateChanged(_Event):
     """The job is in another state than at the poll before; `before` is None at the first one."""
 
     key: str | None
@@ -36,7 +81,7 @@ class StateChanged:
 
 
 @frozen
-class UnknownWord:
+class UnknownWord(_Event):
     """The API said a status word that its vocabulary does not list."""
 
     key: str | None
@@ -44,7 +89,7 @@ class UnknownWord:
 
 
 @frozen
-class Missed:
+class Missed(_Event):
     """A poll failed and saw nothing; the wait goes on."""
 
     key: str | None
@@ -54,23 +99,29 @@ class Missed:
 
 
 @frozen
-class Throttled:
-    """The server asked for fewer requests; `retry_after` is in seconds, where it said how long."""
+class Throttled(_Event):
+    """The server asked for fewer requests; `retry_after` is how long, where it said so."""
 
     key: str | None
     retry_after: float | None
 
 
 @frozen
-class Ended:
-    """The wait is over: with a terminal snapshot, or with the error that ended it."""
+class Ended(_Event):
+    """The wait is over: with a terminal snapshot, or with the error that ended it.
+
+    `running` is when the job was last seen unfinished, from the start of the wait; None when it never was.
+    """
 
     key: str | None
     snapshot: Snapshot[Any] | None
     error: BaseException | None
     polls: int
     waited: float
+    running: float | None = field(default=None, eq=False, kw_only=True)
 
 
-Event = Polled | StateChanged | UnknownWord | Missed | Throttled | Ended
+Event = Began | Called | Polled | StateChanged | UnknownWord | Missed | Throttled | Ended
 Observer = Callable[[Event], object]
+Observers = Observer | Sequence[Observer] | None
+"""What `observe=` takes: a plain function, several, or None."""

@@ -16,7 +16,7 @@ from attrs import evolve
 
 from asyncpoll import Fixed, wait_all
 from asyncpoll.http import Reply, Request
-from asyncpoll.providers.molizhishu.subtasks import ENDPOINT, SubtaskRef
+from asyncpoll.providers.molizhishu._subtasks import ENDPOINT, SubtaskRef
 from asyncpoll.testing import MemoryTransport, run_virtual
 
 INTERVAL = 10.0

@@ -43,8 +43,11 @@ PUBLIC = (
     "asyncpoll.events",
     "asyncpoll.ledger",
     "asyncpoll.providers",
+    "asyncpoll.providers.bigmodel",
+    "asyncpoll.providers.molizhishu",
     "asyncpoll.testing",
     "asyncpoll.simulator",
+    "asyncpoll.sync",
 )
 
 
@@ -80,8 +83,9 @@ def resolve(
         return domain.resolve_xref(
             env, node["refdoc"], app.builder, node["reftype"], NAMES[target], node, text
         )
-    is_ours = target.partition(".")[0] == "asyncpoll"
-    return text if not is_ours or target.rpartition(".")[0] not in PUBLIC else None
+    module, _, name = target.rpartition(".")
+    is_private = module not in PUBLIC or hasattr(importlib.import_module(module), name)
+    return text if is_private else None
 
 
 def as_markup(

@@ -1,4 +1,4 @@
-"""What every asynchronous test is held to: it leaves no task behind, and no failure goes unseen."""
+"""The rule for every asynchronous test: it leaves neither a task nor an unseen exception."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 
 
 def pytest_configure() -> None:
-    """Have no event loop set: on Python 3.11 pytest-asyncio would make one here that nobody closes."""
+    """Set no event loop: on Python 3.11 pytest-asyncio would make one here and never close it."""
     asyncio.set_event_loop(None)
 
 
@@ -25,7 +25,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture
 async def no_orphans() -> AsyncIterator[None]:
-    """Fail a test that leaves a task running, or an exception that nobody retrieved."""
+    """Fail a test that leaves a task running, or an exception that was never retrieved."""
     unseen: list[dict[str, Any]] = []
     asyncio.get_running_loop().set_exception_handler(lambda _loop, context: unseen.append(context))
     before = asyncio.all_tasks()

@@ -15,12 +15,12 @@ from attrs import field, frozen
 
 from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll._errors import TransportError, WaitTimeout, explained
+from asyncpoll._json_out import json_line
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.cli.grid import Grid
 from asyncpoll.cli.output import note, say_json
 from asyncpoll.cli.result import result_of
-from asyncpoll.codec import json_line
 from asyncpoll.events import Ended
 from asyncpoll.http.message import Reply, Request
 from asyncpoll.testing import MemoryTransport

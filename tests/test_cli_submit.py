@@ -21,8 +21,7 @@ from asyncpoll.cli import main
 from asyncpoll.cli.submit.items import Item
 from asyncpoll.cli.submit.sending import Sender
 from asyncpoll.ledger.submissions import Submissions
-from asyncpoll.simulator import Constant, ErrorStatus, Fault, Latency, Reset, Rewrite, Simulator
-from asyncpoll.simulator.effects import Effect
+from asyncpoll.simulator import Constant, Effect, ErrorStatus, Fault, Latency, Reset, Rewrite, Simulator
 from asyncpoll.testing import run_virtual
 
 Output = pytest.CaptureFixture[str]

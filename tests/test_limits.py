@@ -30,6 +30,14 @@ def test_numbers(name: str, number: int) -> None:
         Limits(**facts)
 
 
+@pytest.mark.parametrize("name", ["attempt", "connect", "read_gap", "max_body", "connections"])
+@pytest.mark.parametrize("value", ["5", None, True, [5]])
+def test_limits_of_another_type(name: str, value: Any) -> None:
+    """The error names the limit."""
+    with pytest.raises(TypeError, match=f"{name} must be a .*number.*, not {type(value).__name__}"):
+        Limits(**{name: value})
+
+
 @pytest.mark.parametrize(
     ("files", "connections", "slots"), [(1024, 100, 100), (1024, 10**9, 614), (100, 100, 60), (1, 100, 1)]
 )

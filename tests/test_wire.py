@@ -15,7 +15,7 @@ from yarl import URL
 from asyncpoll import providers
 from asyncpoll._errors import TransportError
 from asyncpoll.providers import BigModel, Molizhishu
-from asyncpoll.providers.client import Client
+from asyncpoll.providers._client import Client
 
 KEY = "canary-0123456789"
 BIGMODEL = "https://open.bigmodel.cn/api"

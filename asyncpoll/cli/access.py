@@ -13,7 +13,7 @@ from asyncpoll import providers
 from asyncpoll.cli.output import note
 from asyncpoll.http._settings import TransportSettings
 from asyncpoll.providers import ENDPOINTS
-from asyncpoll.providers.client import Client
+from asyncpoll.providers._client import Client
 
 _OTHERS = stat.S_IRGRP | stat.S_IROTH
 

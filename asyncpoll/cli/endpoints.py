@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 def _entry(name: str) -> _Entry:
     listing, client = ENDPOINTS[name], client_of(name)
     environment = {variable: variable in os.environ for variable in (client.key_variable, client.url_variable)}
-    words = _words(import_module(f"asyncpoll.providers.{name}").STATUSES)
+    words = _words(import_module(f"asyncpoll.providers.{name.replace('.', '._')}").STATUSES)
     return _Entry(name, listing.description, listing.required, listing.optional, listing.open, words, environment)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from asyncpoll.codec import json_line
+from asyncpoll._json_out import json_line
 from asyncpoll.http.redact import printable
 
 _LONGEST_NOTE = 1000

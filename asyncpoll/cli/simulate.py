@@ -13,8 +13,7 @@ from types import MappingProxyType
 from asyncpoll.cli.exits import Exit
 from asyncpoll.cli.output import note, say
 from asyncpoll.providers import BigModel, Molizhishu
-from asyncpoll.simulator import Constant, LogNormal, Simulator, Uniform
-from asyncpoll.simulator.lives import Duration
+from asyncpoll.simulator import Constant, Duration, LogNormal, Simulator, Uniform
 
 _DURATIONS: Mapping[str, tuple[Duration, Duration]] = MappingProxyType(
     {  # in the queue, and at work

@@ -17,7 +17,7 @@ from asyncpoll.cli.exits import EXIT_OF_STATE, Exit
 from asyncpoll.cli.output import note, say_json
 from asyncpoll.cli.result import result_of
 from asyncpoll.events import Ended, Event, Missed, Polled
-from asyncpoll.providers.adapt import CLIENT, check_name
+from asyncpoll.providers._client import CLIENT, check_name
 
 _NOT_YET = Ended(None, None, None, polls=0, waited=0.0)
 

@@ -18,7 +18,7 @@ from asyncpoll.http.path import identifier, segment
 from asyncpoll.http.retry import Retrying
 
 if TYPE_CHECKING:
-    from asyncpoll.codec import structure
+    from asyncpoll._structure import structure
     from asyncpoll.http.transport import AiohttpTransport
 
 __all__ = [
@@ -45,7 +45,7 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    homes = {"AiohttpTransport": "asyncpoll.http.transport", "structure": "asyncpoll.codec"}
+    homes = {"AiohttpTransport": "asyncpoll.http.transport", "structure": "asyncpoll._structure"}
     if name not in homes:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     return getattr(import_module(homes[name]), name)

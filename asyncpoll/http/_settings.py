@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any, TypedDict
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from attrs import Attribute, field, frozen, validators
+from attrs import Attribute, field, frozen
 
+from asyncpoll._checks import is_number
 from asyncpoll.http.link import Origin
 from asyncpoll.http.redact import Mask, Secret
 
@@ -56,9 +57,28 @@ class TransportSettings(TypedDict, total=False):
     connections: int
 
 
-def _is_duration(_limits: object, attribute: Attribute[Any], value: float) -> None:
+def _is_duration(_limits: object, attribute: Attribute[Any], value: Any) -> None:
+    if not is_number(value):
+        raise TypeError(f"{attribute.name} must be a number of seconds, not {type(value).__name__}")
     if not 0 < value < math.inf:
         raise ValueError(f"{attribute.name} must be seconds above 0, not {value}")
+
+
+def _is_count(_limits: object, attribute: Attribute[Any], value: Any) -> None:
+    if not isinstance(value, int) or isinstance(value, bool):
+        raise TypeError(f"{attribute.name} must be a whole number, not {type(value).__name__}")
+    if value < 1:
+        raise ValueError(f"{attribute.name} must be at least 1, not {value}")
+
+
+def check_flag(name: str, value: object) -> None:
+    """Check that *value* is True or False: any text would count as True.
+
+    Raises:
+        TypeError: It is something else.
+    """
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {type(value).__name__}")
 
 
 @frozen
@@ -76,8 +96,8 @@ class Limits:
     attempt: float = field(default=20.0, validator=_is_duration)
     connect: float = field(default=5.0, validator=_is_duration)
     read_gap: float = field(default=10.0, validator=_is_duration)
-    max_body: int = field(default=MAX_BODY, validator=validators.ge(1))
-    connections: int = field(default=100, validator=validators.ge(1))
+    max_body: int = field(default=MAX_BODY, validator=_is_count)
+    connections: int = field(default=100, validator=_is_count)
 
     @property
     def slots(self) -> int:

@@ -26,7 +26,10 @@ if TYPE_CHECKING:
 MESSAGE_LIMIT = 200  # characters of a server's own text that an error repeats
 CODE_LIMIT = 40
 _BEGINNING = 1000  # bytes of a body; more than is shown, so that what must be masked is seen as a whole
-_MESSAGE_NAMES = ("message", "Message", "msg", "errorMessage", "title", "detail")
+_MESSAGE_NAMES = (
+    *("message", "Message", "msg", "errorMessage", "error_message", "errorMsg", "error_msg", "errmsg"),
+    *("error_description", "title", "detail", "reason"),
+)
 _MOST_ITEMS = 5  # of a list of problems, and steps of the path to one
 _STEP = 40  # characters of such a step
 
@@ -212,8 +215,9 @@ def complaint(reply: Reply) -> tuple[str | None, str]:
     Read are the customary shapes `{"error": {"code": ..., "message": ...}}`, `{"error": "..."}`, `{"errors": [...]}`
     and `{"code": ..., "message": ...}`, with these names:
 
-    - for the message `message`, `Message`, `msg`, `errorMessage`, `title` and `detail` (RFC 9457, section 3.1), all
-      that are there; `detail` may be FastAPI's list of `{"loc": [...], "msg": ...}`;
+    - for the message `message`, `msg`, `errorMessage`, `errmsg` and their kin, `error_description` (RFC 6749, section
+      5.2), `title` and `detail` (RFC 9457, section 3.1), all that are there; `detail` may be FastAPI's list of
+      `{"loc": [...], "msg": ...}`; without any of them, those in `data`;
     - for the code `code`, or the end of `__type` or of the header `x-amzn-errortype` behind its "#" (the JSON
       protocols of AWS).
 
@@ -225,10 +229,13 @@ def complaint(reply: Reply) -> tuple[str | None, str]:
     error = reply.json.get("error") or reply.json.get("errors") or reply.json
     if isinstance(error, list):
         error = error[0]
+    outside = _message(reply.json)
     if not isinstance(error, dict):
-        return None, _words(error)
+        return None, ": ".join(dict.fromkeys(filter(None, (_words(error), outside))))[:_BEGINNING]
     kind = error.get("__type") or reply.headers.get("x-amzn-errortype")
-    return _code(error.get("code"), kind), _message(error) or _message(reply.json)
+    data = reply.json.get("data")
+    inside = _words(data) if isinstance(data, str | dict) else ""
+    return _code(error.get("code"), kind), _message(error) or outside or inside
 
 
 def _code(code: Any, kind: Any) -> str | None:

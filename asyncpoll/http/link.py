@@ -67,6 +67,25 @@ class Link:
     trusted: bool
 
 
+def checked_origins(trusted: object) -> frozenset[Origin]:
+    """Return the origins that a user trusts.
+
+    Raises:
+        TypeError: *trusted* is not a list or another collection of texts.
+        ValueError: One of them is not an origin.
+    """
+    if (
+        isinstance(trusted, str)
+        or not isinstance(trusted, Collection)
+        or not all(isinstance(one, str) for one in trusted)
+    ):
+        raise TypeError("trusted_origins must be a list of texts such as ['https://storage.internal:9000']")
+    try:
+        return frozenset(map(Origin.of, trusted))
+    except ValueError as problem:
+        raise ValueError(f"one of trusted_origins is refused: {problem}") from None
+
+
 def check_link(url: str, trusted: Collection[str] = ()) -> Link:
     """Return *url* as a `Link`.
 
@@ -76,9 +95,10 @@ def check_link(url: str, trusted: Collection[str] = ()) -> Link:
 
     Raises:
         Rejected: It is not https on port 443, has a user name in it, or is no proper URL; the kind is "link".
+        TypeError: *trusted* is not a collection of texts.
         ValueError: One of *trusted* is no proper origin.
     """
-    vouched = {Origin.of(one) for one in trusted}
+    vouched = checked_origins(trusted)
     try:
         origin = Origin.of(url)
     except ValueError as problem:

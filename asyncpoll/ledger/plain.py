@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from asyncpoll._errors import LedgerError
-from asyncpoll.codec import as_json_data
+from asyncpoll._json_out import as_json_data
 from asyncpoll.http.redact import masked, printable
 from asyncpoll.ledger.records import Ending
 

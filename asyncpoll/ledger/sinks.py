@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Final, Protocol
 from attrs import frozen
 
 from asyncpoll._errors import LedgerError
-from asyncpoll.codec import json_line
+from asyncpoll._json_out import json_line
 from asyncpoll.ledger.file import os_trouble
 from asyncpoll.ledger.records import Record
 from asyncpoll.ledger.rows import PAGE

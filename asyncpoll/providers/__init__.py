@@ -1,14 +1,14 @@
-"""Ready-made clients of real APIs, and the table of all their endpoints.
+"""Clients of three APIs, and the table of all their endpoints.
 
-Each client is lent on first use. A provider is a package: for every endpoint one file that holds, in this order, its
-reference, its vocabulary, its result, `ask`, `read`, the `Endpoint`, and the door that a client shows to it.
+A client is imported on first use. The package of a provider has one file for each endpoint, with its result, its
+reference, its vocabulary, `ask`, `read`, the `Endpoint`, and the class of the client's attribute. All share `_client`.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from asyncpoll.providers.catalog import ENDPOINTS, Listing
+from asyncpoll.providers._catalog import ENDPOINTS, Listing
 
 if TYPE_CHECKING:
     from asyncpoll.providers.bigmodel import BigModel

@@ -1,4 +1,4 @@
-"""A server of our own that speaks the wire formats of every provider, reproducible from its seed.
+"""A server that speaks the wire formats of all providers, reproducible from its seed.
 
     async with Simulator(seed=7) as sim:
         sim.script("bigmodel.agents", "abc", Life(pending=0.5, processing=2.0, outcome="failed"))
@@ -6,36 +6,47 @@
         ...
         sim.truth("bigmodel.agents", "abc").finished_at
 
-It stands apart: nothing else of asyncpoll is imported here, so that the two can disagree.
+A request passes through these parts: its route leads to the vendor's handler (`_bigmodel`, `_molizhishu`); the handler
+finds the job (`_jobs`, `_batches`), whose life is scripted or drawn from the seed (`_lives`), and returns a response
+as a value (`_http`); each `Fault` that is due changes the response (`_faults`), and the server sends it (`_server`).
+
+The simulator is written from the vendors' documents and imports nothing else of asyncpoll, so that an error in one of
+the two shows as a difference between them.
 """
 
 from __future__ import annotations
 
-from asyncpoll.simulator.deliveries import Cut, Drip, LateResponse, Reset
-from asyncpoll.simulator.effects import (
+from asyncpoll.simulator._faults import (
+    Cut,
+    Drip,
+    Effect,
     EmptyBody,
     Envelope,
     ErrorStatus,
+    Fault,
     GzipBomb,
     HtmlPage,
     Latency,
+    LateResponse,
     Malformed,
     Omit,
     Oversized,
     Redirect,
+    Reset,
     Rewrite,
     WrongId,
 )
-from asyncpoll.simulator.faults import Fault
-from asyncpoll.simulator.jobs import Truth
-from asyncpoll.simulator.lives import Bimodal, Constant, Exponential, Life, LogNormal, Pareto, Uniform
-from asyncpoll.simulator.server import Simulator
+from asyncpoll.simulator._jobs import Truth
+from asyncpoll.simulator._lives import Bimodal, Constant, Duration, Exponential, Life, LogNormal, Pareto, Uniform
+from asyncpoll.simulator._server import Simulator
 
 __all__ = [
     "Bimodal",
     "Constant",
     "Cut",
     "Drip",
+    "Duration",
+    "Effect",
     "EmptyBody",
     "Envelope",
     "ErrorStatus",

@@ -9,8 +9,9 @@ from typing import Generic, NoReturn, TypeVar, Unpack
 
 from asyncpoll import events
 from asyncpoll._timeout import Timeout
+from asyncpoll.waiting._emission import observers_of
 from asyncpoll.waiting._hub import Hub, RunOptions
-from asyncpoll.waiting._policy import PollOptions, check_observer, check_options, policy_of
+from asyncpoll.waiting._policy import PollOptions, check_options, policy_of
 from asyncpoll.waiting._run import Jobs, Outcome, Run, check_jobs
 
 T = TypeVar("T")
@@ -21,7 +22,7 @@ class BulkOptions(RunOptions, total=False):
 
     concurrency: int
     rate: float | None
-    observe: events.Observer | None
+    observe: events.Observers
 
 
 class RunInOwnHub(Generic[T]):
@@ -92,7 +93,7 @@ def _hub(caller: str, timeout: float | Timeout | None, options: BulkOptions) -> 
     The options are checked here, too, so that an error names the function that was called.
     """
     check_options(caller, options, BulkOptions)
-    check_observer(caller, options.get("observe"))
+    observers_of(caller, options.get("observe"))
     policy_of(
         caller, timeout, {name: value for name, value in options.items() if name in PollOptions.__optional_keys__}
     )

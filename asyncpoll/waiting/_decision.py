@@ -208,10 +208,10 @@ class Decision:
         self.polls += 1
         return self.timed_out(now)
 
-    def timed_out(self, now: float, limit: str | None = None) -> WaitTimeout:
+    def timed_out(self, now: float, limit: str | None = None, kind: type[WaitTimeout] = WaitTimeout) -> WaitTimeout:
         """Return the error that ends the wait because of *limit*, by default the clock that ran out."""
         deadline, _, clock = self._limit()
-        error = WaitTimeout(
+        error = kind(
             self.last,
             waited=now - self.began,
             polls=self.polls,

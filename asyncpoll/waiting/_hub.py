@@ -2,33 +2,34 @@
 
 from __future__ import annotations
 
-import asyncio
 import math
-from collections.abc import Mapping
-from contextvars import copy_context
+from collections.abc import AsyncGenerator, Mapping
 from random import Random
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, Unpack
 
 from asyncpoll import events
-from asyncpoll._checks import is_number, plain_function
-from asyncpoll._errors import ClientClosed
+from asyncpoll._checks import delay, is_number, plain_function
+from asyncpoll._errors import ClientClosed, WaitTimeout
 from asyncpoll._schedule import Exponential, Schedule
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._timeout import Timeout
 from asyncpoll.waiting._counters import Counters
-from asyncpoll.waiting._policy import Policy, PollOptions, check_observer, check_options, check_schedule, policy_of
+from asyncpoll.waiting._emission import observers_of
+from asyncpoll.waiting._policy import Policy, PollOptions, check_options, check_schedule, policy_of
+from asyncpoll.waiting._recipients import Caller, Look, RecentSnapshots, Seen, Viewer
 from asyncpoll.waiting._run import Jobs, Outcome, Run, Until, aiter_any, check_jobs
-from asyncpoll.waiting._wait import Fetch, check_fetch
+from asyncpoll.waiting._wait import Fetch, changes_of, check_fetch
 from asyncpoll.waiting.learning._learned import Learned
 from asyncpoll.waiting.learning._plan import RandomSource
 from asyncpoll.waiting.learning._shared_price import PriceController
 from asyncpoll.waiting.scheduler._dispatcher import Limits
 from asyncpoll.waiting.scheduler._scheduler import Scheduler
-from asyncpoll.waiting.scheduler._targets import Wait
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
+
+_ONE_POLL = Policy(max_polls=1, max_misses=0)
 
 
 class RunOptions(PollOptions, total=False):
@@ -60,30 +61,6 @@ def _rate(name: str, limit: float | None) -> float:
     return limit
 
 
-class _Caller:
-    """The caller of `Hub.wait`, as the recipient of the end of its wait."""
-
-    def __init__(self) -> None:
-        self.context = copy_context()
-        self.end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self.cancel: asyncio.Task[None] | None = None
-
-    def changed(self, wait: Wait, now: float) -> None:
-        """Do nothing: a caller who waits for one job is only interested in its end."""
-
-    def ended(self, wait: Wait, error: BaseException | None, waited: float, cancel: asyncio.Task[None] | None) -> None:  # noqa: ARG002  the caller has the wait
-        self.cancel = cancel
-        self.refused(error)
-
-    def refused(self, error: BaseException | None) -> None:
-        if self.end.done():
-            return  # the caller has been cancelled at this very moment
-        if error is None:
-            self.end.set_result(None)
-        else:
-            self.end.set_exception(error)
-
-
 class Hub:
     """Waits for any number of jobs with one scheduler.
 
@@ -99,7 +76,7 @@ class Hub:
         lane_rate: The most polls a second towards one client; by default no limit of its own.
         schedule: When to poll next, where a wait does not say otherwise. By default it is learned how long jobs take:
             `Learned` with `Exponential()` as its cold start. `Exponential()` by itself learns nothing.
-        observe: A plain function, called with every event of `asyncpoll.events`.
+        observe: A plain function, or several, called with every event of `asyncpoll.events`.
         random: Returns numbers from 0 up to 1; spreads what would otherwise happen at the same time.
 
     Attributes:
@@ -119,7 +96,7 @@ class Hub:
         lane_concurrency: int | None = None,
         lane_rate: float | None = None,
         schedule: Schedule | None = None,
-        observe: events.Observer | None = None,
+        observe: events.Observers = None,
         random: RandomSource | None = None,
     ) -> None:
         self._limits = Limits(
@@ -128,8 +105,7 @@ class Hub:
             None if lane_concurrency is None else _whole("lane_concurrency", lane_concurrency),
             _rate("lane_rate", lane_rate),
         )
-        check_observer("Hub", observe)
-        self._observe = observe
+        self._observers = observers_of("Hub", observe)
         if random is not None:
             plain_function("Hub(): random", random)
         self._random = random or Random().random
@@ -139,6 +115,7 @@ class Hub:
         self._scheduler: Scheduler | None = None
         self._is_closed = False
         self.counters = Counters()
+        self._recent = RecentSnapshots()
 
     async def __aenter__(self) -> Self:
         if self._scheduler is not None or self._is_closed:
@@ -146,7 +123,7 @@ class Hub:
         prices = None
         if isinstance(self.schedule, Learned) and self._limits.rate < math.inf:
             prices = PriceController(self.schedule, self._limits.rate)
-        self._scheduler = Scheduler(self.counters, self._limits, observe=self._observe, prices=prices)
+        self._scheduler = Scheduler(self.counters, self._limits, observers=self._observers, prices=prices)
         return self
 
     async def __aexit__(
@@ -157,6 +134,7 @@ class Hub:
     async def aclose(self) -> None:
         """End every wait with `ClientClosed`, and cut every poll. Closing a hub that is closed does nothing."""
         self._is_closed = True
+        self._recent.clear()
         if self._scheduler is not None:
             await self._scheduler.aclose()
 
@@ -248,6 +226,94 @@ class Hub:
         check_options("Hub.run", options, RunOptions)
         return ledger.run(self, jobs, timeout=timeout, **options)
 
+    def watch(
+        self, job: Fetch[T], *, changes_only: bool = False, **options: Unpack[PollOptions]
+    ) -> AsyncGenerator[Snapshot[T], None]:
+        """Yield what the polls of a job see, up to and including the terminal snapshot; see `asyncpoll.watch`.
+
+        Any number of viewers, and waits, share the polls of one job. A viewer sees at once what was last seen of the
+        job. One that is slow sees the newest snapshot, and holds up no other. When the last one has left, and nothing
+        else waits for the job, it is not polled any more. Close the generator (`contextlib.aclosing`), or cancel its
+        task, to leave.
+
+        Args:
+            job: A `Job`, or any `async def () -> Snapshot`.
+            changes_only: Yield only what differs from the snapshot before in state, status or progress.
+            **options: Those of `wait`.
+
+        Raises:
+            Draining: The hub is drained.
+            TypeError: An argument has a wrong type or an unknown name. Otherwise as `wait`, without a deadline.
+        """
+        scheduler = self._open()
+        check_options("Hub.watch", options, PollOptions)
+        check_fetch("Hub.watch", job)
+        snapshots = self._view(scheduler, job, self._policy("Hub.watch", None, options))
+        return changes_of(snapshots) if changes_only else snapshots
+
+    async def fetch(self, job: Fetch[T], *, max_age: float = 0.0) -> Snapshot[T]:
+        """Return what a poll sees now, or what one has seen within the last *max_age* seconds.
+
+        All who ask at the same time, and all who wait for the job, share one request. It keeps to the limits of the
+        hub and of the lane, so it may have to wait for its turn; put it inside `asyncio.timeout` to bound that.
+
+        Args:
+            job: A `Job`, or any `async def () -> Snapshot`.
+            max_age: The age, in seconds, up to which an earlier answer will do. Such an answer is kept by the hub for
+                as long; there may be a thousand.
+
+        Raises:
+            TransportError: The poll failed; a miss, too, is raised.
+            Draining: The hub is drained.
+            ClientClosed: The hub is not open, or belongs to another event loop or process.
+            ValueError: *max_age* is negative or not finite; `TypeError` if it is not a number.
+        """
+        scheduler = self._open()
+        check_fetch("Hub.fetch", job)
+        delay("Hub.fetch(): max_age", max_age)
+        known = self._recent.get(job) or self._seen(scheduler.registry.last_of(job))
+        if known is not None and known.age <= max_age and max_age:
+            return known.snapshot
+        recipient = Look()
+        wait = scheduler.enter(job, _ONE_POLL, recipient, scheduler.now())
+        scheduler.poll_now(wait)
+        try:
+            await recipient.end
+        except WaitTimeout as error:
+            if error.limit != "polls":
+                raise
+        finally:
+            scheduler.leave(wait)
+        if max_age:
+            self._recent.put(job, wait.last, max_age)  # type: ignore[arg-type]  # its one poll saw something
+        return wait.last  # type: ignore[return-value]  # likewise
+
+    def peek(self, key: str) -> Seen | None:
+        """Return what was last seen of the job with this key, and how long ago; no request is made.
+
+        Returns:
+            A named tuple `(snapshot, age)`, the age in seconds; None for a job that is neither awaited here nor was
+            fetched within the `max_age` of that call. With more than a thousand waits, snapshots of unfinished jobs
+            are without their payload.
+        """
+        scheduler = self._open()
+        seen = [*map(self._seen, scheduler.registry.last_with_key(key)), *self._recent.with_key(key)]
+        return min((one for one in seen if one is not None), key=lambda one: one.age, default=None)
+
+    async def drain(self, grace: float = 0.0) -> None:
+        """Begin no wait any more, and end those that are still open after *grace* seconds with `Draining`.
+
+        A run raises it, and leaves its jobs unfinished. The hub stays open, to be closed as usual.
+
+        Args:
+            grace: Seconds in which open waits may end by themselves.
+
+        Raises:
+            ValueError: *grace* is negative or not finite; `TypeError` if it is not a number.
+        """
+        delay("Hub.drain(): grace", grace)
+        await self._open().drain(grace)
+
     def nudge(self, key: str) -> bool:
         """Poll the job with this key now, because a webhook or a hunch says that it may be done.
 
@@ -256,20 +322,35 @@ class Hub:
         """
         return self._open().nudge(key)
 
+    async def _view(self, scheduler: Scheduler, job: Fetch[T], policy: Policy) -> AsyncGenerator[Snapshot[T], None]:
+        seen = scheduler.registry.last_of(job)
+        viewer = Viewer(None if seen is None else seen[0])
+        wait = scheduler.enter(job, policy, viewer, scheduler.now())
+        try:
+            while (snapshot := await viewer.next()) is not None:
+                yield snapshot
+        finally:
+            cancel = scheduler.leave(wait) or viewer.cancel
+            if cancel is not None:
+                await scheduler.cancels.settle([cancel])
+
+    def _seen(self, seen: tuple[Snapshot[Any], float] | None) -> Seen | None:
+        return None if seen is None else Seen(seen[0], self._open().now() - seen[1])
+
     async def _wait(
         self, caller: str, job: Fetch[T], timeout: float | Timeout | None, options: Mapping[str, Any]
     ) -> Snapshot[T]:
         scheduler = self._open()
         check_options(caller, options, PollOptions)
         check_fetch(caller, job)
-        recipient = _Caller()
+        recipient = Caller()
         wait = scheduler.enter(job, self._policy(caller, timeout, options), recipient, scheduler.now())
         try:
             await recipient.end
         except BaseException:
             cancel = scheduler.leave(wait) or recipient.cancel
             if cancel is not None:
-                await scheduler.settle([cancel])
+                await scheduler.cancels.settle([cancel])
             raise
         return wait.last  # type: ignore[return-value]  # it ended without an error, so with a terminal snapshot
 

@@ -44,7 +44,7 @@ class PollOptions(TypedDict, total=False):
 class WaitOptions(PollOptions, total=False):
     """The options of a wait outside a hub."""
 
-    observe: events.Observer | None
+    observe: events.Observers
 
 
 def tail_of(seconds: float) -> float:
@@ -157,13 +157,3 @@ def policy_of(caller: str, timeout: float | Timeout | None, options: Mapping[str
         return Policy(timeout=as_timeout(timeout), **options, **driver)
     except (TypeError, ValueError) as error:
         raise type(error)(f"{caller}(): {error}") from None
-
-
-def check_observer(caller: str, observe: Any) -> None:
-    """Check that *observe* is a plain function or None.
-
-    Raises:
-        TypeError: It is something else.
-    """
-    if observe is not None:
-        plain_function(f"{caller}(): observe", observe)

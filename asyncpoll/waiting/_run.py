@@ -92,6 +92,9 @@ class Run(Generic[T]):
     that is refused: the jobs without an outcome then stay unfinished.
     """
 
+    watching = False
+    counted = True
+
     def __init__(
         self,
         scheduler: Scheduler,
@@ -142,14 +145,14 @@ class Run(Generic[T]):
         self._over = True
         feeder = cast("asyncio.Task[None]", self._feeder)
         feeder.cancel()
-        for wait in self._scheduler.waits_of(self) if self._pending else ():
+        for wait in self._scheduler.registry.waits_of(self) if self._pending else ():
             self.changed(wait, self._scheduler.now())
             cancel = self._scheduler.leave(wait)
             self._cancels += [] if cancel is None else [cancel]
         try:
             await asyncio.gather(feeder, return_exceptions=True)  # a caller who leaves early does not want its error
         finally:
-            await self._scheduler.settle(self._cancels)
+            await self._scheduler.cancels.settle(self._cancels)
 
     def __aiter__(self) -> AsyncIterator[Outcome[T]]:
         return self
@@ -169,6 +172,9 @@ class Run(Generic[T]):
                 break
             await self._change()
         raise StopAsyncIteration
+
+    def saw(self, wait: Wait, snapshot: Snapshot[Any]) -> None:
+        """Do nothing: a run is only interested in changes of state."""
 
     def changed(self, wait: Wait, now: float) -> None:
         """Have the progress of one of the waits remembered: its job is in another state."""

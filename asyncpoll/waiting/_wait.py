@@ -8,13 +8,12 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from typing import Any, Generic, TypeVar, Unpack
 
-from asyncpoll import events
 from asyncpoll._errors import WaitTimeout
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._timeout import Timeout
 from asyncpoll.waiting._decision import OVERSLEPT, Decision, Result, as_outcome, as_result, awaitable_of
-from asyncpoll.waiting._emission import event_of_end, events_of_poll, tell
-from asyncpoll.waiting._policy import WaitOptions, check_observer, check_options, policy_of
+from asyncpoll.waiting._emission import WaitEvents, observers_of, tell
+from asyncpoll.waiting._policy import WaitOptions, check_options, policy_of
 from asyncpoll.waiting._remote_cancel import cancel_remotely, remote_cancel_of
 
 T = TypeVar("T")
@@ -51,7 +50,7 @@ async def wait_until_terminal(
               "exactly" sets it, "ignore" does nothing.
             - on_abandon: "cancel" also cancels the remote job, once, for at most 5 seconds, when the wait is cancelled
               or times out; "leave", the default, does not.
-            - observe: A plain function, called with every event of `asyncpoll.events`.
+            - observe: A plain function, or several, called with every event of `asyncpoll.events`.
 
     Raises:
         WaitTimeout: A limit passed; `.last` is what was last seen, `__cause__` the last miss if the last poll was one.
@@ -96,10 +95,11 @@ def single_watch(
 ) -> AsyncGenerator[Snapshot[T], None]:
     """Do what `watch` does, for the public function *caller*."""
     snapshots = _SingleWait(caller, fetch, None, options).snapshots()
-    return _changes(snapshots) if changes_only else snapshots
+    return changes_of(snapshots) if changes_only else snapshots
 
 
-async def _changes(snapshots: AsyncGenerator[Snapshot[T], None]) -> AsyncGenerator[Snapshot[T], None]:
+async def changes_of(snapshots: AsyncGenerator[Snapshot[T], None]) -> AsyncGenerator[Snapshot[T], None]:
+    """Yield only what differs from the snapshot before in state, status or progress."""
     seen: Any = None
     async with aclosing(snapshots):
         async for snapshot in snapshots:
@@ -129,8 +129,7 @@ class _SingleWait(Generic[T]):
         check_options(caller, options, WaitOptions)
         check_fetch(caller, fetch)
         options = dict(options)
-        self._observe: events.Observer | None = options.pop("observe", None)
-        check_observer(caller, self._observe)
+        self._observers = observers_of(caller, options.pop("observe", None))
         self._fetch = fetch
         self._policy = policy_of(caller, timeout, options)
         self._remote_cancel = remote_cancel_of(fetch, self._policy.on_abandon)
@@ -176,6 +175,9 @@ class _SingleWait(Generic[T]):
         self._decision = decision = Decision(self._policy, self._now(), subject=self._fetch)
         self._polled_at = decision.began
         self._due = decision.first_poll(decision.began)
+        if self._observers:
+            self._events = WaitEvents(decision)
+            tell(self._observers, self._events.began())
         return decision
 
     async def _step(self) -> Snapshot[T] | None:
@@ -183,7 +185,7 @@ class _SingleWait(Generic[T]):
         await self._sleep()
         result: Result
         task: asyncio.Task[Any] = asyncio.current_task()  # type: ignore[assignment]  # this coroutine runs in a task
-        cancelling = task.cancelling()
+        cancelling, called_at = task.cancelling(), self._now()
         self._in_flight = True
         try:
             fetched = self._fetch()
@@ -196,10 +198,13 @@ class _SingleWait(Generic[T]):
             result = as_outcome(error)
         self._in_flight = False
         decision, now = self._decision, self._now()
+        if self._observers and not getattr(self._fetch, "submitted", None):  # else there was no request
+            failure = result if isinstance(result, BaseException) else None
+            tell(self._observers, self._events.called(1, now - called_at, failure))
         verdict = decision.apply(result, now)
         self._polled_at, self._due = now, verdict.due
-        if self._observe is not None:
-            tell(self._observe, events_of_poll(decision, result, verdict, now))
+        if self._observers:
+            tell(self._observers, self._events.polled(result, verdict, now))
         if verdict.error is not None:
             raise verdict.error
         self._over = verdict.over
@@ -220,8 +225,8 @@ class _SingleWait(Generic[T]):
             await cancel_remotely(self._remote_cancel)
 
     def _end(self, error: BaseException | None) -> None:
-        if self._observe is not None:
-            tell(self._observe, event_of_end(self._decision, error, self._now()))
+        if self._observers:
+            tell(self._observers, self._events.ended(error, self._now()))
 
 
 def _when(deadline: float) -> float | None:

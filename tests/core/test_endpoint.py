@@ -19,6 +19,7 @@ from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State, Vocabulary
 from asyncpoll.http.message import Reply, Request
 from asyncpoll.testing import MemoryTransport, run_virtual
+from asyncpoll.waiting._convenience import wait_all
 
 WORDS = Vocabulary("v.jobs", {"queued": State.PENDING, "done": State.SUCCESS, "failed": State.FAILED})
 STATUS, STOP = Request("GET", "/jobs/1", repeatable=True), Request("DELETE", "/jobs/1")
@@ -308,6 +309,43 @@ def test_a_job_has_a_token(ref: Any, plain: Any) -> None:
 def test_the_repr_of_a_job_leaves_out_its_transport() -> None:
     """What a transport knows stays out of logs."""
     assert "MemoryTransport" not in repr(endpoint().job(anybody(), "1"))
+
+
+@pytest.mark.parametrize(
+    ("ref", "shown"),
+    [
+        ("t-1", "<Job v.jobs 't-1'>"),
+        (Part("x", 2), "<Job v.jobs whole='x' number=2>"),
+        ("x" * 500, "<Job v.jobs '" + "x" * 199 + ">"),
+    ],
+)
+def test_a_job_shows_its_endpoint_and_reference(ref: Any, shown: str) -> None:
+    """A long reference is cut."""
+    assert repr(endpoint().job(anybody(), ref)) == shown
+
+
+# data of the caller's own
+
+
+def test_a_job_may_carry_data_of_the_caller() -> None:
+    """They come back with the outcome; a job that differs in nothing else is equal, and shares its key."""
+    transport = answering({"status": "done"})
+    plain = endpoint().job(transport, "1")
+    marked = plain.with_origin("span").with_meta({"row": 7})
+    assert (plain.meta, plain.origin) == (None, None)
+    assert (marked.meta, marked.origin) == ({"row": 7}, "span")
+    assert marked.with_origin("other").meta == {"row": 7}
+    assert (marked, marked.key, repr(marked)) == (plain, plain.key, repr(plain))
+    (outcome,) = run_virtual(wait_all([marked], timeout=9.0))
+    assert outcome.job.meta == {"row": 7}
+    assert "row" not in marked.to_json()
+
+
+@pytest.mark.parametrize("meta", [7, ["row"], {7: "row"}])
+def test_data_of_the_caller_have_names(meta: Any) -> None:
+    """So that they can become columns."""
+    with pytest.raises(TypeError, match=r"Job\.with_meta\(\): meta"):
+        endpoint().job(anybody(), "1").with_meta(meta)
 
 
 # which jobs are the same

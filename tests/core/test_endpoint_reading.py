@@ -56,7 +56,7 @@ ODD = {
     "array": {"status": ["done"]},
     "no object": [],
     "text": "done",
-    "value of a wrong type": {"status": "done", "value": "42", "progress": "all"},
+    "value of a wrong type": {"status": "done", "value": "42"},
 }
 
 

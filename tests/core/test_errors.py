@@ -13,6 +13,7 @@ from asyncpoll import _errors as errors
 from asyncpoll._errors import (
     BadReply,
     ClientClosed,
+    Draining,
     JobCancelled,
     JobError,
     JobFailed,
@@ -43,6 +44,7 @@ SAMPLES = [
     WaitTimeout(FAILED, waited=61.5, polls=9, limit="pending", key='v:"a"', unknown=("frozen", "archived")),
     WaitTimeout(None, waited=1.0, polls=0),
     JobError(FAILED),
+    Draining(None, waited=0.0, polls=0, limit="drained"),
     JobFailed(FAILED),
     JobTimedOut(FAILED),
     JobCancelled(FAILED),

@@ -14,7 +14,7 @@ import pytest
 from attrs import evolve, fields
 from attrs.exceptions import FrozenInstanceError
 
-from asyncpoll._snapshot import Snapshot
+from asyncpoll._snapshot import Snapshot, share
 from asyncpoll._state import State
 
 NOON = datetime(2026, 1, 2, 12, tzinfo=UTC)
@@ -71,9 +71,6 @@ def test_another_state_is_refused(state: Any) -> None:
         ("reason", ["no"], "text or None"),
         ("code", 17, "text or None"),
         ("code", False, "text or None"),
-        ("progress", "50", "a number from 0 to 1, or None"),
-        ("progress", True, "a number from 0 to 1, or None"),
-        ("progress", 1j, "a number from 0 to 1, or None"),
         ("retry_after", "7", "a number of seconds, or None"),
         ("retry_after", False, "a number of seconds, or None"),
         ("retry_after", timedelta(seconds=7), "a number of seconds, or None"),
@@ -131,6 +128,82 @@ def test_a_word_may_be_an_integer_or_a_boolean(word: Any, text: str) -> None:
 def test_progress_may_be_a_whole_number_of_any_size(given: int, kept: float) -> None:
     """A number that no float can hold is out of range as any other."""
     assert Snapshot(State.PROCESSING, progress=given).progress == kept
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ("50%", 0.5),
+        (" 12.5 % ", 0.125),
+        ("40\uff05", 0.4),
+        ("0.5", 0.5),
+        (".5", 0.5),
+        ("3/10", 0.3),
+        ("3 / 10", 0.3),
+        ("-1/10", 0.0),
+        ("200%", 1.0),
+        ("1", 1.0),
+    ],
+)
+def test_progress_may_be_text(given: str, kept: float) -> None:
+    """A percentage, a fraction and a number are read as the share that they stand for."""
+    seen: Snapshot[int] = Snapshot(State.PROCESSING, progress=given)
+    assert (seen.progress, seen.misfits) == (kept, ())
+
+
+@pytest.mark.parametrize(
+    "given",
+    ["", " ", "half", "%", "1/0", "1/", "/2", "1/2/3", "nan%", "inf", "0x1", "٣٠%", "9" * 99, True, 1j, b"1", [0.5], {},
+     math.nan],
+)  # fmt: skip
+def test_progress_that_cannot_be_read_is_a_misfit(given: Any) -> None:
+    """It costs nothing but itself: the progress is None, and the misfits name it, once."""
+    seen: Snapshot[int] = Snapshot(State.SUCCESS, value=42, progress=given, misfits=("$.a",))
+    assert (seen.progress, seen.misfits, seen.unwrap()) == (None, ("progress", "$.a"), 42)
+    assert evolve(seen, progress=given).misfits == seen.misfits
+
+
+@pytest.mark.parametrize(
+    ("done", "total", "expected"),
+    [
+        (2, 5, 0.4),
+        ("2", "5", 0.4),
+        ("40%", 1, 0.4),
+        (" 40.0 % ", 100, 0.4),
+        ("2/5", 1, 0.4),
+        ("2 / 5", 7, 0.4),
+        (0.4, 1, 0.4),
+        (40, 100, 0.4),
+        ("+0.4", 1, 0.4),
+        (7, 5, 1.0),
+        (-1, 5, 0.0),
+        (0, 5, 0.0),
+        (2, 0, None),
+        (2, -5, None),
+        (2, None, None),
+        (None, 5, None),
+        (True, 5, None),
+        ("two", 5, None),
+        ("1/2/3", 5, None),
+        ("/", 5, None),
+        ("%", 5, None),
+        ("", 5, None),
+        ("1e3", 5, None),
+        ("inf", 5, None),
+        ("\u0663", 5, None),
+        ([1], 5, None),
+        ({}, {}, None),
+        (10**400, 5, None),
+        (2, 10**400, 0.0),
+        (math.nan, 5, None),
+        (2, math.nan, None),
+        (math.inf, math.inf, None),
+        ("9" * 50, 1, None),
+    ],
+)
+def test_a_share_is_read_from_any_counter(done: Any, total: Any, expected: float | None) -> None:
+    """Numbers, text, fractions and percentages are read; nonsense is None, never an error."""
+    assert share(done, total) == expected
 
 
 @pytest.mark.parametrize(("given", "kept"), [(7, 7), (10**400, None), (-(10**400), None), (0, None)])

@@ -33,7 +33,9 @@ PUBLIC = [
     "asyncpoll.providers",
     "asyncpoll.testing",
     "asyncpoll.simulator",
+    "asyncpoll.sync",
 ]
+VENDORS = ["asyncpoll.providers.bigmodel", "asyncpoll.providers.molizhishu"]
 MOST_LINES_OF_THE_README = 150
 
 _PATH = re.compile(r"[\w.-]*/[\w./-]*|[\w-]+\.(?:py|md|toml)")
@@ -45,7 +47,7 @@ _METAPHORS = re.compile(
 _NOT_HERE = {"asyncpoll/providers/NAME/", "docs/_build", "release.yml"}
 """What readers are to fill in, what Sphinx makes, and what a page calls by its last name."""
 
-_NOT_OURS = {"ClientSession"}
+_NOT_OURS = {"Any", "ClientSession"}
 """Names of other libraries."""
 
 
@@ -75,7 +77,7 @@ def member(thing: Any, name: str) -> Any:
 
 def public_names() -> dict[str, Any]:
     """Return every public name, and those of the standard library that pages use without a module."""
-    modules: list[ModuleType] = [builtins, *(importlib.import_module(name) for name in PUBLIC)]
+    modules: list[ModuleType] = [builtins, *(importlib.import_module(name) for name in PUBLIC + VENDORS)]
     return {name: getattr(module, name) for module in modules for name in getattr(module, "__all__", dir(module))}
 
 

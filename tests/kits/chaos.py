@@ -111,7 +111,7 @@ class Target:
         return await self.answer()
 
     async def answer(self) -> Any:
-        """Say it, whoever asks."""
+        """Return or raise the answer."""
         chance = self.chance
         await self._take_time()
         if chance.random() < self.accidents:

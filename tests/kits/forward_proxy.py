@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
+from ssl import SSLContext
+from types import MappingProxyType
 
 from attrs import define, field
+from raw_server import read_request
 
 REFUSAL = b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
 
 
 @define(eq=False)
 class ForwardProxy:
-    """What a running proxy was asked.
+    """A running proxy, with the requests that it received.
 
     Attributes:
         credential: The user and password that it wants, as `user:password`, or None.
-        answer: What it says to every CONNECT, in place of making the tunnel.
+        answer: What it says to every request it admits, in place of passing it on; nothing at all if it is empty.
+        hosts: Further names that it knows: the host and the port that each of them leads to.
         url: Its address, without the credential.
         asked: The first line of every request, in order.
         heads: Every request with its headers.
@@ -26,6 +30,7 @@ class ForwardProxy:
 
     credential: str | None = None
     answer: bytes | None = None
+    hosts: Mapping[str, str] = field(factory=dict)
     url: str = ""
     asked: list[str] = field(factory=list)
     heads: list[bytes] = field(factory=list)
@@ -51,48 +56,51 @@ class ForwardProxy:
             writer.close()
 
     async def _exchange(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
-        head = await reader.readuntil(b"\r\n\r\n")
+        request = await read_request(reader)
+        head = request[: request.index(b"\r\n\r\n") + 4]
         line = head.partition(b"\r\n")[0].decode()
         self.asked.append(line)
         self.heads.append(head)
         if not self._admits(head):
             writer.write(REFUSAL)
             return True
+        if self.answer is not None:
+            writer.write(self.answer)
+            if not self.answer:
+                await reader.read()  # until the client goes away
+            return False
         method, target, _ = line.split()
         if method == "CONNECT":
-            if self.answer is not None:
-                writer.write(self.answer)
-                return False
             await self._tunnel(target, reader, writer)
             return False
         authority, _, path = target.partition("://")[2].partition("/")
-        return await self._forward(authority, head.replace(target.encode(), f"/{path}".encode(), 1), writer)
+        await self._forward(authority, request.replace(target.encode(), f"/{path}".encode(), 1), writer)
+        return True
 
     def _admits(self, head: bytes) -> bool:
         if self.credential is None:
             return True
         return b"Proxy-Authorization: Basic " + b64encode(self.credential.encode()) + b"\r\n" in head
 
+    async def _connect(self, authority: str) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        host, _, port = self.hosts.get(authority.rpartition(":")[0], authority).rpartition(":")
+        return await asyncio.open_connection(host, int(port))
+
     async def _tunnel(self, target: str, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        host, _, port = target.rpartition(":")
-        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+        far_reader, far_writer = await self._connect(target)
         writer.write(b"HTTP/1.1 200 Connection established\r\n\r\n")
         try:
             await asyncio.gather(_pump(reader, far_writer), _pump(far_reader, writer))
         finally:
             far_writer.close()
 
-    async def _forward(self, authority: str, head: bytes, writer: asyncio.StreamWriter) -> bool:
-        host, _, port = authority.partition(":")
-        far_reader, far_writer = await asyncio.open_connection(host, int(port))
+    async def _forward(self, authority: str, request: bytes, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await self._connect(authority)
         try:
-            far_writer.write(head)
-            answer = await far_reader.readuntil(b"\r\n\r\n")
-            length = int(answer.lower().partition(b"content-length: ")[2].partition(b"\r\n")[0])
-            writer.write(answer + await far_reader.readexactly(length))
+            far_writer.write(request)
+            writer.write(await read_request(far_reader))  # an answer has the same form
         finally:
             far_writer.close()
-        return True
 
     async def end(self) -> None:
         """Break off what is under way."""
@@ -110,11 +118,18 @@ async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> N
 
 
 @asynccontextmanager
-async def forward_proxy(credential: str | None = None, answer: bytes | None = None) -> AsyncGenerator[ForwardProxy]:
-    """Run a proxy on a free port of 127.0.0.1."""
-    running = ForwardProxy(credential, answer)
-    server = await asyncio.start_server(running.accept, "127.0.0.1", 0)
-    running.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+async def forward_proxy(
+    credential: str | None = None,
+    answer: bytes | None = None,
+    *,
+    hosts: Mapping[str, str] = MappingProxyType({}),
+    ssl: SSLContext | None = None,
+) -> AsyncGenerator[ForwardProxy]:
+    """Run a proxy on a free port of 127.0.0.1, which speaks TLS if there is a context for it."""
+    running = ForwardProxy(credential, answer, hosts)
+    server = await asyncio.start_server(running.accept, "127.0.0.1", 0, ssl=ssl)
+    scheme = "http" if ssl is None else "https"
+    running.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
     try:
         yield running
     finally:

@@ -7,7 +7,7 @@ import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from asyncpoll import Endpoint, Fixed, Group, Hub, Job, Snapshot, State
+from asyncpoll import Endpoint, Fixed, Group, Hub, Job, Outcome, Snapshot, State
 from asyncpoll.http import Reply, Request, Transport
 from asyncpoll.testing import MemoryTransport, Script, run_virtual
 
@@ -239,3 +239,9 @@ class Batch(Host):
     def _read(self, _reply: Reply, refs: Sequence[Any]) -> dict[Any, Snapshot[str]]:
         running = [ref for ref in refs if now() < self.life(int(ref)) and ref not in self.hidden]
         return {ref: Snapshot(PROCESSING) for ref in running}
+
+
+async def all_of(hub: Hub, jobs: Any, *, timeout: float | None = None, **options: Any) -> list[Outcome[Any]]:
+    """Return the outcomes of a run in the order in which they came."""
+    async with hub.as_completed(jobs, timeout=timeout, **options) as outcomes:
+        return [outcome async for outcome in outcomes]

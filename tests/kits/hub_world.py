@@ -223,7 +223,7 @@ class World:
         assert not unseen
 
     async def _settle(self, hub: Hub) -> None:
-        """See that with nobody waiting the hub does nothing more, and awaits no job."""
+        """Check that a hub without waits does nothing more, and does not await a job."""
         for _ in range(3):  # what was cut comes to its end
             await asyncio.sleep(0)
         assert (hub.counters.pending, hub.counters.in_flight) == (0, 0)

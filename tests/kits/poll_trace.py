@@ -22,7 +22,7 @@ from asyncpoll.testing import MemoryTransport, run_virtual
 
 PACKAGE = f"{Path(str(asyncpoll.__file__)).parent}/"
 NOT_OURS = f"{PACKAGE}testing/"
-"""What stands for the world in a test: the clock and the network."""
+"""The outer parts of a test: the clock and the network."""
 
 POLLS_BEFORE = 3
 PATIENCE = 3600.0
@@ -33,7 +33,7 @@ Fetch = Callable[[], Awaitable[Snapshot[Any]]]
 
 @frozen
 class Trace:
-    """What ran.
+    """The code that ran.
 
     Attributes:
         files: The files of the package, as paths below it, in the order in which they were first entered.

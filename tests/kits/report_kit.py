@@ -1,4 +1,4 @@
-"""What the tests of the report share: made-up runs, and a reader of HTML that forgives nothing."""
+"""Made-up runs, and a strict parser of HTML, for the tests of the report."""
 
 from __future__ import annotations
 
@@ -9,12 +9,13 @@ from typing import Any
 
 from attrs import define, field
 
-from asyncpoll.cli.report.figures import Figures
-from asyncpoll.cli.report.page import Origin, page
+from asyncpoll.cli.report._page import load_template, render
+from asyncpoll.cli.report._stats import RunStats
+from asyncpoll.cli.report._view import LedgerInfo
 from asyncpoll.ledger.records import Record
 
 BEGAN = 1_763_700_000.0
-ORIGIN = Origin("run.db", BEGAN + 7_200)
+INFO = LedgerInfo("run.db", BEGAN + 7_200)
 VOID = {"meta", "link"}
 ENDPOINTS = ("bigmodel.agents", "bigmodel.file_parser", "molizhishu.subtasks", "molizhishu.tasks")
 FAILURES = (
@@ -82,9 +83,14 @@ def run_of(jobs: int, seed: int = 0) -> Iterator[Record]:
         )
 
 
-def page_of(*records: Record, unfinished: dict[tuple[str, str], int] | None = None, origin: Origin = ORIGIN) -> str:
+def page_of(*records: Record, unfinished: dict[tuple[str, str], int] | None = None, info: LedgerInfo = INFO) -> str:
     """Return the page about these records."""
-    return page(Figures.of(records, unfinished or {}), origin)
+    return page(RunStats.of(records, unfinished or {}), info)
+
+
+def page(stats: RunStats, info: LedgerInfo = INFO) -> str:
+    """Return the page about these statistics."""
+    return render(load_template(), stats, info)
 
 
 @define

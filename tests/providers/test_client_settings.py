@@ -7,16 +7,17 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from forward_proxy import forward_proxy
 from raw_server import json_reply, polls, raw_server, reply
 
 from asyncpoll import Hub, Rejected, State
-from asyncpoll.http import Reply, Request
+from asyncpoll.http import Reply, Request, TransportSettings
 from asyncpoll.ledger import Ledger
 from asyncpoll.providers import BigModel, Molizhishu
+from asyncpoll.providers._client import Client
 from asyncpoll.providers.bigmodel import ParsedFile
-from asyncpoll.providers.client import Client
 from asyncpoll.testing import MemoryTransport
 
 TLS = Path(__file__).parents[1] / "tls"
@@ -60,6 +61,20 @@ async def test_a_client_behind_a_proxy_and_a_private_ca(
     assert result.content == "text"
     assert len(proxy.asked) == 1
     assert KEY not in repr(client) + repr(vars(client)) + repr(client.file_parser)
+
+
+@pytest.mark.parametrize("cls", CLIENTS)
+async def test_from_env_takes_every_setting(cls: type[Client], monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is a value for each of them here, and each is taken."""
+    monkeypatch.setenv(cls.key_variable, KEY)
+    async with aiohttp.ClientSession() as session:
+        settings = TransportSettings(
+            session=session, proxy="http://127.0.0.1:9", trust_env=True, ssl=_trusting(), insecure=True, attempt=1.0,
+            connect=1.0, read_gap=1.0, max_body=1, connections=1,
+        )  # fmt: skip
+        assert settings.keys() == TransportSettings.__annotations__.keys()
+        async with cls.from_env(**settings) as client:
+            assert client.requests == 0
 
 
 async def test_a_client_takes_the_limits_of_a_transport() -> None:

@@ -16,6 +16,7 @@ import asyncpoll
 from asyncpoll import (
     BadReply,
     ClientClosed,
+    Draining,
     Endpoint,
     Exponential,
     Fetch,
@@ -35,6 +36,7 @@ from asyncpoll import (
     Progress,
     Rejected,
     Schedule,
+    Seen,
     Snapshot,
     State,
     Throttled,
@@ -357,6 +359,21 @@ def what_went_wrong(error: PollError) -> None:
         assert_type((error.word, error.vocabulary), tuple[str, str])
 
 
+async def looking_in_a_hub(hub: Hub, job: Job[str]) -> None:
+    """Watch, fetch, peek and drain."""
+    viewed = hub.watch(job, changes_only=True, schedule=Fixed(1.0))
+    assert_type(viewed, AsyncGenerator[Snapshot[str], None])
+    assert_type(await hub.fetch(job, max_age=2.0), Snapshot[str])
+    seen = hub.peek(job.key)
+    assert_type(seen, Seen | None)
+    if seen is not None:
+        assert_type((seen.snapshot, seen.age), tuple[Snapshot[Any], float])
+    await hub.drain(grace=1.0)
+    await hub.fetch(job, 2.0)  # type: ignore[call-arg]  # the age is named
+    hub.watch(job, timeout=5.0)  # type: ignore[call-arg]  # watching has no limit of its own
+
+
+drained: WaitTimeout = Draining(None, waited=0.0, polls=0)
 plain_timeout: TimeoutError = WaitTimeout(None, waited=1.0, polls=1)
 about_the_job: JobError = JobFailed(done)
 in_transport: list[TransportError] = [Throttled("x", retry_after=7.0), Rejected("x", code="1"), BadReply("x")]
@@ -421,6 +438,10 @@ async def whole_flows() -> None:
 def note(event: events.Event) -> None:
     """Take an event apart, as an observer does."""
     match event:
+        case events.Began(key, resumed):
+            assert_type((key, resumed), tuple[str | None, object])
+        case events.Called(_, jobs, seconds, error):
+            assert_type((jobs, seconds, error), tuple[int, float, BaseException | None])
         case events.Polled(_, snapshot, polls, waited) | events.Ended(_, snapshot, _, polls, waited):
             assert_type(snapshot, Snapshot[Any] | None)
             assert_type((polls, waited), tuple[int, float])
@@ -435,3 +456,4 @@ def note(event: events.Event) -> None:
 
 
 OBSERVER: events.Observer = note
+OBSERVERS: events.Observers = [OBSERVER, print]

@@ -232,7 +232,7 @@ def test_a_plain_function_is_told_to_be_async(alone: bool) -> None:  # noqa: FBT
 
 
 def test_an_old_style_coroutine_may_be_awaited() -> None:
-    """What `types.coroutine` makes has no `__await__`, and can be awaited nevertheless."""
+    """A generator made by `types.coroutine` has no `__await__`, and can be awaited nevertheless."""
 
     @types.coroutine
     def look() -> Any:

@@ -1,4 +1,4 @@
-"""What has happened in a hub so far."""
+"""The counters of a hub."""
 
 from __future__ import annotations
 
@@ -29,15 +29,13 @@ class Uncounted:
         return Reply(200, {})
 
 
-def test_waits_are_counted() -> None:
-    """A wait is pending until it has ended, and succeeds when its job did."""
-    counters = Counters()
-    for _ in range(4):
-        counters.begin(Script([State.SUCCESS]))
-    assert (counters.pending, counters.ended) == (4, 0)
-    for snapshot in (Snapshot[Any](State.SUCCESS), Snapshot[Any](State.FAILED), None):
-        counters.end(snapshot)
-    assert (counters.pending, counters.ended, counters.succeeded) == (1, 3, 1)
+class Slow(Uncounted):
+    """A transport that takes long."""
+
+    async def send(self, request: Request, /) -> Reply:
+        """Answer after a minute."""
+        await asyncio.sleep(60.0)
+        return Reply(200, {})
 
 
 def counters_of(*jobs: Any) -> Counters:
@@ -48,6 +46,58 @@ def counters_of(*jobs: Any) -> Counters:
         return hub.counters
 
     return in_hub(work)
+
+
+def test_waits_are_counted() -> None:
+    """A wait is pending until it has ended, and succeeds when its job did; one that is left has no outcome."""
+
+    async def work(hub: Hub) -> None:
+        scripts = [play(SUCCESS), play(State.FAILED), play(Rejected("no")), play(State.PENDING), play(State.PENDING)]
+        waits = waits_for(hub, scripts)
+        await asyncio.sleep(1.0)
+        assert (hub.counters.pending, hub.counters.ended) == (2, 3)
+        await leave(waits[4:])
+        assert (hub.counters.pending, hub.counters.ended, hub.counters.succeeded) == (1, 3, 1)
+        await leave(waits)
+
+    in_hub(work)
+
+
+def test_polls_are_counted_by_endpoint() -> None:
+    """By what they brought: the end, another state, nothing new, or a failure, by its kind."""
+    steps: list[Any] = [State.PENDING, State.PENDING, State.PROCESSING, Throttled("slower"), OSError("cut"), SUCCESS]
+    seen = iter(steps)
+
+    def read(_: Reply) -> Snapshot[Any]:
+        step = next(seen)
+        if isinstance(step, Exception):
+            raise step
+        return Snapshot(step)
+
+    endpoint: Endpoint[str, Any] = Endpoint("v.steps", ask=lambda ref: Request("GET", f"/{ref}"), read=read)
+    counters = counters_of(endpoint.job(MemoryTransport(lambda _: Reply(200, {})), "1"), Script([SUCCESS]))
+    named = counters.by_endpoint["v.steps"]
+    assert (named.ended, named.changed, named.same, named.missed, named.throttled) == (1, 2, 1, 2, 1)
+    assert named.misses == {"throttled": 1, "malformed": 1}
+    assert named.pending == 0
+    assert counters.by_endpoint[""].ended == 1
+    assert "cut" in (counters.last_miss or "")
+
+
+def test_polls_that_have_to_wait_are_overdue() -> None:
+    """A limit holds them up; they are counted in all and by endpoint."""
+
+    async def work(hub: Hub) -> None:
+        assert hub.counters.overdue == 0
+        waits = waits_for(hub, [ENDPOINT.job(Slow(), str(number)) for number in range(3)])
+        await asyncio.sleep(1.0)
+        assert (hub.counters.overdue, hub.counters.in_flight) == (2, 1)
+        assert hub.counters.overdue_by_endpoint() == {"v.jobs": 2}
+        assert hub.counters.in_flight_by_endpoint() == {"v.jobs": 1}
+        await leave(waits)
+
+    in_hub(work, concurrency=1)
+    assert Counters().overdue == 0
 
 
 def test_polls_are_counted_by_what_they_saw() -> None:

@@ -1,4 +1,4 @@
-"""What to do after a poll."""
+"""Decisions: the next poll, or the end of the wait, after each poll."""
 
 from __future__ import annotations
 
@@ -8,82 +8,12 @@ import math
 from typing import Any
 
 import pytest
-from attrs import define, field
+from decision_kit import BEGAN, BOTH, DONE, ODD, PENDING, PROCESSING, Recorder, decision, due, end, running
 
-from asyncpoll import (
-    BadReply,
-    Exponential,
-    Fixed,
-    Progress,
-    Rejected,
-    Snapshot,
-    State,
-    Throttled,
-    Timeout,
-    TransportError,
-)
-from asyncpoll.waiting._decision import LONGEST_HINT, NEVER, SHORTEST_HINT, Decision, WaitCheckpoint, as_result
+from asyncpoll import BadReply, Exponential, Progress, Rejected, Snapshot, State, Throttled, Timeout, TransportError
+from asyncpoll.waiting._decision import NEVER, Decision, WaitCheckpoint, as_result
 from asyncpoll.waiting._misses import MISS_LIMITS, PATIENCE
 from asyncpoll.waiting._policy import Policy
-
-PENDING: Snapshot[Any] = Snapshot(State.PENDING, "queued")
-PROCESSING: Snapshot[Any] = Snapshot(State.PROCESSING, "running", progress=0.25)
-DONE = Snapshot(State.SUCCESS, "done", value=42)
-ODD: Snapshot[Any] = Snapshot(State.UNKNOWN, "odd")
-BEGAN = 100.0
-BOTH = Timeout(pending=60.0, processing=10.0)
-
-
-@define
-class Recorder:
-    """A schedule that notes its arguments, and always returns the same delay."""
-
-    answer: float = 1.0
-    seen: list[Progress] = field(factory=list)
-
-    def delay(self, progress: Progress, /) -> float:
-        """Note *progress*."""
-        self.seen.append(progress)
-        return self.answer
-
-
-class Keyed:
-    """Something that is awaited, with a key."""
-
-    key = "v:1"
-
-
-def decision(total: float | None = None, **policy: Any) -> Decision:
-    """Return the decision of a wait that began at 100 s and polls every 2 s by default."""
-    policy.setdefault("timeout", Timeout(total))
-    policy.setdefault("schedule", Fixed(2.0))
-    return Decision(Policy(**policy), BEGAN, subject=Keyed())
-
-
-def due(wait: Decision, result: Snapshot[Any] | BaseException, now: float = BEGAN, **how: Any) -> float:
-    """Apply a result that does not end the wait; return when it wants the next poll."""
-    verdict = wait.apply(result, now, **how)
-    assert (verdict.over, verdict.error) == (False, None)
-    return verdict.due
-
-
-def end(wait: Decision, result: Snapshot[Any] | BaseException, now: float = BEGAN) -> Any:
-    """Apply a result that ends the wait with an error; return that."""
-    verdict = wait.apply(result, now)
-    assert (verdict.over, verdict.due) == (True, NEVER)
-    assert verdict.error is not None
-    return verdict.error
-
-
-def away(retry_after: float) -> TransportError:
-    """Return a failure of a server that says when to come again."""
-    return TransportError("later", kind="server", status=503, retry_after=retry_after)
-
-
-def running(retry_after: float) -> Snapshot[Any]:
-    """Return what a poll sees of a job that runs and gives a hint."""
-    return Snapshot(State.PROCESSING, retry_after=retry_after)
-
 
 # when to poll first
 
@@ -313,92 +243,6 @@ def test_a_miss_after_the_deadline_does_not_count_as_throttling() -> None:
     error = end(decision(10.0), cause, 111.0)
     assert "(total limit); nothing was seen" in str(error)
     assert error.__cause__ is cause
-
-
-# hints, and throttling
-
-
-@pytest.mark.parametrize(
-    ("hints", "hint", "then"),
-    [
-        ("at_least", 5.0, 105.0),
-        ("at_least", 0.5, 102.0),
-        ("exactly", 5.0, 105.0),
-        ("exactly", 0.5, 100.5),
-        ("exactly", 0.001, 100.0 + SHORTEST_HINT),
-        ("ignore", 5.0, 102.0),
-        ("at_least", 1e9, 100.0 + LONGEST_HINT),
-        ("exactly", 1e9, 100.0 + LONGEST_HINT),
-    ],
-)
-@pytest.mark.parametrize("result", [running, away])
-def test_a_hint_puts_off_or_sets_the_next_poll(hints: str, hint: float, then: float, result: Any) -> None:
-    """Hints of answers and of errors count alike, within a tenth of a second and a day."""
-    assert due(decision(hints=hints), result(hint)) == then
-
-
-@pytest.mark.parametrize("hint", [None, 0.0, -5.0, math.nan, "soon", "7", [], {}])
-def test_a_hint_that_makes_no_sense_is_ignored(hint: Any) -> None:
-    """What a foreign error carries as `retry_after` may be anything."""
-    error = ConnectionResetError()
-    error.retry_after = hint  # type: ignore[attr-defined]  # as foreign errors do
-    assert [due(decision(hints=hints), error) for hints in ("at_least", "exactly")] == [102.0] * 2
-
-
-def test_a_hint_holds_for_one_poll_only() -> None:
-    """Every answer is read anew: a hint that is not repeated is gone."""
-    wait = decision()
-    steps: list[Any] = [
-        (running(50.0), 100.0),
-        (ConnectionResetError(), 150.0),
-        (away(9.0), 152.0),
-        (PROCESSING, 161.0),
-    ]
-    assert [due(wait, result, now) for result, now in steps] == [150.0, 152.0, 161.0, 163.0]
-
-
-@pytest.mark.parametrize("hint", [10.0, 10.5, 3600.0])
-def test_a_wait_sent_away_for_too_long_ends_at_once(hint: float) -> None:
-    """It would wait for nothing until its deadline or beyond; only one that parks does so, without a further poll."""
-    cause = Throttled("slower", retry_after=hint)
-    error = end(decision(10.0), cause)
-    assert (error.limit, error.waited, error.__cause__) == ("throttled", 0.0, cause)
-    parked = decision(10.0, parks=True)
-    assert due(parked, cause) == 110.0
-    assert parked.timed_out(110.0).limit == "total"
-
-
-@pytest.mark.parametrize(("hint", "then"), [(9.4, 109.4), (9.5, 109.5), (9.8, 109.8), (9.99, 109.99)])
-@pytest.mark.parametrize("hints", ["at_least", "exactly"])
-def test_a_throttled_wait_never_asks_sooner_than_it_may(hint: float, then: float, hints: str) -> None:
-    """Even the last call just before the deadline waits for as long as the server said to stay away."""
-    assert due(decision(10.0, hints=hints), Throttled("slower", retry_after=hint)) == pytest.approx(then)
-
-
-@pytest.mark.parametrize(
-    ("hints", "result", "now", "then"),
-    [
-        ("at_least", away(0.2), 108.5, 109.5),  # sent away for less than the schedule's delay, which is cut as ever
-        ("at_least", running(3600.0), 100.0, 109.5),  # a job that merely runs is asked once more whatever it hints
-        ("ignore", away(3600.0), 100.0, 102.0),  # who ignores hints is not stopped by them either
-    ],
-)
-def test_other_hints_do_not_move_the_last_poll(hints: str, result: Any, now: float, then: float) -> None:
-    """Only a server that sends the wait away for longer may put off its last poll, or end it."""
-    assert due(decision(10.0, hints=hints), result, now) == then
-
-
-@pytest.mark.parametrize(("share", "first"), [(0.0, 1.0), (0.5, 1.5)])
-def test_throttling_without_a_time_has_its_own_curve(share: float, first: float) -> None:
-    """The delay doubles up to a minute at most, jittered; a slower schedule goes before it, and an answer ends it."""
-    wait = decision(schedule=Fixed(0.1), random=lambda: share)
-    slower = Throttled("slower")
-    assert [due(wait, slower) - BEGAN for _ in range(8)] == [first * each for each in (1, 2, 4, 8, 16, 30, 30, 30)]
-    assert due(wait, PENDING) == pytest.approx(100.1)
-    assert due(wait, slower) == BEGAN + first
-    assert due(decision(schedule=Fixed(20.0)), slower) == 120.0
-    assert due(decision(10.0), slower, 108.75) == 109.75  # even the last poll comes a second later
-    assert end(decision(10.0), slower, 109.0).limit == "throttled"
 
 
 # three clocks

@@ -1,4 +1,4 @@
-"""What is reported to an observer."""
+"""The events that an observer receives."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from asyncpoll._errors import Throttled as ThrottledError
 from asyncpoll._schedule import Fixed
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
-from asyncpoll.events import Ended, Event, Missed, Polled, StateChanged, Throttled, UnknownWord
+from asyncpoll.events import Began, Called, Ended, Event, Missed, Polled, StateChanged, Throttled, UnknownWord
 from asyncpoll.testing import Script, run_virtual
 from asyncpoll.waiting._wait import wait_until_terminal, watch
 
@@ -43,7 +43,8 @@ def test_events_come_in_order() -> None:
     slow, cut = ThrottledError("slower", retry_after=2.0), ConnectionResetError("cut")
     noted, error = observed(Keyed([PENDING, PENDING, slow, cut, ODD, DONE]))
     assert error is None
-    assert noted == [
+    assert {type(event) for event in noted[:2]} == {Began, Called}
+    assert [event for event in noted if not isinstance(event, Began | Called)] == [
         Polled("v:1", PENDING, 1, 0.0),
         StateChanged("v:1", None, State.PENDING),
         Polled("v:1", PENDING, 2, 1.0),
@@ -73,11 +74,11 @@ def test_the_end_names_the_error() -> None:
 
 
 def test_an_error_that_ends_the_wait_is_not_a_miss() -> None:
-    """What is raised is reported once, as the end."""
+    """An error that ends the wait is reported once, as its end."""
     refusal = Rejected("the key is wrong")
     noted, error = observed(Keyed([refusal]))
     assert error is refusal
-    assert noted == [Ended("v:1", None, refusal, 1, 0.0)]
+    assert noted == [Began("v:1"), Called("v:1", 1, 0.0, refusal), Ended("v:1", None, refusal, 1, 0.0)]
 
 
 def test_a_cancelled_wait_is_reported() -> None:
@@ -133,7 +134,7 @@ def test_the_end_is_reported_before_the_remote_cancel() -> None:
 
 
 def test_an_observer_that_raises_breaks_nothing(caplog: pytest.LogCaptureFixture) -> None:
-    """What an observer raises is logged; the wait goes on as if none had looked."""
+    """An error of an observer is logged, and the wait goes on."""
 
     def broken(_event: Event) -> None:
         raise LookupError("no such chart")
@@ -141,4 +142,4 @@ def test_an_observer_that_raises_breaks_nothing(caplog: pytest.LogCaptureFixture
     with caplog.at_level(logging.ERROR):
         seen = run_virtual(wait_until_terminal(Script([PENDING, DONE]), timeout=60, observe=broken))
     assert seen == DONE
-    assert caplog.text.count("LookupError: no such chart") == 5
+    assert caplog.text.count("LookupError: no such chart") == 8

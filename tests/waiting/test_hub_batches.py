@@ -55,7 +55,7 @@ def test_jobs_of_different_clients_are_asked_about_apart() -> None:
 
 
 def test_a_group_has_a_size() -> None:
-    """What does not fit into one call makes another one."""
+    """Jobs beyond the size of a group are polled by another call."""
     batch = Batch(size=3)
     wait_for_a_while(1.5, batch.jobs(*range(7)))
     assert [names for _, names in batch.together] == ["0+1+2", "3+4+5"] * 2

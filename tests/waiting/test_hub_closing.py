@@ -86,7 +86,7 @@ def test_closing_ends_every_wait() -> None:
 
 
 def test_a_fetch_that_swallows_its_cancel_does_not_last() -> None:
-    """What it makes of being cut is of no interest any more."""
+    """The hub closes in time, whatever the fetch does with its cancellation."""
 
     async def stubborn() -> Snapshot[None]:
         try:
@@ -107,7 +107,7 @@ def test_a_fetch_that_swallows_its_cancel_does_not_last() -> None:
 
 
 def test_closing_starts_nothing_in_the_place_of_what_it_cuts() -> None:
-    """What is queued or due later is never polled, also where a poll takes its time to end."""
+    """A job that is queued or due later is never polled, also when a cancelled poll ends slowly."""
     host = Host(latency=60.0)
 
     async def main() -> None:

@@ -134,5 +134,5 @@ def test_an_observer_is_called_in_the_context_of_the_wait() -> None:
                 handlers.create_task(handler(hub, job.key, job))
 
     in_hub(main, observe=lambda event: seen.append((event.key, REQUEST.get())))
-    assert len(seen) == 9
+    assert len(seen) == 15
     assert all(key == name for key, name in seen)

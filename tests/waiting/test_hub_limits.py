@@ -69,7 +69,7 @@ def test_a_lane_has_its_own_limits() -> None:
 
 
 def test_a_lane_at_its_limit_does_not_block_another() -> None:
-    """What waits for room in its lane takes no place from those in other lanes, which have their own rhythm."""
+    """Jobs that wait for room in their lane do not delay those in other lanes."""
     full, other = Host(latency=30.0), Host(lambda _: PENDING)
     wait_for_a_while(9.5, [*full.jobs(*range(50)), *other.jobs("a")], concurrency=2, lane_concurrency=1)
     assert full.times() == [0.0]
@@ -77,7 +77,7 @@ def test_a_lane_at_its_limit_does_not_block_another() -> None:
 
 
 def test_async_functions_share_a_lane() -> None:
-    """What has no client is polled in one lane."""
+    """Async functions have no client, and are polled in one lane."""
     scripts = [play(SUCCESS, latency=1.0) for _ in range(4)]
     wait_for_a_while(10.0, scripts, lane_concurrency=1)
     assert [script.polled_at for script in scripts] == [[0.0], [1.0], [2.0], [3.0]]
@@ -157,7 +157,7 @@ class EarlyLoop(VirtualLoop):
         self.timers = 0
 
     def call_at(self, when: float, callback: Any, *args: Any, **options: Any) -> asyncio.TimerHandle:  # type: ignore[override]  # typeshed has a variadic type here
-        """Count the timers: whoever sets one after the other spins."""
+        """Count the timers, because a loop that spins sets one after the other."""
         self.timers += 1
         assert self.timers < 2000
         return super().call_at(when, callback, *args, **options)

@@ -1,4 +1,4 @@
-"""What a hub keeps in memory: little for each wait, and nothing once it is over."""
+"""The memory of a hub: little for each wait, and nothing after its end."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_tasks_exist_only_while_polls_are_in_flight() -> None:
 
 
 class Payload(dict[str, Any]):
-    """What a server said: something that can be watched."""
+    """A payload that can have a weak reference."""
 
 
 class Name(str):

@@ -1,4 +1,4 @@
-"""What a hub makes of a server that throttles, sends away, is down or refuses."""
+"""A hub and a server that throttles, sends hints, is down or refuses credentials."""
 
 from __future__ import annotations
 
@@ -208,7 +208,7 @@ def test_a_probe_that_fails_starts_the_count_anew() -> None:
 
 
 def test_a_limit_of_its_own_holds_after_an_outage() -> None:
-    """What is overdue never starts faster than the lane's own rate."""
+    """Overdue polls never start faster than the rate of their lane."""
     host = Host(lambda _: BROKEN if now() < 60 else SUCCESS)
     wait_for_a_while(120.0, host.jobs(*range(100)), schedule=Fixed(10.0), lane_rate=2.0)
     assert min(after - before for before, after in itertools.pairwise(host.times())) >= 0.499
@@ -231,7 +231,7 @@ def test_deadlines_hold_during_an_outage() -> None:
 @pytest.mark.parametrize("kind", ["credential", "certificate", "tls", "unpaid", "login"])
 @pytest.mark.parametrize("concurrency", [1, 4])
 def test_a_refusal_is_confirmed_and_ends_all_waits_of_its_client(kind: str, concurrency: int) -> None:
-    """Nobody asks once for each job; whoever waits for jobs of other clients notices nothing."""
+    """A refusal costs a few polls, not one for each job; jobs of other clients go on."""
     refusing, other = Host(lambda _: Rejected("no", kind=kind, status=401), latency=1.0), Host()
 
     async def work(hub: Hub) -> None:
@@ -280,7 +280,7 @@ def test_a_lane_goes_on_when_the_refused_one_leaves(leaves_at: float) -> None:
 
 
 def test_a_refusal_ends_a_run_at_last() -> None:
-    """What had its outcome before has it, then the refusal is raised; the jobs that are left stay unfinished."""
+    """Earlier outcomes are yielded, then the refusal is raised; the other jobs stay unfinished."""
     host = Host(lambda name: SUCCESS if name == "0" else copy.copy(LOCKED_OUT))
     ended: list[Any] = []
 
@@ -333,7 +333,7 @@ def test_a_page_after_an_answer_refuses_one_job_alone(answer: Any) -> None:
 
 
 def test_an_async_function_is_refused_alone() -> None:
-    """What has no client says nothing about others."""
+    """A refused async function does not end other waits, because it has no client."""
 
     async def work(hub: Hub) -> None:
         refused, other = await ends_of(waits_for(hub, [play(LOCKED_OUT), play(PENDING, SUCCESS)]))

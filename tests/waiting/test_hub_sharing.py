@@ -59,7 +59,7 @@ def test_each_waiter_keeps_its_own_deadline(latency: float) -> None:
 
 
 def test_deadlines_in_a_row_cannot_starve_a_slow_poll() -> None:
-    """Where somebody's time runs out every second, a poll that takes three still comes to its end."""
+    """A poll that takes 3 s is finished although the deadline of a wait passes every second."""
     script = play(SUCCESS, latency=3.0)
 
     async def work(hub: Hub) -> list[Any]:

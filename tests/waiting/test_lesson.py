@@ -1,4 +1,4 @@
-"""What a schedule learns."""
+"""The observations that a schedule learns from."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for every schedule of a hub, whatever goes wrong and whoever leaves."""
+"""Properties of a hub with any schedule, any errors and any waits that end early."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What holds for every schedule, every vocabulary and every course of a wait."""
+"""Properties of a wait with any schedule, any vocabulary and any results of polls."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def test_an_unlisted_word_is_never_a_success(listing: dict[str, State], word: st
 
 @frozen
 class Step:
-    """What one poll meets: a snapshot to return or an error to raise, after so many seconds."""
+    """The result of one poll: a snapshot to return or an error to raise, after so many seconds."""
 
     outcome: Snapshot[Any] | Exception
     latency: float = 0.0

@@ -1,4 +1,4 @@
-"""What happens to the remote job when its wait is given up."""
+"""The remote job when its wait is given up."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_a_job_is_left_alone_unless_asked_otherwise() -> None:
 
 
 def test_a_job_is_cancelled_by_its_own_method() -> None:
-    """What cancels is the `cancel` of the job."""
+    """The wait calls the method `cancel` of the job."""
     job = Remote([State.PENDING])
     assert remote_cancel_of(job, "cancel") == job.cancel
 
@@ -182,7 +182,7 @@ def test_an_attempt_may_end_in_order_when_cut() -> None:
 
 @pytest.mark.parametrize("error", [Rejected("not yours"), ConnectionResetError("cut"), RuntimeError("a bug")])
 def test_a_failed_attempt_masks_nothing(error: Exception, caplog: pytest.LogCaptureFixture) -> None:
-    """What the attempt raises is logged; the wait ends for its own reason."""
+    """An error of the attempt is logged; the wait ends for its own reason."""
 
     async def fail() -> None:
         raise error

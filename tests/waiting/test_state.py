@@ -67,7 +67,7 @@ def test_two_spellings_that_agree_are_fine() -> None:
 
 
 def test_a_word_needs_a_state_that_exists() -> None:
-    """What is not a state is refused when the vocabulary is made."""
+    """A value that is not a state is refused when the vocabulary is made."""
     with pytest.raises(ValueError, match="finished"):
         Vocabulary("vendor.jobs", {"done": "finished"})  # type: ignore[arg-type]  # that is what must fail
 
@@ -110,7 +110,7 @@ def test_a_strict_vocabulary_reads_listed_words() -> None:
 
 
 def test_vocabularies_compare_by_what_they_list() -> None:
-    """What a vocabulary has logged is not a part of its value."""
+    """The words that a vocabulary has logged are not a part of its value."""
     one, other = Vocabulary("v", {"a": State.PENDING}), Vocabulary("v", {"A": State.PENDING})
     one.read("b")
     assert one == other

@@ -275,7 +275,7 @@ def test_a_group_that_answers_nonsense_is_asked_one_by_one(name: str) -> None:
 
 
 def test_a_group_answer_of_a_wrong_type_ends_that_wait() -> None:
-    """What is not a snapshot ends the wait for that job; the others of the group go on."""
+    """A result that is not a snapshot ends the wait for its job; the others of the group go on."""
     states = {"0": "processing", "1": State.PROCESSING, "2": Snapshot(State.PROCESSING)}
     batch = batch_read_by(lambda _number: 99.0, lambda _reply, _refs: states)
 

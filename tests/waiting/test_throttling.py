@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import pytest
-from hub_kit import PENDING, PROCESSING, SUCCESS, in_hub, now, play, transport_of
+from hub_kit import PENDING, PROCESSING, SUCCESS, in_hub, now, play
 
 from asyncpoll import (
     BadReply,
@@ -22,7 +22,7 @@ from asyncpoll import (
     wait_until_terminal,
 )
 from asyncpoll.http import Reply, Request
-from asyncpoll.testing import VirtualLoop, run_virtual
+from asyncpoll.testing import MemoryTransport, VirtualLoop, run_virtual
 
 FAST = Fixed(0.05)
 
@@ -86,8 +86,7 @@ def test_what_says_slower_is_waited_out(status: int, headers: dict[str, str]) ->
     endpoint: Endpoint[str, str] = Endpoint(
         "made.up", ask=lambda ref: Request("GET", f"/{ref}"), read=lambda reply: Snapshot(reply.json["state"])
     )
-    transport = transport_of(lambda _: {})
-    transport._answer = lambda _request: next(replies)
+    transport = MemoryTransport(lambda _request: next(replies))
 
     async def main() -> float:
         await endpoint.job(transport, "1").wait(timeout=60.0, schedule=FAST)

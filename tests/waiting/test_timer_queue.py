@@ -1,4 +1,4 @@
-"""What is due when."""
+"""The timer queue: items in the order of their times."""
 
 from __future__ import annotations
 
@@ -77,7 +77,7 @@ def test_an_item_is_due_once() -> None:
 
 
 def test_an_item_can_be_taken_off() -> None:
-    """What is removed, or put to never, does not come; removing what is not on does nothing."""
+    """An item that is removed, or put to never, does not come; removing an absent item does nothing."""
     queue: TimerQueue[Item] = TimerQueue()
     near, far, off = Item(1), Item(2), Item(3)
     queue.put(near, 0.5)

@@ -1,4 +1,8 @@
-"""`asyncpoll report`: one page that shows a run, whether or not it is over."""
+"""`asyncpoll report`: one page that shows a run, whether or not it has ended.
+
+`_stats` counts and measures the outcomes in one pass, `_pacing` and `_charts` compute curves and bars from that,
+`_view` turns all of it into plain values, and `_page` puts these into the template. `_words` formats numbers and texts.
+"""
 
 from __future__ import annotations
 
@@ -11,52 +15,54 @@ from pathlib import Path
 from asyncpoll.cli.exits import Exit
 from asyncpoll.cli.files import replacing
 from asyncpoll.cli.pacing import history_of
-from asyncpoll.cli.report.figures import Figures
-from asyncpoll.cli.report.page import Origin, page
+from asyncpoll.cli.report._page import load_template, render
+from asyncpoll.cli.report._stats import RunStats
+from asyncpoll.cli.report._view import LedgerInfo
 from asyncpoll.ledger import Reader
 
-_BESIDE = ("", "-journal", "-wal", "-shm", ".lock")  # what the names of a ledger's own files end in
+_BESIDE = ("", "-journal", "-wal", "-shm", ".lock")  # the ends of the names of a ledger's own files
 
 
 def run(args: argparse.Namespace) -> int:
-    """Draw the page of a ledger, to a file or to standard output.
+    """Write the page of a ledger to a file or to standard output.
 
     Raises:
         LedgerError: The ledger cannot be read.
-        ValueError: The page would take the place of the ledger, or of what is no file.
+        ValueError: The page would replace the ledger or something that is not a file, or Jinja2 is not installed.
     """
     target = None if args.output == "-" else _target(Path(args.output), args.ledger)
+    template = load_template()
     with Reader(args.ledger) as reader:
-        drawn = page(figures_of(reader), origin_of(reader)).encode()
+        page = render(template, stats_of(reader), ledger_info_of(reader)).encode()
     if target is None:
-        sys.stdout.buffer.write(drawn)
+        sys.stdout.buffer.write(page)
         return Exit.SUCCESS
     with replacing(target) as file:
-        file.write(drawn)
+        file.write(page)
     return Exit.SUCCESS
 
 
-def figures_of(reader: Reader) -> Figures:
-    """Return the figures of a run as it is now; what is recorded in the meantime is left out."""
+def stats_of(reader: Reader) -> RunStats:
+    """Return the statistics of a run as it is now; outcomes recorded in the meantime are left out."""
     outcomes = reader.counts.outcomes
     records = takewhile(lambda record: record.seq <= outcomes, reader.records())
-    return Figures.of(records, reader.last_states(outcomes=outcomes), history_of(reader.options))
+    return RunStats.of(records, reader.last_states(outcomes=outcomes), history_of(reader.options))
 
 
-def origin_of(reader: Reader) -> Origin:
-    """Return what the page says of the ledger itself."""
+def ledger_info_of(reader: Reader) -> LedgerInfo:
+    """Return the facts about the ledger itself."""
     sessions = reader.sessions
     worked = sum(max(0.0, until - began) for began, until in sessions)
     now = datetime.now(UTC).timestamp()
-    return Origin(reader.path.name, now, len(sessions), worked, reader.counts.anomalies)
+    return LedgerInfo(reader.path.name, now, len(sessions), worked, reader.counts.anomalies)
 
 
 def _target(output: Path, ledger: Path) -> Path:
-    """Return the file to replace; a symbolic link stays, and what it leads to is replaced."""
+    """Return the file to replace; a symbolic link stays, and its target is replaced."""
     target, own = output.resolve(), ledger.resolve()
     beside = {own.with_name(own.name + tail) for tail in _BESIDE}
     if target in beside or (target.exists() and ledger.exists() and target.samefile(ledger)):
         raise ValueError(f"{output} belongs to the ledger; choose another --output")
     if target.exists() and not target.is_file():
-        raise ValueError(f"{output} is no file; give --output the name of one, or - for standard output")
+        raise ValueError(f"{output} is not a file; give --output the name of a file, or - for standard output")
     return target

@@ -14,8 +14,7 @@ from asyncpoll._endpoint import Job
 from asyncpoll.cli.access import client_of
 from asyncpoll.http._settings import TransportSettings
 from asyncpoll.http.message import Reply, Request, Transport
-from asyncpoll.providers.adapt import CLIENT, check_name
-from asyncpoll.providers.client import Client
+from asyncpoll.providers._client import CLIENT, Client, check_name
 
 
 class Valve:

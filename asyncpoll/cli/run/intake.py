@@ -16,7 +16,7 @@ from asyncpoll.cli.run.complaints import Complaints
 from asyncpoll.cli.run.lines import Bad, Named
 from asyncpoll.cli.run.told import told_of
 from asyncpoll.http._settings import TransportSettings
-from asyncpoll.providers.adapt import CLIENT
+from asyncpoll.providers._client import CLIENT
 
 _TERMINAL = tuple(state for state in State if state.is_terminal)
 

@@ -8,8 +8,7 @@ from attrs import frozen
 
 from asyncpoll.cli.access import client_of
 from asyncpoll.cli.run.lines import Bad, Named
-from asyncpoll.providers.adapt import CLIENT, check_name
-from asyncpoll.providers.client import Client
+from asyncpoll.providers._client import CLIENT, Client, check_name
 
 
 @frozen

@@ -16,7 +16,7 @@ from asyncpoll._endpoint import Job
 from asyncpoll.cli.run.clients import Clients
 from asyncpoll.cli.run.lines import Bad, Named
 from asyncpoll.cli.run.told import told_of
-from asyncpoll.providers.adapt import CLIENT
+from asyncpoll.providers._client import CLIENT
 
 IDEMPOTENCY_KEYS: Mapping[str, str] = MappingProxyType({"molizhishu.tasks": "consumer_task_id"})
 """From the name of an endpoint to the argument with which its API tells a repeated submit from a new one."""

@@ -78,7 +78,7 @@ class Address:
     prefix: str
 
     @classmethod
-    def of(cls, base_url: str, *, insecure: bool = False) -> Address:
+    def of(cls, base_url: object, *, insecure: bool = False) -> Address:
         """Return the address that *base_url* is.
 
         Args:
@@ -86,8 +86,11 @@ class Address:
             insecure: Whether http, in the clear, will do for other hosts than this one.
 
         Raises:
+            TypeError: It is not text.
             ValueError: It is none; the message says what to do, and does not repeat it.
         """
+        if not isinstance(base_url, str):
+            raise TypeError(f"base_url must be text, not {type(base_url).__name__}")
         try:
             origin = Origin.of(base_url)
         except ValueError as problem:

@@ -16,7 +16,7 @@ from attrs import evolve
 
 from asyncpoll._errors import ClientClosed, PollError
 from asyncpoll.http._auth import NO_CREDENTIAL, Auth, Credentials
-from asyncpoll.http._settings import MAX_BODY, Limits, Proxy
+from asyncpoll.http._settings import MAX_BODY, Limits, Proxy, check_flag
 from asyncpoll.http.link import Origin
 from asyncpoll.http.message import Reply, Request
 from asyncpoll.http.redact import Mask
@@ -62,8 +62,8 @@ class AiohttpTransport:
         connections: The most exchanges at one time, within 60 % of the files that the process may open.
 
     Raises:
-        ValueError: *base_url*, *proxy* or a limit cannot be used.
-        TypeError: *ssl*, *session* or *proxy* is of another type.
+        ValueError: *base_url*, *proxy* or a limit cannot be used, or *session* has a credential besides *auth*.
+        TypeError: A setting is of another type.
 
     Attributes:
         origin: Scheme, host and port of the API.
@@ -85,13 +85,17 @@ class AiohttpTransport:
         max_body: int = MAX_BODY,
         connections: int = 100,
     ) -> None:
+        check_flag("insecure", insecure)
+        check_flag("trust_env", trust_env)
         self._address = Address.of(base_url, insecure=insecure)
         self.origin = self._address.origin
         self._limits = Limits(attempt, connect, read_gap, max_body, connections)
         self._credentials = None if auth is None else Credentials.of(auth, attempt)
         self._ssl = _checked_ssl(ssl, self.origin)
         self._proxy = _chosen_proxy(proxy, self.origin, trust_env=trust_env)
-        self._session = SessionPath(self.origin, SessionSettings(_checked_session(session), self._proxy, ssl, connect))
+        self._session = SessionPath(
+            self.origin, SessionSettings(_checked_session(session, auth), self._proxy, ssl, connect)
+        )
         self._pool: Pool | None = None
         self._exchanges = Exchanges(self._limits.slots)
         self._always_session = _why_session(session, self._proxy)
@@ -242,9 +246,13 @@ def _checked_ssl(context: object, origin: str) -> SSLContext | None:
     return context
 
 
-def _checked_session(session: object) -> aiohttp.ClientSession | None:
-    if session is not None and not isinstance(session, aiohttp.ClientSession):
+def _checked_session(session: object, auth: Auth | None) -> aiohttp.ClientSession | None:
+    if session is None:
+        return None
+    if not isinstance(session, aiohttp.ClientSession):
         raise TypeError(f"session must be an aiohttp.ClientSession or None, not {type(session).__name__}")
+    if auth is not None and getattr(session, "auth", None) is not None:
+        raise ValueError("the lent session has auth= of its own, which would replace the credential; make it without")
     return session
 
 

@@ -5,18 +5,16 @@ from __future__ import annotations
 from ipaddress import ip_address
 from typing import TYPE_CHECKING, Unpack
 
+from asyncpoll.http import TransportSettings
 from asyncpoll.http._auth import Key
-from asyncpoll.http._settings import TransportSettings
 from asyncpoll.http.link import Origin
-from asyncpoll.providers.adapt import Words
-from asyncpoll.providers.bigmodel import agents, file_parser
-from asyncpoll.providers.bigmodel.agent_result import AgentResult, Choice, Content, Message, Usage
-from asyncpoll.providers.bigmodel.agents import AgentRef, Agents
-from asyncpoll.providers.bigmodel.file_parser import FileParser, FileParserRef, ParsedFile
-from asyncpoll.providers.client import NO_WORDS, Client
+from asyncpoll.providers._client import NO_WORDS, Client, Words
+from asyncpoll.providers.bigmodel import _agents, _file_parser
+from asyncpoll.providers.bigmodel._agents import AgentRef, AgentResult, Agents, Choice, Content, Message, Usage
+from asyncpoll.providers.bigmodel._file_parser import FileParser, FileParserRef, ParsedFile
 
 if TYPE_CHECKING:
-    from asyncpoll.http.message import Transport
+    from asyncpoll.http import Transport
 
 __all__ = [
     "AgentRef",
@@ -36,13 +34,13 @@ _URL = "https://open.bigmodel.cn/api"
 
 
 class BigModel(Client):
-    """A client of BigModel, an async context manager.
+    """A client of BigModel. It is an async context manager.
 
     Args:
         key: The API key: text, or a function, plain or async, that returns it before each request.
-        base_url: The address of the API; `https://api.z.ai/api` is its international sister.
-        transport: A transport to send over instead; it is not closed with the client.
-        name: A name for the account, which becomes a part of the keys of its jobs.
+        base_url: The address of the API. That of the international API is `https://api.z.ai/api`.
+        transport: A transport to use instead of a new one. It is not closed with the client.
+        name: A name for the account, which is part of the keys of its jobs.
         words: Further status words by endpoint, such as `{"bigmodel.file_parser": {"success": State.SUCCESS}}`.
         **settings: `proxy=`, `ssl=`, `insecure=` and the rest of `asyncpoll.http.TransportSettings`.
 
@@ -67,17 +65,17 @@ class BigModel(Client):
         **settings: Unpack[TransportSettings],
     ) -> None:
         super().__init__(key, base_url=base_url, transport=transport, name=name, words=words, **settings)
-        self.agents = Agents(self.transport, self._adaptation.apply(agents.ENDPOINT, agents.STATUSES))
+        self.agents = Agents(self.transport, self._adaptation.apply(_agents.ENDPOINT, _agents.STATUSES))
         self.file_parser = FileParser(
             self.transport,
             _loopback(base_url),
             settings,
-            self._adaptation.apply(file_parser.ENDPOINT, file_parser.STATUSES),
+            self._adaptation.apply(_file_parser.ENDPOINT, _file_parser.STATUSES),
         )
 
 
 def _loopback(base_url: str) -> tuple[str, ...]:
-    """Return the origin of an API on this machine, such as a simulator, whose links lead to itself; or nothing."""
+    """Return the origin of an API on this machine, such as a simulator, whose links are trusted; else nothing."""
     origin = Origin.of(base_url)
     try:
         local = origin.host == "localhost" or ip_address(origin.host).is_loopback

@@ -32,8 +32,12 @@ class Batcher:
         batch = self.batches.get(primary)
         return primary if batch is None or primary not in batch.members else batch
 
-    def enter(self, key: Hashable, primary: Wait, due: float) -> None:
-        """Put a job into a batch with others of the same *key*, to be polled at *due* at the latest."""
+    def enter(self, primary: Wait, due: float) -> None:
+        """Have a job polled at *due*, or, in a batch with others of the same group key, at *due* at the latest."""
+        key: Hashable = getattr(primary.subject, "group_key", None)
+        if key is None:
+            self._dispatcher.schedule(primary, due)
+            return
         batch = self._with_room.get(key)
         if batch is None or batch.size >= primary.subject.endpoint.group.size:
             batch = self._with_room[key] = Batch(key, primary.subject, self._context)

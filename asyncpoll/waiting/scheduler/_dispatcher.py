@@ -100,6 +100,10 @@ class Dispatcher:
         """Return by about how many seconds polls are late: the time that it takes to start all that are ready."""
         return sum(len(lane.ready) for lane in self._waiting.values()) / self._limiter.rate
 
+    def ready_and_in_flight(self) -> tuple[list[Target], list[Target]]:
+        """Return the targets that are due and have not started, and those that are being polled."""
+        return [target for lane in self._waiting.values() for target in lane.ready], list(self._in_flight)
+
     # targets
 
     def schedule(self, target: Target, due: float) -> None:

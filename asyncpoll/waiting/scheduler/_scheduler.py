@@ -4,71 +4,39 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
 from contextvars import copy_context
-from typing import Any, NamedTuple
-
-from attrs import evolve
+from typing import Any
 
 from asyncpoll import events
 from asyncpoll._affinity import LoopAffinity
-from asyncpoll._errors import ClientClosed, Rejected, Throttled, WaitTimeout
+from asyncpoll._errors import ClientClosed, Draining, Rejected, WaitTimeout
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
-from asyncpoll.waiting._counters import Counters
+from asyncpoll.waiting._counters import Counters, EndpointCounters
 from asyncpoll.waiting._decision import NEVER, Result, Verdict, WaitCheckpoint, as_outcome, as_result, awaitable_of
-from asyncpoll.waiting._emission import event_of_end, events_of_poll, tell
+from asyncpoll.waiting._emission import Announcer
 from asyncpoll.waiting._misses import drop_tracebacks, is_condemning
 from asyncpoll.waiting._policy import Policy
 from asyncpoll.waiting._remote_cancel import RemoteCancels, remote_cancel_of
 from asyncpoll.waiting.learning._shared_price import PriceController
 from asyncpoll.waiting.scheduler._batcher import Batcher
 from asyncpoll.waiting.scheduler._dispatcher import Dispatcher, Limits
-from asyncpoll.waiting.scheduler._targets import Batch, Sink, Target, Wait, WaitRegistry, transport_of
+from asyncpoll.waiting.scheduler._targets import (
+    Batch,
+    Effects,
+    Sink,
+    SnapshotInterner,
+    Step,
+    Target,
+    Wait,
+    WaitRegistry,
+    transport_of,
+)
 
 _FEW = 1000  # with more waits than this, they keep no payloads of unfinished jobs
-_MOST_INTERNED = 4096  # different snapshots
 _log = logging.getLogger(__name__)
-
-
-class Step(NamedTuple):
-    """The result of one poll, applied to one wait.
-
-    Attributes:
-        wait: The wait.
-        sink: Its recipient.
-        result: The snapshot, or the error that came instead.
-        verdict: What follows.
-        cancel: The task that cancels the remote job, if the wait was abandoned and that was asked for.
-    """
-
-    wait: Wait
-    sink: Sink
-    result: Result
-    verdict: Verdict
-    cancel: asyncio.Task[None] | None
-
-
-class Effects(NamedTuple):
-    """The consequences of one poll.
-
-    Attributes:
-        now: When the poll was over.
-        steps: For each wait that it was made for.
-        due: When to poll the target next; `NEVER` if it is not to be.
-        interval: The seconds between its polls that its waits want; 0 if that is not known.
-        confirm: Whether a refusal is to be confirmed by one more poll of the target.
-        refusal: The refusal of a client, once it is confirmed.
-        refused: The waits that end because of it, and their recipients.
-    """
-
-    now: float
-    steps: list[Step]
-    due: float = NEVER
-    interval: float = 0.0
-    confirm: bool = False
-    refusal: Exception | None = None
-    refused: Sequence[tuple[Wait, Sink]] = ()
 
 
 class Scheduler:
@@ -77,26 +45,38 @@ class Scheduler:
     Args:
         counters: Counts what happens.
         limits: Of concurrency and rate.
-        observe: Called with every event, or None.
+        observers: Called with every event.
         prices: Sets the price of a call where calls are scarce, or None.
+
+    Attributes:
+        registry: The jobs that are awaited.
+        cancels: The remote cancels of abandoned jobs.
     """
 
     def __init__(
-        self, counters: Counters, limits: Limits, *, observe: events.Observer | None, prices: PriceController | None
+        self,
+        counters: Counters,
+        limits: Limits,
+        *,
+        observers: Sequence[events.Observer],
+        prices: PriceController | None,
     ) -> None:
         context = copy_context()
         self._affinity = LoopAffinity("the hub", "use it inside its block: async with Hub() as hub")
         self._counters = counters
-        self._observe = observe
+        self._announcer = Announcer(observers) if observers else None
         self._prices = prices
         self._dispatcher = Dispatcher(self, limits, context)
+        counters._targets = self._dispatcher.ready_and_in_flight  # noqa: SLF001  a hub's counters outlive its scheduler
         self._batcher = Batcher(self._dispatcher, context)
-        self._registry = WaitRegistry()
+        self.registry = WaitRegistry()
         self._interner = SnapshotInterner()
-        self._cancels = RemoteCancels(limits.concurrency)
+        self.cancels = RemoteCancels(limits.concurrency)
         self._to_cancel: set[Wait] = set()  # jobs that some wait has asked to cancel, and for which others still wait
         self._nudged: set[Wait] = set()  # while in flight
         self._wanted: dict[Wait, float] = {}  # when each wait that shares a job wants its next poll
+        self._is_draining = False
+        self._emptied = asyncio.Event()
 
     def check(self) -> None:
         """Check that the hub is open and used from its own event loop and process.
@@ -132,22 +112,30 @@ class Scheduler:
 
         Raises:
             ClientClosed: The hub is closed, or belongs to another event loop or process.
+            Draining: The hub is drained.
             TypeError: The job cannot be hashed.
             ValueError: This very object is being awaited for the same sink.
         """
         self.check()
         wait = Wait(policy, now, job, sink, checkpoint)
+        if self._is_draining:
+            raise wait.timed_out(now, "drained", Draining)
         remote_cancel_of(job, policy.on_abandon)
-        primary = self._registry.enter(wait)
+        primary = self.registry.enter(wait)
         if primary is not wait:
             self._join(primary, wait)
         try:
             if primary is wait:
-                self._schedule_first(wait, wait.first_poll(now, extra))
+                self._batcher.enter(wait, wait.first_poll(now, extra))
             self._counters.begin(job)
         except BaseException:  # such as when its endpoint cannot say which jobs it shares a call with
             self._detach(wait, abandoned=False)
             raise
+        if sink.counted:
+            self._counters.pending += 1
+            self._endpoint(job).pending += 1
+            if self._announcer is not None:
+                self._announcer.begin(wait, sink.context, checkpoint)
         if primary is not wait:
             self._hasten_for(primary, wait, now)
         return wait
@@ -156,35 +144,46 @@ class Scheduler:
         """End a wait that its caller abandons, without an outcome; return the task that cancels the remote job."""
         if wait.sink is None:
             return None
-        self._counters.pending -= 1
         sink, cancel = self._detach(wait, abandoned=True)
-        self._tell(sink, event_of_end(wait, asyncio.CancelledError(), self.now()))
+        self._leave(wait, sink, asyncio.CancelledError(), self.now())
         return cancel
 
-    def waits_of(self, sink: Sink) -> list[Wait]:
-        """Return every wait of this sink that is not over."""
-        return [wait for primary in self._registry for wait in primary.waits if wait.sink is sink]
+    def poll_now(self, wait: Wait) -> None:
+        """Poll the job of *wait* now, unless it is being polled already."""
+        target = self._batcher.target_of(self.registry.primary_of(wait))
+        if not self._dispatcher.is_in_flight(target):
+            self._dispatcher.hasten(target, self.now())
+
+    async def drain(self, grace: float) -> None:
+        """Begin no wait any more, and end those that are open after *grace* seconds."""
+        self._is_draining = True
+        if self.registry:
+            self._emptied.clear()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(grace):
+                    await self._emptied.wait()
+        now = self.now()
+        for wait in [wait for primary in self.registry for wait in primary.waits]:
+            sink, _ = self._detach(wait, abandoned=True)
+            self._refuse(wait, sink, wait.timed_out(now, "drained", Draining), now)
+        await self.cancels.settle()
 
     def nudge(self, key: str) -> bool:
         """Poll the jobs with this key now; return whether there are any."""
-        primaries = self._registry.with_key(key)
+        primaries = self.registry.with_key(key)
         for primary in primaries:
             self._nudge(primary)
         return bool(primaries)
 
-    async def settle(self, cancels: list[asyncio.Task[None]]) -> None:
-        """Wait until these remote cancels have been tried, for a limited time."""
-        await self._cancels.settle(cancels)
-
     async def aclose(self) -> None:
         """End every wait that is left, cut every poll, and wait for the remote cancels. It may be called again."""
         if self._affinity.close():
-            for primary in self._registry:
+            for primary in self.registry:
                 for wait in primary.waits:
                     closed = ClientClosed("the hub was closed while the job was awaited; wait inside its block")
                     self._end(wait, closed, self.now(), abandoned=True)
         await self._dispatcher.aclose()
-        await self._cancels.settle()
+        await self.cancels.settle()
 
     # one poll, in four steps
 
@@ -193,11 +192,14 @@ class Scheduler:
         result = await self._fetch(target)
         effects = self._apply(target, result)
         self._dispatcher.finish(target, result, effects.due, effects.interval, confirm=effects.confirm)
+        if not isinstance(result, BaseException):
+            self._count_news(target, effects.steps)
         self._deliver(effects)
 
     async def _fetch(self, target: Target) -> Any:
         """Ask about *target*; return what was seen, or the error that came instead, whatever it is."""
         counters = self._counters
+        called_at = self._dispatcher.now() if self._announcer is not None else 0.0
         counters.in_flight += 1
         result: Any = None
         try:
@@ -207,24 +209,43 @@ class Scheduler:
             raise  # a coroutine that is closed must not go on; `fail` ends its waits
         except BaseException as error:  # noqa: BLE001  an error of any kind ends at most the waits for this target
             result = as_outcome(error)
-            self._count(result if target.is_awaited else None)  # else it was cut, because its last wait is over
         else:
             if not isinstance(result, Snapshot) and isinstance(target, Wait):
                 result = as_result(result)
-            self._count(result)
         finally:
             counters.in_flight -= 1
-        return result
-
-    def _count(self, result: Any) -> None:
-        """Count a poll by its result; None is that of a poll which was cut."""
-        counters = self._counters
         counters.polls += 1
-        if isinstance(result, BaseException):
-            counters.missed += 1
-            counters.throttled += isinstance(result, Throttled)
+        if isinstance(result, BaseException) and target.is_awaited:  # else it was cut: its last wait is over
+            counters.count_miss(self._endpoint(target.subject), result)
         elif isinstance(result, Snapshot):
             counters.unknown += result.state is State.UNKNOWN
+        if self._announcer is not None:
+            jobs = len(target.asked) if isinstance(target, Batch) else 1
+            waits = [wait for primary in target.primaries for wait in primary.waits]
+            self._announcer.call(waits, jobs, self._dispatcher.now() - called_at, result)
+        return result
+
+    def _count_news(self, target: Target, steps: Sequence[Step]) -> None:
+        """Count a poll that was answered by what it brought to the waits that it was made for."""
+        endpoint, changed = self._endpoint(target.subject), False
+        for _, _, result, verdict, _ in steps:
+            if isinstance(result, Snapshot):
+                if verdict.over and result.state.is_terminal:
+                    endpoint.ended += 1
+                    return
+                changed = changed or verdict.before is None or verdict.before.state is not result.state
+        if changed:
+            endpoint.changed += 1
+        else:
+            endpoint.same += 1
+
+    def _endpoint(self, subject: object) -> EndpointCounters:
+        """Return the counters of the endpoint of a job; those under "" for a bare coroutine function."""
+        name: str = getattr(getattr(subject, "endpoint", None), "name", "")
+        counters = self._counters.by_endpoint.get(name)
+        if counters is None:
+            counters = self._counters.by_endpoint[name] = EndpointCounters()
+        return counters
 
     def _apply(self, target: Target, result: Any) -> Effects:
         """Apply a result to every wait that it was made for, and detach those that are over."""
@@ -314,7 +335,7 @@ class Scheduler:
         if not self._dispatcher.is_suspect(target):
             return Effects(now, [], now, confirm=True)
         transport = transport_of(target)
-        waits = [wait for primary in self._registry if transport_of(primary) is transport for wait in primary.waits]
+        waits = [wait for primary in self.registry if transport_of(primary) is transport for wait in primary.waits]
         refused = [(wait, self._detach(wait, abandoned=False)[0]) for wait in waits]
         return Effects(now, [], refusal=error, refused=refused)
 
@@ -324,21 +345,24 @@ class Scheduler:
             self._deliver_step(step, effects.now)
         if effects.refusal is not None:
             for wait, sink in effects.refused:
-                self._counters.pending -= 1
-                self._tell(sink, event_of_end(wait, effects.refusal, effects.now))
-                sink.refused(effects.refusal)
-        if self._nudged:
-            self._nudge_again()
+                self._refuse(wait, sink, effects.refusal, effects.now)
+        if self._nudged:  # they came while their jobs were in flight
+            nudged, self._nudged = self._nudged, set()
+            for primary in nudged:
+                self._nudge(primary)
         if self._prices is not None:
             self._prices.update(effects.now, self._dispatcher.overdue, self._counters.pending, self._counters.polls)
 
     def _deliver_step(self, step: Step, now: float) -> None:
         wait, sink, result, verdict, cancel = step
-        if self._observe is not None:
-            self._tell(sink, events_of_poll(wait, result, verdict, now))
+        if self._announcer is not None:
+            self._announcer.poll(wait, sink.context, result, verdict, now)
         if verdict.over:
             self._conclude(wait, sink, verdict.error, cancel, now)
-        elif isinstance(result, Snapshot) and verdict.before is not None and verdict.before.state is not result.state:
+            return
+        if sink.watching and isinstance(result, Snapshot):
+            sink.saw(wait, result)
+        if isinstance(result, Snapshot) and verdict.before is not None and verdict.before.state is not result.state:
             try:
                 sink.changed(wait, now)
             except BaseException as error:  # noqa: BLE001  a journal that fails ends the wait that it cannot remember
@@ -371,13 +395,6 @@ class Scheduler:
 
     # joining and leaving
 
-    def _schedule_first(self, wait: Wait, due: float) -> None:
-        key: Hashable = getattr(wait.subject, "group_key", None)
-        if key is None:
-            self._dispatcher.schedule(wait, due)
-        else:
-            self._batcher.enter(key, wait, due)
-
     def _join(self, primary: Wait, wait: Wait) -> None:
         others = primary.others = primary.others or {}
         if wait.claim == primary.claim or wait.claim in others:
@@ -409,12 +426,6 @@ class Scheduler:
         else:
             self._dispatcher.hasten(target, self.now())
 
-    def _nudge_again(self) -> None:
-        """Repeat the nudges that came while their jobs were in flight."""
-        nudged, self._nudged = self._nudged, set()
-        for primary in nudged:
-            self._nudge(primary)
-
     def _end(self, wait: Wait, error: BaseException, now: float, *, abandoned: bool = False) -> None:
         sink, cancel = self._detach(wait, abandoned=abandoned)
         self._conclude(wait, sink, error, cancel, now)
@@ -428,7 +439,7 @@ class Scheduler:
         """
         sink: Any = wait.sink
         claim = wait.claim
-        primary = self._registry.primary_of(wait)
+        primary = self.registry.primary_of(wait)
         wait.sink = None
         if primary.others is not None:
             primary.others.pop(claim, None)
@@ -439,16 +450,18 @@ class Scheduler:
         if primary.is_awaited:
             return sink, None
         self._forget(primary)
+        if not self.registry:
+            self._emptied.set()
         if primary not in self._to_cancel:
             return sink, None
         self._to_cancel.discard(primary)
         cancel = remote_cancel_of(wait.subject, "cancel") if abandoned else None
-        return sink, None if cancel is None else self._cancels.start(cancel, sink.context.copy())
+        return sink, None if cancel is None else self.cancels.start(cancel, sink.context.copy())
 
     def _forget(self, primary: Wait) -> None:
-        self._registry.remove(primary)
+        self.registry.remove(primary)
         learning = primary.policy.learning
-        if learning is not None and not self._registry:
+        if learning is not None and not self.registry:
             try:
                 learning.settle()
             except BaseException:  # noqa: BLE001  whatever it is, it is the schedule's own
@@ -462,30 +475,21 @@ class Scheduler:
     def _conclude(
         self, wait: Wait, sink: Sink, error: BaseException | None, cancel: asyncio.Task[None] | None, now: float
     ) -> None:
-        self._counters.end(wait.last if error is None else None)
-        self._tell(sink, event_of_end(wait, error, now))
+        if sink.counted:
+            self._counters.ended += 1
+            self._counters.succeeded += error is None and wait.last is not None and wait.last.state is State.SUCCESS
+        self._leave(wait, sink, error, now)
         sink.ended(wait, error, now - wait.began, cancel)
 
-    def _tell(self, sink: Sink, happened: Iterator[events.Event]) -> None:
-        """Call the observer in the context of the wait's caller."""
-        if self._observe is not None:
-            sink.context.copy().run(tell, self._observe, happened)
+    def _refuse(self, wait: Wait, sink: Sink, error: Exception, now: float) -> None:
+        """End a wait that is detached because of something that concerns all: it has no outcome."""
+        self._leave(wait, sink, error, now)
+        sink.refused(error)
 
-
-class SnapshotInterner:
-    """Keeps one snapshot without the payload for all that are otherwise equal, so that a million waits share a few."""
-
-    def __init__(self) -> None:
-        self._known: dict[Snapshot[Any], Snapshot[Any]] = {}
-
-    def intern(self, snapshot: Snapshot[Any]) -> Snapshot[Any]:
-        """Return the snapshot to keep of a job whose wait goes on."""
-        if snapshot.value is not None:  # a partial result, which need not even be hashable
-            return evolve(snapshot, raw=None)
-        if len(self._known) >= _MOST_INTERNED:
-            self._known.clear()
-        kept = self._known.get(snapshot)
-        if kept is None:
-            kept = evolve(snapshot, raw=None)
-            self._known[kept] = kept
-        return kept
+    def _leave(self, wait: Wait, sink: Sink, error: BaseException | None, now: float) -> None:
+        """Count and report that a wait is not pending any more."""
+        if sink.counted:
+            self._counters.pending -= 1
+            self._endpoint(wait.subject).pending -= 1
+            if self._announcer is not None:
+                self._announcer.end(wait, sink.context, error, now)

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextvars import Context
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+
+from attrs import evolve
 
 from asyncpoll._errors import Throttled
-from asyncpoll.waiting._decision import NEVER, Decision, WaitCheckpoint
+from asyncpoll._snapshot import Snapshot
+from asyncpoll.waiting._decision import NEVER, Decision, Result, Verdict, WaitCheckpoint
 from asyncpoll.waiting._misses import is_miss
 from asyncpoll.waiting._policy import Policy
+
+_MOST_INTERNED = 4096  # different snapshots
 
 
 class Sink(Protocol):
@@ -19,9 +24,17 @@ class Sink(Protocol):
 
     Attributes:
         context: The caller's context variables; fetches made for its waits run in copies of it.
+        watching: Whether it is shown what every poll sees.
+        counted: Whether its waits are counted and told to observers.
     """
 
     context: Context
+    watching: bool
+    counted: bool
+
+    def saw(self, wait: Wait, snapshot: Snapshot[Any]) -> None:
+        """Accept what a poll saw; the wait goes on. Called only if it is `watching`."""
+        ...
 
     def changed(self, wait: Wait, now: float) -> None:
         """Accept that *wait*, which goes on, has seen its job in another state than before."""
@@ -121,6 +134,19 @@ class WaitRegistry:
         """Return the first wait for the job of *wait*, which is registered."""
         return self._by_job[wait.subject]
 
+    def waits_of(self, sink: Sink) -> list[Wait]:
+        """Return every wait of this sink that is not over."""
+        return [wait for primary in self for wait in primary.waits if wait.sink is sink]
+
+    def last_of(self, job: Any) -> tuple[Snapshot[Any], float] | None:
+        """Return what was last seen of a job that is awaited, and when; None if nothing was."""
+        primary = self._by_job.get(job)
+        return None if primary is None else _last_seen(primary)
+
+    def last_with_key(self, key: str) -> list[tuple[Snapshot[Any], float] | None]:
+        """Return what `last_of` says of each job with this key."""
+        return [_last_seen(primary) for primary in self.with_key(key)]
+
     def with_key(self, key: str) -> tuple[Wait, ...]:
         """Return the first wait for each job with this key; jobs of different clients may share one."""
         if self._by_key is None:
@@ -142,6 +168,13 @@ class WaitRegistry:
     def _index(primary: Wait, by_key: dict[str, dict[Wait, None]]) -> None:
         if primary.key is not None:
             by_key.setdefault(primary.key, {})[primary] = None
+
+
+def _last_seen(primary: Wait) -> tuple[Snapshot[Any], float] | None:
+    seen = [
+        (wait.last, wait.running_at) for wait in primary.waits if wait.last is not None and wait.running_at is not None
+    ]
+    return max(seen, key=lambda one: one[1], default=None)
 
 
 class Batch:
@@ -233,3 +266,62 @@ Target = Wait | Batch
 def transport_of(target: Target) -> object:
     """Return the transport of the jobs of *target*; None for a bare coroutine function."""
     return getattr(target.subject, "transport", None)
+
+
+class Step(NamedTuple):
+    """The result of one poll, applied to one wait.
+
+    Attributes:
+        wait: The wait.
+        sink: Its recipient.
+        result: The snapshot, or the error that came instead.
+        verdict: What follows.
+        cancel: The task that cancels the remote job, if the wait was abandoned and that was asked for.
+    """
+
+    wait: Wait
+    sink: Sink
+    result: Result
+    verdict: Verdict
+    cancel: asyncio.Task[None] | None
+
+
+class Effects(NamedTuple):
+    """The consequences of one poll.
+
+    Attributes:
+        now: When the poll was over.
+        steps: For each wait that it was made for.
+        due: When to poll the target next; `NEVER` if it is not to be.
+        interval: The seconds between its polls that its waits want; 0 if that is not known.
+        confirm: Whether a refusal is to be confirmed by one more poll of the target.
+        refusal: The refusal of a client, once it is confirmed.
+        refused: The waits that end because of it, and their recipients.
+    """
+
+    now: float
+    steps: list[Step]
+    due: float = NEVER
+    interval: float = 0.0
+    confirm: bool = False
+    refusal: Exception | None = None
+    refused: Sequence[tuple[Wait, Sink]] = ()
+
+
+class SnapshotInterner:
+    """Keeps one snapshot without the payload for all that are otherwise equal, so that a million waits share a few."""
+
+    def __init__(self) -> None:
+        self._known: dict[Snapshot[Any], Snapshot[Any]] = {}
+
+    def intern(self, snapshot: Snapshot[Any]) -> Snapshot[Any]:
+        """Return the snapshot to keep of a job whose wait goes on."""
+        if snapshot.value is not None:  # a partial result, which need not even be hashable
+            return evolve(snapshot, raw=None)
+        if len(self._known) >= _MOST_INTERNED:
+            self._known.clear()
+        kept = self._known.get(snapshot)
+        if kept is None:
+            kept = evolve(snapshot, raw=None)
+            self._known[kept] = kept
+        return kept

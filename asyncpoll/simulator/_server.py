@@ -1,0 +1,235 @@
+"""Define `Simulator`: a server of the three APIs at one address, with truth, counters and faults."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Coroutine, Iterable, Mapping
+from functools import partial
+from types import MappingProxyType
+from typing import Any, Literal, Self, cast, get_args
+
+from aiohttp import web
+
+from asyncpoll.simulator._batches import Batches
+from asyncpoll.simulator._bigmodel import BigModel
+from asyncpoll.simulator._faults import Fault, FaultInjector
+from asyncpoll.simulator._http import Clock, Response, Route, Shapes, html_response
+from asyncpoll.simulator._jobs import AGENTS, FILE_PARSER, SUBTASKS, Id, JobKind, Jobs, Truth
+from asyncpoll.simulator._lives import Duration, Exponential, Life, LifeGenerator, LogNormal
+from asyncpoll.simulator._molizhishu import Molizhishu
+
+_KINDS: Mapping[str, JobKind] = MappingProxyType({kind.name: kind for kind in (AGENTS, FILE_PARSER, SUBTASKS)})
+_TASKS = "molizhishu.tasks"
+POLLS = (*_KINDS, _TASKS)
+_LARGEST_UPLOAD = 128 << 20  # bytes; the parser's own limit is 100 MB
+_BACKLOG = 1024  # connections that a bulk client opens at once
+_GRACE = 0.1  # seconds for connections to notice that they are closed
+_QUEUE = Exponential(0.3)
+_WORK = LogNormal(1.0, 0.5)
+_USUAL: Mapping[str, Mapping[str, float]] = MappingProxyType({})
+
+
+def _check(name: str, value: str, known: tuple[str, ...]) -> None:
+    if value not in known:
+        raise ValueError(f"{name} {value!r} does not exist; choose one of: {', '.join(known)}")
+
+
+def _parts_of(endpoint: str, ident: str | Id) -> Id:
+    """Return the parts of an id, or raise ValueError where the endpoint does not have such ids."""
+    _check("endpoint", endpoint, POLLS)
+    parts = (ident,) if isinstance(ident, str) else ident
+    if len(parts) != 1 + (endpoint == SUBTASKS.name):
+        raise ValueError(f"an id of {SUBTASKS.name} is (task id, subtask id), an id of another endpoint is one text")
+    return parts
+
+
+def origin(host: str, port: int) -> str:
+    """Return the URL of a server's root."""
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _no_guard(_request: web.Request) -> None:
+    """Accept every caller."""
+
+
+async def _not_found(_request: web.Request) -> Response:
+    return html_response("404 Not Found", 404)
+
+
+async def _finish(closing: Coroutine[Any, Any, None]) -> None:
+    """Await a clean-up to its end, also when this task is cancelled."""
+    task = asyncio.ensure_future(closing)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await task
+        raise
+
+
+class Simulator:
+    """A server of BigModel's and Molizhishu's APIs, reproducible from its seed.
+
+    Use it as an async context manager; `url` is then its address. BigModel is at `url + "/api"`, Molizhishu at
+    `url + "/api/business/monitor"`. The same requests get the same responses in every run with the same seed, except
+    for the calendar and the port.
+
+    Args:
+        seed: The seed of the life of every job, and of the chance of every fault.
+        host: The address to bind. With any address but loopback, other machines can connect.
+        port: The port to bind; 0 takes a free one.
+        pending: The distribution of the seconds in the queue; by default 0.3 on average.
+        processing: The distribution of the seconds of work; by default half of them are below 1.
+        outcomes: Weights of the terminal words, by endpoint. Those of molizhishu.tasks follow from the subtasks.
+        shapes: "documented" results have the one shape of the vendors' documents; "observed" ones vary as in practice.
+        unknown_ids: "draw" gives an id that was never submitted a life, born when it is first polled; "reject"
+            refuses it, each API in its own way.
+        bigmodel_key: The only bearer token that BigModel accepts; None accepts any.
+        molizhishu_token: The only bearer token that Molizhishu accepts; None accepts any.
+        link_lifetime: Seconds from the end of a parser job in which its archive can be downloaded.
+        faults: The faults; the list `faults` can be changed at any time.
+
+    Attributes:
+        requests: The number of requests received, to any path.
+        counts: The number of requests by name of the route, such as "bigmodel.agents.start".
+
+    Raises:
+        ValueError: An argument is not one of the values above.
+    """
+
+    def __init__(
+        self,
+        seed: int = 0,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        pending: Duration = _QUEUE,
+        processing: Duration = _WORK,
+        outcomes: Mapping[str, Mapping[str, float]] = _USUAL,
+        shapes: Shapes = "documented",
+        unknown_ids: Literal["draw", "reject"] = "draw",
+        bigmodel_key: str | None = None,
+        molizhishu_token: str | None = None,
+        link_lifetime: float = 86_400.0,
+        faults: Iterable[Fault] = (),
+    ) -> None:
+        _check("shapes", shapes, get_args(Shapes))
+        _check("unknown_ids", unknown_ids, ("draw", "reject"))
+        for endpoint in outcomes:
+            _check("endpoint", endpoint, tuple(_KINDS))
+        accept_unknown, lives = unknown_ids == "draw", LifeGenerator(seed, pending, processing)
+        self.requests = 0
+        self.counts: Counter[str] = Counter()
+        self._seed, self._link_lifetime = seed, link_lifetime
+        self._shapes: Shapes = shapes
+        self._keys = bigmodel_key, molizhishu_token
+        self._address = host, port
+        self._jobs = {
+            name: Jobs(kind, lives, outcomes.get(name), accept_unknown=accept_unknown) for name, kind in _KINDS.items()
+        }
+        self._batches = Batches(seed, self._jobs[SUBTASKS.name], accept_unknown=accept_unknown)
+        self._injector = FaultInjector(seed, faults)
+        self._runner: web.AppRunner | None = None
+        self._serving: set[asyncio.Task[Any]] = set()
+
+    @property
+    def url(self) -> str:
+        """The address, such as "http://127.0.0.1:54321".
+
+        Raises:
+            RuntimeError: The simulator is not running.
+        """
+        if self._runner is None:
+            raise RuntimeError("the simulator has an address only while it runs; use it in `async with`")
+        return origin(*self._runner.addresses[0][:2])
+
+    @property
+    def polls(self) -> int:
+        """The number of polls: requests for the state of a job."""
+        return sum(self.counts[name] for name in POLLS)
+
+    @property
+    def faults(self) -> list[Fault]:
+        """The faults that apply from now on; the list can be changed at any time."""
+        return self._injector.faults
+
+    def script(self, endpoint: str, ident: str | Id, life: Life) -> None:
+        """Set the life of one job, whether or not it has been polled.
+
+        Args:
+            endpoint: The name of the endpoint.
+            ident: The id; for molizhishu.subtasks the pair (task id, subtask id). For molizhishu.tasks every subtask
+                has the life, with outcomes that give the task the wanted outcome.
+            life: The life. It begins when the job is submitted or first polled.
+
+        Raises:
+            ValueError: The endpoint does not exist, or does not have such an outcome or such ids.
+        """
+        parts = _parts_of(endpoint, ident)
+        if endpoint == _TASKS:
+            self._batches.script(parts[0], life)
+        elif endpoint == SUBTASKS.name:
+            self._batches.script_subtask(parts[0], parts[1], life)
+        else:
+            self._jobs[endpoint].script(parts, life)
+
+    def truth(self, endpoint: str, ident: str | Id) -> Truth:
+        """Return the outcome of a job and its times, to compare with the findings of a poller.
+
+        Args:
+            endpoint: The name of the endpoint.
+            ident: The id; for molizhishu.subtasks the pair (task id, subtask id).
+
+        Raises:
+            ValueError: The endpoint does not exist or has no such ids, or the id was neither submitted nor polled.
+        """
+        parts = _parts_of(endpoint, ident)
+        return self._batches.truth(parts[0]) if endpoint == _TASKS else self._jobs[endpoint].truth(parts)
+
+    async def __aenter__(self) -> Self:
+        if self._runner is not None:
+            raise RuntimeError("the simulator is running already; open another one")
+        runner = web.AppRunner(self._app(), access_log=None, handler_cancellation=True, shutdown_timeout=_GRACE)
+        try:
+            await runner.setup()
+            await web.TCPSite(runner, *self._address, backlog=_BACKLOG).start()
+        except BaseException:
+            await runner.cleanup()
+            raise
+        self._runner = runner
+        return self
+
+    async def __aexit__(self, *_exc: object) -> None:
+        runner, self._runner = self._runner, None
+        for task in self._serving:
+            task.cancel()
+        if runner is not None:
+            await _finish(runner.cleanup())
+
+    def _app(self) -> web.Application:
+        clock, (key, token) = Clock(), self._keys
+        agents, parser = self._jobs[AGENTS.name], self._jobs[FILE_PARSER.name]
+        bigmodel = BigModel(self._seed, clock, agents, parser, self._shapes, key, self._link_lifetime)
+        molizhishu = Molizhishu(self._seed, clock, self._batches, self._shapes, token)
+        app = web.Application(client_max_size=_LARGEST_UPLOAD)
+        for route in (
+            *bigmodel.routes(),
+            *molizhishu.routes(),
+            Route("nowhere", "*", "/{path:.*}", _no_guard, _not_found),
+        ):
+            app.router.add_route(route.method, route.path, partial(self._serve, route))
+        return app
+
+    async def _serve(self, route: Route, request: web.Request) -> web.StreamResponse:
+        self.requests += 1
+        self.counts[route.name] += 1
+        number = self.requests
+        # The task outlives the handler: it also sends the response, possibly in slow steps.
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._serving.add(task)
+        task.add_done_callback(self._serving.discard)
+        response = route.guard(request) or await route.handler(request)
+        path = request.rel_url.raw_path
+        response = self._injector.inject(response, route=route.name, path=path, number=number)
+        await asyncio.sleep(response.delay)
+        return response.for_aiohttp()
