@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from asyncpoll.codec import json_line
-from asyncpoll.http.redact import printable
+from asyncpoll.http._secrets import printable
 
 _LONGEST_NOTE = 1000
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from inspect import isawaitable
@@ -20,10 +19,11 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 from attrs import define, field, frozen
 
 from asyncpoll._errors import PollError, Rejected, TransportError
-from asyncpoll.http.redact import Mask, Secret
+from asyncpoll.http._message import FRAMING, header_problem
+from asyncpoll.http._secrets import Mask, Secret, basic
 
 if TYPE_CHECKING:
-    from asyncpoll.http.message import Reply, Request, Transport
+    from asyncpoll.http._message import Reply, Request, Transport
 
 T = TypeVar("T")
 
@@ -31,28 +31,9 @@ LONGEST = 8 << 10
 """The most characters of a key; servers refuse longer headers."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_VALUE = re.compile(r"[\x20-\x7e]*")
-_NAME = re.compile(r"[\w!#$%&'*+\-.^`|~]+", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _SECRET_NAME = re.compile(r"auth|cookie|token|key|signature|secret|credential|password|session", re.IGNORECASE)
-_NOT_OURS = frozenset(
-    {
-        "accept-encoding",
-        "connection",
-        "content-length",
-        "content-type",
-        "expect",
-        "host",
-        "keep-alive",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-"""The headers that an `Auth` may not set: they frame the message, or are for a proxy."""
-
+_RESERVED = FRAMING | {"content-type"}
 _HTTP_LIBRARIES = frozenset({"aiohttp", "httpx", "httpcore", "requests", "urllib3", "botocore"})
 
 Key = str | Secret | Callable[[], str | Secret | Awaitable[str | Secret]]
@@ -120,6 +101,9 @@ class _KeyAuth:
     """A key in a header, behind a prefix; see the subclasses."""
 
     def __init__(self, key: Key, header: str, prefix: str) -> None:
+        if not (key is None or isinstance(key, str | Secret) or callable(key)):
+            wanted = "pass the key of the API as text, or a function that returns it"
+            raise TypeError(f"{type(self).__name__}: {wanted}, not {type(key).__name__}")
         self._ask = key if callable(key) else None
         self._header = header
         self._prefix = prefix
@@ -173,6 +157,7 @@ class Bearer(_KeyAuth):
             plain function runs on the event loop, so it must be quick.
 
     Raises:
+        TypeError: The key is neither text nor a function.
         ValueError: The key is empty, longer than 8 KiB, or holds spaces, line breaks or anything else beyond the
             printable characters of ASCII. The key that a function returns is checked at each request.
     """
@@ -190,16 +175,19 @@ class ApiKey(_KeyAuth):
         prefix: Text before the key, such as "Token ".
 
     Raises:
-        ValueError: The key cannot be sent (see `Bearer`), nor can the header or the prefix.
+        TypeError: The key is neither text nor a function, or the header or the prefix is not text.
+        ValueError: The key (see `Bearer`), the header or the prefix cannot be sent.
     """
 
     def __init__(self, key: Key, header: str = "X-Api-Key", prefix: str = "") -> None:
-        if problem := _header_problem(header, prefix):
+        if not (isinstance(header, str) and isinstance(prefix, str)):
+            raise TypeError("ApiKey: header and prefix must be text")
+        if problem := header_problem(header, prefix, _RESERVED):
             raise ValueError(f"{problem}; pass another header or prefix")
         super().__init__(key, header, prefix)
 
 
-class Basic:
+class Basic(_KeyAuth):
     """`Authorization: Basic ...`, a user name and a password, as in RFC 7617.
 
     Args:
@@ -207,39 +195,26 @@ class Basic:
         password: The password; it may be empty.
 
     Raises:
-        ValueError: One of them is not text or holds control characters, or *user* is empty or holds a colon.
+        TypeError: One of them is not text.
+        ValueError: One of them holds control characters or lone surrogates, or *user* is empty or holds a colon.
     """
 
     def __init__(self, user: str, password: str) -> None:
-        _check_text("user", user)
-        _check_text("password", password)
+        for name, text in (("user", user), ("password", password)):
+            if not isinstance(text, str):
+                raise TypeError(f"Basic: the {name} must be text, not {type(text).__name__}")
+            if _CONTROL.search(text):
+                raise ValueError(f"the {name} must be text without control characters or lone surrogates")
         if not user or ":" in user:
             raise ValueError("the user must not be empty or hold a colon")
-        encoded = b64encode(f"{user}:{password}".encode()).decode()
-        spellings = [Mask.of(Secret(secret)).spellings for secret in (encoded, password or user)]
-        headers = MappingProxyType({"Authorization": f"Basic {encoded}"})
-        self._secret = Secret(encoded)  # which refuses to be pickled
-        self.fixed = Credential(headers, Mask(sum(spellings, ())))
-
-    async def headers(self, _request: OutgoingRequest, /) -> Mapping[str, str]:
-        """Return the header."""
-        return self.fixed.headers
-
-    async def renew(self) -> bool:
-        """Return False: a password stays as it is."""
-        return False
-
-    def __repr__(self) -> str:
-        return "Basic(***)"
+        value, mask = basic(user, password)
+        prefix = "Basic "
+        super().__init__(value.removeprefix(prefix), "Authorization", prefix)
+        self._credential = Credential(self._credential.headers, mask)
 
 
-def _check_text(name: str, text: object) -> None:
-    if not isinstance(text, str) or _CONTROL.search(text):
-        raise ValueError(f"the {name} must be text without control characters or lone surrogates")
-
-
-def _checked(secret: object) -> Secret:
-    text = secret.reveal() if isinstance(secret, Secret) else secret
+def _checked(key: object) -> Secret:
+    text = key.reveal() if isinstance(key, Secret) else key
     if not isinstance(text, str) or not text:
         raise _UnusableKeyError("the key is missing; pass the key that the API gave you, as text")
     if len(text) > LONGEST:
@@ -248,20 +223,7 @@ def _checked(secret: object) -> Secret:
         raise _UnusableKeyError(
             "the key holds spaces, line breaks or characters beyond ASCII; strip it, or copy it again"
         )
-    return secret if isinstance(secret, Secret) else Secret(text)
-
-
-def _header_problem(name: object, value: object) -> str | None:
-    """Return why a header cannot be sent, or None. The value is not repeated."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        return "the name of a header must be a token of ASCII letters, digits and dashes"
-    if name.lower() in _NOT_OURS:
-        return f"the header {name} is set by the transport"
-    if not isinstance(value, str):
-        return f"the header {name} must be text, not {type(value).__name__}"
-    if not _VALUE.fullmatch(value):
-        return f"the header {name} holds line breaks, control characters or characters beyond ASCII"
-    return None
+    return key if isinstance(key, Secret) else Secret(text)
 
 
 def _credential_of(headers: object) -> Credential:
@@ -271,11 +233,12 @@ def _credential_of(headers: object) -> Credential:
         _UnusableKeyError: It cannot be sent.
     """
     if not isinstance(headers, Mapping):
-        raise _UnusableKeyError(f"headers must be a mapping, not {type(headers).__name__}")
+        wanted = 'headers must be a mapping, not {}; return one such as {{"Authorization": "..."}}'
+        raise _UnusableKeyError(wanted.format(type(headers).__name__))
     kept: dict[str, str] = {}
     spellings: dict[bytes, None] = {}
     for name, value in headers.items():
-        if problem := _header_problem(name, value):
+        if problem := header_problem(name, value, _RESERVED):
             raise _UnusableKeyError(problem)
         kept[name] = value
         if _SECRET_NAME.search(name):  # a date, say, must not be masked where the server tells the time
@@ -310,7 +273,7 @@ class Credentials:
         is_auth = callable(getattr(auth, "headers", None)) and callable(getattr(auth, "renew", None))
         if isinstance(auth, type) or not is_auth:
             raise TypeError(f"auth must be an Auth such as Bearer(key), not {type(auth).__name__}")
-        return cls(auth, patience, auth.fixed if isinstance(auth, _KeyAuth | Basic) else None)
+        return cls(auth, patience, auth.fixed if isinstance(auth, _KeyAuth) else None)
 
     async def current(self, request: OutgoingRequest) -> Credential:
         """Return the credential for *request*.

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, Unpack
 
 from asyncpoll._endpoint import TOKEN_VERSION, Job
 from asyncpoll.http._auth import Bearer, Key
+from asyncpoll.http._pace import Paced
+from asyncpoll.http._retry import Retrying
 from asyncpoll.http._settings import TransportSettings
-from asyncpoll.http.pace import Paced
-from asyncpoll.http.retry import Retrying
 from asyncpoll.providers.adapt import CLIENT, Adaptation, Words, check_name
 from asyncpoll.providers.catalog import ENDPOINTS
 
 if TYPE_CHECKING:
-    from asyncpoll.http.message import Transport
+    from asyncpoll.http._message import Transport
     from asyncpoll.http.transport import AiohttpTransport
 
 NO_WORDS: Words = MappingProxyType({})

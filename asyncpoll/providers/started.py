@@ -6,8 +6,8 @@ from collections.abc import Callable
 
 from asyncpoll._errors import BadReply
 from asyncpoll.codec import at, text_of
-from asyncpoll.http.message import Reply
-from asyncpoll.http.path import segment
+from asyncpoll.http._ids import segment
+from asyncpoll.http._message import Reply
 
 
 def started_id(reply: Reply, *path: str, check: Callable[[str, str], object] = segment) -> str:

@@ -11,7 +11,7 @@ from forward_proxy import forward_proxy
 from raw_server import Act, Script, polls, raw_server, reply
 
 from asyncpoll import Rejected, TransportError
-from asyncpoll.http.download import download
+from asyncpoll.http._download import download
 
 TLS = Path(__file__).parents[1] / "tls"
 
@@ -83,7 +83,7 @@ async def test_a_gap_ends_a_download(tmp_path: Path) -> None:
         ({"proxies": 1}, TypeError, r"download\(\) got an unexpected keyword argument 'proxies'"),
         ({"ssl": False}, TypeError, "ssl must be an ssl.SSLContext or None, not bool"),
         ({"proxy": "127.0.0.1:3128"}, ValueError, "it has no scheme"),
-        ({"connect": 0}, ValueError, "connect must be seconds above 0"),
+        ({"connect": 0}, ValueError, "connect must be a finite number of seconds above 0"),
     ],
 )
 async def test_an_unusable_setting_is_refused(

@@ -22,7 +22,8 @@ from asyncpoll import (
     Timeout,
     TransportError,
 )
-from asyncpoll.waiting._decision import LONGEST_HINT, NEVER, SHORTEST_HINT, Decision, WaitCheckpoint, as_result
+from asyncpoll._errors import LONGEST_HINT
+from asyncpoll.waiting._decision import NEVER, SHORTEST_HINT, Decision, WaitCheckpoint, as_result
 from asyncpoll.waiting._misses import MISS_LIMITS, PATIENCE
 from asyncpoll.waiting._policy import Policy
 

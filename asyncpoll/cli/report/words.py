@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 
 from asyncpoll.cli.report.timeline import moment
-from asyncpoll.http.redact import masked, printable
+from asyncpoll.http._secrets import masked, printable
 
 _SECOND, _MINUTE, _HOUR, _DAY = 1, 60, 3_600, 86_400
 _PARTS = (

@@ -15,9 +15,9 @@ from attrs import define, field
 from multidict import CIMultiDict, MultiMapping
 
 from asyncpoll._errors import BadReply, TransportError
-from asyncpoll.http.decode import decode
-from asyncpoll.http.message import Reply
-from asyncpoll.http.redact import Mask
+from asyncpoll.http._json import decode
+from asyncpoll.http._message import Reply
+from asyncpoll.http._secrets import Mask
 
 STEP = 256 << 10
 """The most bytes that are decompressed in one go, so that the event loop is not kept waiting."""
@@ -25,16 +25,16 @@ ERROR_BODY = 64 << 10
 """The most bytes that are read to learn why a request failed."""
 MEMORY_PER_BYTE = 16
 LEAST_MEMORY = 64 << 20
-"""What a decoded body may take: so many times `max_body`, and at least so many bytes."""
+"""The memory that a decoded body may need: so many times `max_body`, and at least so many bytes."""
 IN_THREAD = 256 << 10
-"""Bodies of more bytes are decoded in a thread, so that the event loop is not kept waiting."""
+"""Bodies of more bytes are decoded in a thread, for the same reason."""
 
 _PLAIN = frozenset({(), ("",), ("identity",)})
 _GZIP = frozenset({("gzip",), ("x-gzip",)})
 
 
 class Content(Protocol):
-    """What is needed of aiohttp's stream of a body."""
+    """The part of aiohttp's stream of a body that is used here."""
 
     def is_eof(self) -> bool:
         """Return whether everything was received."""
@@ -45,11 +45,11 @@ class Content(Protocol):
         ...
 
     def read_nowait(self) -> bytes:
-        """Return what was received and not read."""
+        """Return the bytes that were received and not read."""
         ...
 
     async def readany(self) -> bytes:
-        """Return what was received; wait only if that is nothing."""
+        """Return the bytes that were received; wait only if there are none."""
         ...
 
 
@@ -65,20 +65,20 @@ class Answer:
     """
 
     status: int
-    headers: MultiMapping[str]
-    content: Content
-    close: Callable[[], None]
+    headers: MultiMapping[str] = field(repr=False)
+    content: Content = field(repr=False)
+    close: Callable[[], None] = field(repr=False)
 
 
 async def read_reply(answer: Answer, *, origin: str, most: int, mask: Mask, on_wait: Callable[[], None]) -> Reply:
-    """Read *answer* to its end. The body of an error is left out when it is no good; the status says more.
+    """Read *answer* to its end. The body of an error is left out if it cannot be used; the status says more.
 
     Args:
         answer: The response.
         origin: Scheme, host and port of the server.
         most: The most bytes of a body, decompressed.
-        mask: Applied to headers and body, before anybody sees them.
-        on_wait: Called each time before more has to be waited for.
+        mask: Applied to headers and body before they are returned.
+        on_wait: Called each time before a wait for more of the body.
 
     Raises:
         BadReply: The status is not a final one ("protocol"), or the body is too large ("limit") or encoded in a way
@@ -98,7 +98,7 @@ async def read_reply(answer: Answer, *, origin: str, most: int, mask: Mask, on_w
         if successful:
             refusal.status = status
             raise
-        too_large = refusal.kind == "limit"  # the setting that would be named is not what limits an error
+        too_large = refusal.kind == "limit"  # the message would name a setting that does not limit an error
         shown_problem = f"the body is larger than {min(most, ERROR_BODY)} bytes" if too_large else str(refusal)
         return Reply(status, headers=shown, problem=shown_problem, origin=origin)
     memory = max(LEAST_MEMORY, most * MEMORY_PER_BYTE)
@@ -193,7 +193,7 @@ class Gunzip:
     _inflate: Any = field(factory=lambda: zlib.decompressobj(zlib.MAX_WBITS + 16), init=False)
 
     def steps(self, piece: bytes) -> Iterator[bytes]:
-        """Yield what the next piece stands for, at most 256 KiB at a time.
+        """Yield the next piece decompressed, at most 256 KiB at a time.
 
         Raises:
             TransportError: It is damaged; the kind is "payload".
@@ -223,7 +223,6 @@ def _damaged() -> TransportError:
 
 
 def _too_large(most: int) -> BadReply:
-
     cure = 'raise max_body, or ask for a link to the result, as format="download_link" does'
     return BadReply(f"the body is larger than max_body={most} bytes; {cure}", kind="limit")
 

@@ -2,8 +2,8 @@
 
 It serves a lent session, a proxy, a `ClientSession` that a tool has patched, and forms with files. aiohttp has two
 habits that make a poller report wrong results: it sends a request twice when a kept connection breaks, and it takes
-what a server said while a connection was idle for the answer to the next request. In a session of our own,
-`CheckedConnector` prevents the second. In a lent one, whose connector belongs to somebody else, a middleware does.
+the words of a server on an idle connection for the answer to the next request. In a session of our own,
+`CheckedConnector` prevents the second. In a lent one, whose connector is not ours, a middleware does.
 Another middleware prevents the first in both.
 """
 
@@ -11,22 +11,31 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
+from functools import partial
 from ssl import SSLContext
-from typing import Any
+from typing import Any, Self, TypeVar
 from weakref import WeakSet
 
 import aiohttp
-from aiohttp.connector import Connection
+from aiohttp.connector import Connection, SocketFactoryType
 from attrs import define, field, frozen
 from yarl import URL
 
-from asyncpoll._errors import ClientClosed
-from asyncpoll.http._settings import Proxy
+from asyncpoll._errors import ClientClosed, PollError
+from asyncpoll.http._message import Stream
+from asyncpoll.http._settings import Limits, Proxy
+from asyncpoll.http._urls import Origin
 from asyncpoll.http.transport._encode import Outgoing, Part
-from asyncpoll.http.transport._errors import PROXY_AUTHENTICATION_REQUIRED, NotRepeatedError, refused_by_proxy
+from asyncpoll.http.transport._errors import (
+    PROXY_AUTHENTICATION_REQUIRED,
+    NotRepeatedError,
+    failure_of,
+    mapping_errors,
+    refused_by_proxy,
+)
 from asyncpoll.http.transport._pool import (
     GOODBYE,
     KEEP_ALIVE,
@@ -37,6 +46,8 @@ from asyncpoll.http.transport._pool import (
     middlewares_of,
 )
 from asyncpoll.http.transport._response import Answer
+
+T = TypeVar("T")
 
 Handler = aiohttp.ClientHandlerType
 Middleware = aiohttp.ClientMiddlewareType
@@ -99,18 +110,31 @@ class CheckedConnector(aiohttp.TCPConnector):
             connection.close()
 
 
+_REPEATED = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)
+"""The errors after which aiohttp sends a request again over another connection."""
+
+
+def _not_repeated(error: Exception) -> Exception:
+    """Return the error to raise in place of *error*, so that aiohttp does not send the request again."""
+    # A request without a connection was not sent, and aiohttp does not try again.
+    return error if isinstance(error, aiohttp.ClientConnectorError) else NotRepeatedError()
+
+
 async def send_once(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
     """Have *request* sent once: a middleware, which see in aiohttp's documentation."""
     try:
         return await handler(request)
-    except aiohttp.ClientConnectorError:  # was not sent, and aiohttp does not try again
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise NotRepeatedError from error
+    except _REPEATED as error:
+        raise _not_repeated(error) from error
 
 
-def _checking(used: _UsedConnections) -> Middleware:
-    """Return the middleware that checks the connections of a lent session."""
+def _checking(used: _UsedConnections, repeated: tuple[type[Exception], ...]) -> Middleware:
+    """Return the middleware that checks the connections of a lent session.
+
+    Args:
+        used: The connections that had a request before.
+        repeated: The errors after which aiohttp would send a request again, if `send_once` does not prevent it.
+    """
 
     async def check(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
         attempt, send = _attempt.get(), request.send
@@ -120,13 +144,15 @@ def _checking(used: _UsedConnections) -> Middleware:
                 raise _UnusableError
             return await send(connection)
 
-        request.send = send_checked  # type: ignore[method-assign,assignment]
+        request.send = send_checked  # type: ignore[method-assign,assignment]  # the public hook of a middleware
         try:
             while True:
                 try:
                     return await handler(request)
                 except _UnusableError:
                     continue
+        except repeated as error:
+            raise _not_repeated(error) from error
         finally:
             del request.send  # or request and function would hold each other until the garbage collector comes
 
@@ -167,7 +193,7 @@ class SessionPath:
         self._settings = settings
         self._own: list[tuple[tuple[object, ...], aiohttp.ClientSession]] = []
         self._timeout = aiohttp.ClientTimeout(connect=settings.connect, ceil_threshold=math.inf)
-        self._lent = {} if settings.lent is None else self._terms(settings.lent)
+        self._terms = self._terms_of_all()
 
     async def ask(self, outgoing: Outgoing, parts: Sequence[Part] | None = None) -> Answer:
         """Send *outgoing*, once, and return the answer as soon as its headers are there.
@@ -187,9 +213,8 @@ class SessionPath:
                 outgoing.method,
                 URL(self._origin + outgoing.target, encoded=True),
                 data=outgoing.body if parts is None else _form_data(parts),
-                allow_redirects=False,
-                **self._lent,
-                **self._way(outgoing),
+                **self._terms,
+                **way_through(self._settings.proxy, self._origin, outgoing.headers),
             )
             attempt.sent = attempt.sent or 1  # a tool that stands in for aiohttp opened no connection
         finally:
@@ -225,25 +250,32 @@ class SessionPath:
             middlewares=(send_once,),
         )
 
-    def _terms(self, lent: aiohttp.ClientSession) -> dict[str, Any]:
-        """Return the arguments that a request has with a lent session, whose own settings are for other requests."""
-        return {
-            "auto_decompress": False,
-            "raise_for_status": False,
-            "timeout": self._timeout,
-            "middlewares": (send_once, *middlewares_of(lent), _checking(_UsedConnections())),
-        }
-
-    def _way(self, outgoing: Outgoing) -> dict[str, Any]:
-        """Return the arguments that say how to get to the server."""
-        way = way_through(self._settings.proxy, self._origin, outgoing.headers)
+    def _terms_of_all(self) -> dict[str, Any]:
+        """Return the arguments that all requests have in common."""
+        terms: dict[str, Any] = {"allow_redirects": False}
         if self._settings.ssl is not None:
-            way["ssl"] = self._settings.ssl
-        return way
+            terms["ssl"] = self._settings.ssl
+        lent = self._settings.lent
+        if lent is not None:  # its own settings are for other requests
+            theirs = middlewares_of(lent)
+            check = _checking(_UsedConnections(), () if theirs else _REPEATED)
+            terms |= {
+                "auto_decompress": False,
+                "raise_for_status": False,
+                "timeout": self._timeout,
+                "middlewares": (send_once, *theirs, check) if theirs else (check,),
+            }
+        return terms
+
+    @property
+    def is_open(self) -> bool:
+        """Whether a session of our own is open."""
+        return bool(self._own)
 
     async def close(self) -> None:
         """Close the sessions that are our own, within 0.25 seconds each."""
-        for _, session in self._own:
+        while self._own:
+            _, session = self._own.pop()
             with suppress(TimeoutError):
                 async with asyncio.timeout(GOODBYE):
                     await session.close()
@@ -268,3 +300,66 @@ def _form_data(parts: Sequence[Part]) -> aiohttp.FormData:
     for part in parts:
         form.add_field(part.name, part.content, filename=part.filename, content_type=part.content_type)
     return form
+
+
+# a response as a stream, from anywhere
+
+
+@frozen
+class _Chunks:
+    """The pieces of *content*; *own* turns its errors into ours."""
+
+    content: aiohttp.StreamReader
+    own: Callable[[Exception], PollError]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await mapping_errors(self.content.readany(), self.own)
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+
+@asynccontextmanager
+async def open_stream(
+    url: str,
+    *,
+    socket_factory: SocketFactoryType,
+    limits: Limits,
+    ssl: SSLContext | None = None,
+    proxy: Proxy | None = None,
+) -> AsyncGenerator[Stream, None]:
+    """GET *url* over a connection of its own: no credential, no cookie, no redirect, no compression.
+
+    Args:
+        url: The address, percent-encoded and checked.
+        socket_factory: Makes the socket for each address in turn that the host, or the proxy, resolves to, or refuses.
+        limits: `attempt`, `connect` and `read_gap` in seconds, as for `AiohttpTransport`.
+        ssl: The certificates to trust, or None for those of the system.
+        proxy: The proxy to go through, or None.
+
+    Raises:
+        TransportError: As `AiohttpTransport.send`, also while the chunks are read.
+    """
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            force_close=True, socket_factory=socket_factory, ssl=True if ssl is None else ssl
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(connect=limits.connect, sock_read=limits.read_gap, ceil_threshold=math.inf),
+        headers={"Accept-Encoding": "identity", "User-Agent": "asyncpoll"},
+        auto_decompress=False,
+        middlewares=(send_once,),
+    )
+    async with session:
+        own = partial(failure_of, origin=str(Origin.of(url)), proxy=proxy)
+        getting = session.get(URL(url, encoded=True), allow_redirects=False, **way_through(proxy, url, {}))
+        async with await mapping_errors(_within(limits.attempt, getting), own) as response:
+            yield Stream(response.status, response.headers, _Chunks(response.content, own))
+
+
+async def _within(seconds: float, work: Awaitable[T]) -> T:
+    async with asyncio.timeout(seconds):
+        return await work

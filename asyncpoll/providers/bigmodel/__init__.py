@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Unpack
 
 from asyncpoll.http._auth import Key
 from asyncpoll.http._settings import TransportSettings
-from asyncpoll.http.link import Origin
+from asyncpoll.http._urls import Origin, is_loopback
 from asyncpoll.providers.adapt import Words
 from asyncpoll.providers.bigmodel import agents, file_parser
 from asyncpoll.providers.bigmodel.agent_result import AgentResult, Choice, Content, Message, Usage
@@ -16,7 +15,7 @@ from asyncpoll.providers.bigmodel.file_parser import FileParser, FileParserRef, 
 from asyncpoll.providers.client import NO_WORDS, Client
 
 if TYPE_CHECKING:
-    from asyncpoll.http.message import Transport
+    from asyncpoll.http._message import Transport
 
 __all__ = [
     "AgentRef",
@@ -79,8 +78,4 @@ class BigModel(Client):
 def _loopback(base_url: str) -> tuple[str, ...]:
     """Return the origin of an API on this machine, such as a simulator, whose links lead to itself; or nothing."""
     origin = Origin.of(base_url)
-    try:
-        local = origin.host == "localhost" or ip_address(origin.host).is_loopback
-    except ValueError:
-        local = False
-    return (str(origin),) if local else ()
+    return (str(origin),) if is_loopback(origin.host) else ()

@@ -20,9 +20,9 @@ from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State, Vocabulary
 from asyncpoll.codec import at, echoes, fit, status_at
 from asyncpoll.http._auth import exchange
-from asyncpoll.http.classify import complaint, fault
-from asyncpoll.http.message import Reply, Request, Transport
-from asyncpoll.http.path import as_text, identifier, is_identifier
+from asyncpoll.http._classify import complaint, fault
+from asyncpoll.http._ids import as_text, identifier, is_identifier
+from asyncpoll.http._message import Reply, Request, Transport
 from asyncpoll.providers.adapt import CLIENT
 from asyncpoll.providers.bigmodel.agent_result import AgentResult, as_documented
 from asyncpoll.providers.bigmodel.codes import CODES, classify, ends_job

@@ -9,8 +9,8 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from asyncpoll.codec import text_of
-from asyncpoll.http.classify import Codes, classify_status, complaint, fault
-from asyncpoll.http.message import Reply
+from asyncpoll.http._classify import Codes, classify_status, complaint, fault
+from asyncpoll.http._message import Reply
 
 CODES_OF: Mapping[str, str] = MappingProxyType(
     {

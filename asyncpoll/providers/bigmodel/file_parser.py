@@ -20,16 +20,16 @@ from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State, Vocabulary
 from asyncpoll.codec import echoes, fit, status_at
 from asyncpoll.http._auth import exchange
+from asyncpoll.http._classify import complaint, fault
+from asyncpoll.http._ids import as_text, is_segment, segment
+from asyncpoll.http._message import Reply, Request, Transport
 from asyncpoll.http._settings import TransportSettings
-from asyncpoll.http.classify import complaint, fault
-from asyncpoll.http.message import Reply, Request, Transport
-from asyncpoll.http.path import as_text, is_segment, segment
 from asyncpoll.providers.bigmodel.codes import CODES, classify, ends_job
 from asyncpoll.providers.bigmodel.upload import File, ToolType, upload_form
 from asyncpoll.providers.started import started_id
 
 if TYPE_CHECKING:
-    from asyncpoll.http.download import OnProgress
+    from asyncpoll.http._download import OnProgress
 
 Format = Literal["text", "download_link"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -188,7 +188,7 @@ class FileParser:
         on_progress: OnProgress | None = None,
         trusted_origins: Collection[str] = (),
     ) -> Path:
-        """Fetch the archive of a result into the file *path*; see `asyncpoll.http.download.download`.
+        """Fetch the archive of a result into the file *path*; see `asyncpoll.http.download`.
 
         The link is fetched without the API key, and only from public addresses over https. It is not unpacked. The
         proxy, the certificates and the time limits are those of the client.
@@ -206,7 +206,7 @@ class FileParser:
             Rejected: The link has expired (kind "link-expired"): parse the file again. Or it is no link to follow.
             TransportError: It could not be fetched or written.
         """
-        from asyncpoll.http.download import download  # noqa: PLC0415  only those who download need it
+        from asyncpoll.http._download import download, used_settings  # noqa: PLC0415  only those who download need it
 
         if not result.parsing_result_url:
             raise ValueError('the result has no link; ask for it with format="download_link"')
@@ -217,7 +217,7 @@ class FileParser:
                 max_bytes=max_bytes,
                 on_progress=on_progress,
                 trusted_origins=(*self.trusted_origins, *trusted_origins),
-                **self.settings,
+                **used_settings(self.settings),
             )
         except Rejected as error:
             if error.kind != "link-expired":

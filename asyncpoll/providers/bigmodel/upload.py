@@ -14,7 +14,7 @@ from typing import Literal
 
 from attrs import frozen
 
-from asyncpoll.http.message import Upload
+from asyncpoll.http._message import Upload
 
 ToolType = Literal["lite", "expert", "prime"]
 File = str | os.PathLike[str] | bytes | tuple[str, bytes]

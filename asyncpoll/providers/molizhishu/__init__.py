@@ -24,7 +24,7 @@ from asyncpoll.providers.molizhishu.task_status import Competitor, SubtaskStatus
 from asyncpoll.providers.molizhishu.tasks import TaskRef, Tasks
 
 if TYPE_CHECKING:
-    from asyncpoll.http.message import Transport
+    from asyncpoll.http._message import Transport
 
 __all__ = [
     "CategoryRanking",

@@ -7,8 +7,8 @@ and so does this one: `msg` in place of `message`, an envelope without `success`
 
 from __future__ import annotations
 
-from asyncpoll.http.classify import Codes, Phrase, classify_status, fault
-from asyncpoll.http.message import Reply
+from asyncpoll.http._classify import Codes, Phrase, classify_status, fault
+from asyncpoll.http._message import Reply
 
 CODES = Codes(
     by_code={

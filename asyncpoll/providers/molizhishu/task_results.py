@@ -13,8 +13,8 @@ from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State, Vocabulary
 from asyncpoll.codec import at, camel_case, fit, status_at, text_of
-from asyncpoll.http.message import Reply, Request, Transport
-from asyncpoll.http.path import segment
+from asyncpoll.http._ids import segment
+from asyncpoll.http._message import Reply, Request, Transport
 from asyncpoll.providers.molizhishu import tasks
 from asyncpoll.providers.molizhishu.envelope import classify
 from asyncpoll.providers.molizhishu.subtask_result import Subtask, as_documented

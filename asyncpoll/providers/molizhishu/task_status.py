@@ -7,7 +7,7 @@ from datetime import datetime
 from attrs import field, frozen
 
 from asyncpoll.codec import camel_case, reading
-from asyncpoll.http.path import is_segment
+from asyncpoll.http._ids import is_segment
 from asyncpoll.providers.molizhishu.moment import moment, read_moment
 
 

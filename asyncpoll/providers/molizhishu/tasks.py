@@ -17,8 +17,8 @@ from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State, Vocabulary
 from asyncpoll.codec import at, echoes, fit, number, share, status_at
 from asyncpoll.http._auth import exchange
-from asyncpoll.http.message import Reply, Request, Transport
-from asyncpoll.http.path import as_text, is_segment, segment
+from asyncpoll.http._ids import as_text, is_segment, segment
+from asyncpoll.http._message import Reply, Request, Transport
 from asyncpoll.providers.molizhishu.envelope import classify
 from asyncpoll.providers.molizhishu.order import Platform, order
 from asyncpoll.providers.molizhishu.task_status import Competitor, TaskStatus
