@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from attrs import define, field, frozen
 
+from asyncpoll._checks import text
 from asyncpoll._errors import PollError, Rejected, TransportError
 from asyncpoll.http._message import FRAMING, header_problem
 from asyncpoll.http._secrets import Mask, Secret, basic
@@ -48,8 +49,8 @@ class OutgoingRequest:
         method: The HTTP method, in upper case.
         url: The full address: origin, path and query, percent-encoded.
         headers: The headers, without `Host`, `Content-Length` and the credential.
-        body: The bytes of the body, empty if there is not a body, or None for a form with files, which are read only
-            while they are sent.
+        body: The bytes of the body, empty without one. It is None for a form with files, which are read only while
+            they are sent: an API that wants the body signed needs the form as `Request(body=...)`.
     """
 
     method: str
@@ -64,8 +65,8 @@ class Auth(Protocol):
     async def headers(self, request: OutgoingRequest, /) -> Mapping[str, str]:
         """Return the headers to send with *request*, such as `{"Authorization": "..."}`.
 
-        It is called before each request. An `OSError`, or an error of an HTTP library, makes the poll a miss. Any
-        other error ends the wait.
+        It is called before each request. An `OSError`, an error of an HTTP library, or taking longer than `attempt`
+        seconds makes the poll a miss. Any other error ends the wait.
         """
         ...
 
@@ -180,8 +181,8 @@ class ApiKey(_KeyAuth):
     """
 
     def __init__(self, key: Key, header: str = "X-Api-Key", prefix: str = "") -> None:
-        if not (isinstance(header, str) and isinstance(prefix, str)):
-            raise TypeError("ApiKey: header and prefix must be text")
+        text("ApiKey: header", header)
+        text("ApiKey: prefix", prefix)
         if problem := header_problem(header, prefix, _RESERVED):
             raise ValueError(f"{problem}; pass another header or prefix")
         super().__init__(key, header, prefix)
@@ -200,30 +201,29 @@ class Basic(_KeyAuth):
     """
 
     def __init__(self, user: str, password: str) -> None:
-        for name, text in (("user", user), ("password", password)):
-            if not isinstance(text, str):
-                raise TypeError(f"Basic: the {name} must be text, not {type(text).__name__}")
-            if _CONTROL.search(text):
+        for name, value in (("user", user), ("password", password)):
+            text(f"Basic: {name}", value)
+            if _CONTROL.search(value):
                 raise ValueError(f"the {name} must be text without control characters or lone surrogates")
         if not user or ":" in user:
             raise ValueError("the user must not be empty or hold a colon")
-        value, mask = basic(user, password)
         prefix = "Basic "
-        super().__init__(value.removeprefix(prefix), "Authorization", prefix)
+        header, mask = basic(user, password)
+        super().__init__(header.removeprefix(prefix), "Authorization", prefix)
         self._credential = Credential(self._credential.headers, mask)
 
 
 def _checked(key: object) -> Secret:
-    text = key.reveal() if isinstance(key, Secret) else key
-    if not isinstance(text, str) or not text:
+    shown = key.reveal() if isinstance(key, Secret) else key
+    if not isinstance(shown, str) or not shown:
         raise _UnusableKeyError("the key is missing; pass the key that the API gave you, as text")
-    if len(text) > LONGEST:
+    if len(shown) > LONGEST:
         raise _UnusableKeyError(f"the key is longer than {LONGEST} characters; pass the key alone")
-    if not _TOKEN.fullmatch(text):
+    if not _TOKEN.fullmatch(shown):
         raise _UnusableKeyError(
             "the key holds spaces, line breaks or characters beyond ASCII; strip it, or copy it again"
         )
-    return key if isinstance(key, Secret) else Secret(text)
+    return key if isinstance(key, Secret) else Secret(shown)
 
 
 def _credential_of(headers: object) -> Credential:
@@ -288,6 +288,9 @@ class Credentials:
         else:
             made = await self._called("headers", lambda: self._auth.headers(request), _credential_of)
         if isinstance(made, PollError):
+            if request.body is None and isinstance(made, Rejected):
+                cure = "a form with files has body=None here; send it as Request(body=...) if its body must be signed"
+                made = Rejected(f"{made} ({cure})", kind=made.kind)
             raise made
         return made
 
@@ -302,30 +305,32 @@ class Credentials:
             TransportError: As `current`.
         """
         async with self._lock:
-            renewed = self._renewed if self.renewals != renewals else await self._renew()
+            if self.renewals == renewals:
+                self._renewed = await self._called("renew", self._auth.renew, bool)
+                self.renewals += 1
+            renewed = self._renewed
         if isinstance(renewed, PollError):
             raise copy(renewed)  # others raise it, too
         return renewed
 
-    async def _renew(self) -> bool | PollError:
-        self._renewed = await self._called("renew", self._auth.renew, bool)
-        self.renewals += 1
-        return self._renewed
-
     async def _called(
         self, name: str, call: Callable[[], Any], check: Callable[[Any], T] = lambda made: made
     ) -> T | PollError:
-        """Return what a method of the `Auth` returns, or the error to raise. Errors of others do not get out."""
+        """Return the result of a method of the `Auth`, or the error to raise, with nothing of the original attached."""
         where = f"{type(self._auth).__name__}.{name}"
+        limit = asyncio.timeout(self._patience)
         try:
-            async with asyncio.timeout(self._patience):
+            async with limit:
                 made = call()
                 return check(await made if isawaitable(made) else made)
         except PollError as error:
             return error
         except _UnusableKeyError as error:
             return Rejected(f"the credential cannot be sent: {error}; {where} returned it", kind="credential")
-        except Exception as error:  # noqa: BLE001  whatever it is, it may hold a secret
+        except Exception as error:  # noqa: BLE001  any of them may hold a secret
+            if limit.expired():
+                message = f"the credential could not be fetched: {where} took longer than {self._patience:g} s"
+                return TransportError(message, kind="auth")
             return _failure(where, error)
 
 
@@ -339,7 +344,7 @@ def _failure(where: str, error: Exception) -> TransportError:
     if isinstance(error, OSError) or _HTTP_LIBRARIES & {
         kind.__module__.partition(".")[0] for kind in type(error).__mro__
     }:
-        return TransportError(f"the credential could not be fetched: {problem}", kind="auth", passing=True)
+        return TransportError(f"the credential could not be fetched: {problem}", kind="auth")
     return Rejected(f"the credential could not be made: {problem}; correct it", kind="credential")
 
 
@@ -347,7 +352,7 @@ async def exchange(transport: Transport, request: Request, classify: Callable[[R
     """Send *request*, and once more after a renewal if *classify* says that the credential is refused.
 
     Args:
-        transport: What sends it.
+        transport: The transport to send it over.
         request: The request. One that was refused was not carried out, so a submit may be sent again, too.
         classify: Raises an error for a reply that is not an answer.
 

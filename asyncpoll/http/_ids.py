@@ -46,7 +46,7 @@ def segment(name: str, value: str) -> str:
         ValueError: It cannot be an id (see `identifier`), or holds a slash or is a dot segment, which would change
             where the path leads.
     """
-    if isinstance(value, str) and _PLAIN.fullmatch(value):
+    if _is_plain(value):
         return value
     if "/" in identifier(name, value) or unquote(value) in {".", ".."}:
         raise ValueError(f"{name} must not hold a slash or be a dot segment; pass the id as the API gave it")
@@ -66,6 +66,10 @@ def is_identifier(_instance: object, attribute: Attribute[Any], value: str) -> N
 def is_segment(_instance: object, attribute: Attribute[Any], value: str) -> None:
     """Validate an attrs field with `segment`."""
     segment(attribute.name, value)
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str) and _PLAIN.fullmatch(value) is not None
 
 
 def _problem(value: object) -> str | None:

@@ -14,6 +14,7 @@ from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from attrs import field, frozen
 
+from asyncpoll._checks import text
 from asyncpoll._errors import Rejected
 from asyncpoll.http._message import Query
 
@@ -94,8 +95,7 @@ class Address:
             TypeError: It is not text.
             ValueError: It is not a usable address; the message says what to do, and does not repeat it.
         """
-        if not isinstance(base_url, str):
-            raise TypeError(f"base_url must be a URL as text, not {type(base_url).__name__}")
+        text("base_url", base_url)
         try:
             origin = Origin.of(base_url)
         except ValueError as problem:

@@ -7,6 +7,7 @@ import pickle
 from base64 import b64encode
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
+from hashlib import sha256
 from typing import Any
 
 import pytest
@@ -537,7 +538,7 @@ async def test_an_auth_that_hangs_is_given_up() -> None:
             await asyncio.Event().wait()
 
     async with AiohttpTransport("https://api.example", auth=Hanging(), attempt=0.05) as transport:
-        with pytest.raises(TransportError, match="raised TimeoutError") as caught:
+        with pytest.raises(TransportError, match=r"Hanging\.headers took longer than 0\.05 s") as caught:
             await transport.send(Request("GET", "/"))
     assert caught.value.passing
 
@@ -554,6 +555,21 @@ async def test_an_error_of_a_renewal_is_raised_for_all(renewed: Exception, kind:
     assert [getattr(error, "kind", None) for error in errors] == [kind] * 3
     assert len({id(error) for error in errors}) == 3
     assert CANARY not in repr(errors)
+
+
+async def test_a_form_with_files_is_not_there_to_be_signed() -> None:
+    """An `Auth` that signs bodies fails for such a form with the cure, and nothing is sent."""
+
+    class Signing(Broken):
+        async def headers(self, request: OutgoingRequest) -> Any:
+            body: Any = request.body
+            return {"X-Signature": sha256(body).hexdigest()}
+
+    async with raw_server(polls(json_reply(1))) as server, AiohttpTransport(server.url, auth=Signing()) as transport:
+        with pytest.raises(Rejected, match=r"raised TypeError.*send it as Request\(body=\.\.\.\)"):
+            await transport.send(Request("POST", "/", form={"a": Upload("a", b"1")}))
+        assert server.requests == []
+        assert (await transport.send(Request("POST", "/", body=b"a"))).json == 1
 
 
 async def test_plain_methods_of_an_auth_will_do() -> None:

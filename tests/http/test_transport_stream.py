@@ -26,7 +26,8 @@ def _any_socket(info: AddressInfo) -> socket.socket:
 async def opened(url: str, **settings: Any) -> AsyncGenerator[Stream, None]:
     """Open *url* with limits that do not matter, unless they are given."""
     limits = Limits(**{name: settings.pop(name, 5.0) for name in ("attempt", "connect", "read_gap")})
-    async with open_stream(url, **{"socket_factory": _any_socket, "limits": limits, **settings}) as stream:
+    defaults: dict[str, Any] = {"socket_factory": _any_socket, "limits": limits}
+    async with open_stream(url, **(defaults | settings)) as stream:
         yield stream
 
 
