@@ -16,7 +16,8 @@ from types import MappingProxyType
 from typing import Any, BinaryIO
 from urllib.parse import urlencode
 
-from attrs import define, evolve, field, frozen
+import aiohttp
+from attrs import define, evolve, field
 from multidict import CIMultiDict
 
 from asyncpoll.http._auth import Credential, OutgoingRequest
@@ -205,59 +206,40 @@ _UNSENDABLE = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _UNSENDABLE_IN_TEXT = re.compile(r"[\ud800-\udfff]")
 
 
-@frozen
-class Part:
-    """One part of a form.
-
-    Attributes:
-        name: The name of the field.
-        content: Text, or what the file holds, or the open file.
-        filename: The name of the file, or None for text.
-        content_type: The media type of the file, or None for text.
-    """
-
-    name: str
-    content: str | bytes | BinaryIO
-    filename: str | None = None
-    content_type: str | None = None
-
-    @property
-    def size(self) -> int:
-        """Bytes of a file, 0 for text."""
-        match self.content:
-            case str():
-                return 0
-            case bytes():
-                return len(self.content)
-            case file:
-                return os.fstat(file.fileno()).st_size
-
-
 @contextmanager
-def opened(form: Mapping[str, str | Upload]) -> Generator[list[Part], None, None]:
-    """Give the parts of *form*, whose files stay open inside.
+def opened(form: Mapping[str, Any]) -> Generator[tuple[aiohttp.FormData, int], None, None]:
+    """Yield *form* as multipart, and the bytes of its files, which stay open inside.
 
     Raises:
-        ValueError: A name or a text cannot be sent, or a file cannot be read.
+        ValueError: A name, a text or a file cannot be sent, or a file cannot be read.
     """
+    data = aiohttp.FormData(quote_fields=False, default_to_multipart=True)  # names in UTF-8, as browsers send them
+    size = 0
     with ExitStack() as files:
-        yield [_part(name, content, files) for name, content in form.items()]
+        for name, content in form.items():
+            if isinstance(content, str):
+                if _UNSENDABLE.search(name) or _UNSENDABLE_IN_TEXT.search(content):
+                    raise ValueError("a field of the form holds control characters in its name, or lone surrogates")
+                data.add_field(name, content)
+                continue
+            if not isinstance(content, Upload):
+                raise ValueError("the fields of a form must be text or Upload")  # noqa: TRY004  as for any other request
+            if _UNSENDABLE.search(name + content.name + content.content_type):
+                raise ValueError("a file of the form holds control characters or lone surrogates in its names or type")
+            file: Any = content.content
+            if isinstance(file, bytes):
+                size += len(file)
+            else:
+                file = files.enter_context(_open(file))
+                size += os.fstat(file.fileno()).st_size
+            data.add_field(name, file, filename=content.name, content_type=content.content_type)
+        yield data, size
 
 
-def _part(name: str, content: str | Upload, files: ExitStack) -> Part:
-    if isinstance(content, str):
-        if _UNSENDABLE.search(name) or _UNSENDABLE_IN_TEXT.search(content):
-            raise ValueError("a field of the form holds control characters in its name, or lone surrogates")
-        return Part(name, content)
-    if _UNSENDABLE.search(name + content.name + content.content_type):
-        raise ValueError("a file of the form holds control characters or lone surrogates in its names or type")
-    data = content.content
-    return Part(
-        name, files.enter_context(_open(data)) if isinstance(data, Path) else data, content.name, content.content_type
-    )
-
-
-def _open(path: Path) -> BinaryIO:
+def _open(path: Any) -> BinaryIO:
+    if not isinstance(path, Path):
+        wanted = "the content of a file of the form must be bytes or a Path"
+        raise ValueError(f"{wanted}, not {type(path).__name__}")  # noqa: TRY004  as for any other request
     try:
         return path.open("rb")
     except OSError as error:

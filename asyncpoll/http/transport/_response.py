@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol
 
 from attrs import define, field
@@ -123,22 +123,38 @@ def _whole(answer: Answer, most: int) -> bytes | None:
 
 
 async def _read(answer: Answer, most: int, on_wait: Callable[[], None]) -> bytes:
-    compressed = _is_compressed(answer.headers)
-    body, gunzip = Body(most), Gunzip()
     content = answer.content
+    inflate: Any = zlib.decompressobj(zlib.MAX_WBITS + 16) if _is_compressed(answer.headers) else None
+    body: list[bytes] = []
+    received = size = 0
     while not content.at_eof():
         if not content.is_eof():
             on_wait()
         piece = await content.readany()
-        if not compressed:
-            body.add(piece)
-            continue
-        for step in gunzip.steps(piece):
-            body.add(step)
-            await asyncio.sleep(0)
-    if compressed:
-        gunzip.end()
-    return body.whole()
+        received += len(piece)
+        while piece:
+            step = piece if inflate is None else _inflated(inflate, piece)
+            size += len(step)
+            if size > most:
+                raise _too_large(most)
+            body.append(step)
+            piece = b"" if inflate is None else inflate.unconsumed_tail
+            if inflate is not None:
+                await asyncio.sleep(0)
+    if inflate is not None and received and not inflate.eof:
+        raise _damaged()
+    return body[0] if len(body) == 1 else b"".join(body)
+
+
+def _inflated(inflate: Any, piece: bytes) -> bytes:
+    """Return the beginning of *piece* decompressed; the rest of it is `inflate.unconsumed_tail`."""
+    try:
+        step: bytes = inflate.decompress(piece, STEP)
+    except zlib.error:
+        raise _damaged() from None
+    if inflate.unused_data:
+        raise _damaged()
+    return step
 
 
 def _length(headers: MultiMapping[str]) -> int | None:
@@ -155,67 +171,6 @@ def _is_compressed(headers: MultiMapping[str]) -> bool:
     if codings not in _PLAIN | _GZIP:
         raise BadReply("the body is encoded in a way that was not offered", kind="encoding")
     return codings in _GZIP
-
-
-@define
-class Body:
-    """Collects a body as it comes.
-
-    Attributes:
-        most: The most bytes to accept.
-    """
-
-    most: int
-    _pieces: list[bytes] = field(factory=list, init=False)
-    _size: int = field(default=0, init=False)
-
-    def add(self, piece: bytes) -> None:
-        """Append the next piece.
-
-        Raises:
-            BadReply: All together they are too large; the kind is "limit".
-        """
-        self._size += len(piece)
-        if self._size > self.most:
-            raise _too_large(self.most)
-        self._pieces.append(piece)
-
-    def whole(self) -> bytes:
-        """Return the body."""
-        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-
-
-@define
-class Gunzip:
-    """Decompresses a body that is compressed with gzip, in small steps."""
-
-    _received: bool = field(default=False, init=False)
-    _inflate: Any = field(factory=lambda: zlib.decompressobj(zlib.MAX_WBITS + 16), init=False)
-
-    def steps(self, piece: bytes) -> Iterator[bytes]:
-        """Yield the next piece decompressed, at most 256 KiB at a time.
-
-        Raises:
-            TransportError: It is damaged; the kind is "payload".
-        """
-        self._received = self._received or bool(piece)
-        while piece:
-            try:
-                yield self._inflate.decompress(piece, STEP)
-            except zlib.error:
-                raise _damaged() from None
-            if self._inflate.unused_data:
-                raise _damaged()
-            piece = self._inflate.unconsumed_tail
-
-    def end(self) -> None:
-        """Check that the body is complete.
-
-        Raises:
-            TransportError: It was cut short; the kind is "payload".
-        """
-        if self._received and not self._inflate.eof:
-            raise _damaged()
 
 
 def _damaged() -> TransportError:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
 from functools import partial
@@ -28,7 +28,7 @@ from asyncpoll._errors import ClientClosed, PollError
 from asyncpoll.http._message import Stream
 from asyncpoll.http._settings import Limits, Proxy
 from asyncpoll.http._urls import Origin
-from asyncpoll.http.transport._encode import Outgoing, Part
+from asyncpoll.http.transport._encode import Outgoing
 from asyncpoll.http.transport._errors import (
     PROXY_AUTHENTICATION_REQUIRED,
     NotRepeatedError,
@@ -159,48 +159,43 @@ def _checking(used: _UsedConnections, repeated: tuple[type[Exception], ...]) -> 
     return check
 
 
-@frozen
-class SessionSettings:
-    """What the session path is made with.
-
-    Attributes:
-        lent: The session to use, or None for one of our own.
-        proxy: The proxy to go through, or None.
-        ssl: The certificates to trust, or None for those of the system.
-        connect: Seconds for the connection.
-    """
-
-    lent: aiohttp.ClientSession | None
-    proxy: Proxy | None
-    ssl: SSLContext | None
-    connect: float
-
-
 class SessionPath:
     """Sends requests to one origin through an `aiohttp.ClientSession`.
 
     Args:
         origin: Scheme, host and port of the API.
-        settings: The session, the proxy, and the certificates.
+        lent: The session to use, or None for one of our own.
+        proxy: The proxy to go through, or None.
+        ssl: The certificates to trust, or None for those of the system.
+        connect: Seconds for the connection.
 
     Attributes:
         requests: How many requests were sent.
     """
 
-    def __init__(self, origin: str, settings: SessionSettings) -> None:
+    def __init__(
+        self,
+        origin: str,
+        *,
+        lent: aiohttp.ClientSession | None,
+        proxy: Proxy | None,
+        ssl: SSLContext | None,
+        connect: float,
+    ) -> None:
         self.requests = 0
         self._origin = origin
-        self._settings = settings
+        self._lent = lent
+        self._proxy = proxy
         self._own: list[tuple[tuple[object, ...], aiohttp.ClientSession]] = []
-        self._timeout = aiohttp.ClientTimeout(connect=settings.connect, ceil_threshold=math.inf)
-        self._terms = self._terms_of_all()
+        self._timeout = aiohttp.ClientTimeout(connect=connect, ceil_threshold=math.inf)
+        self._terms = self._terms_of_all(ssl)
 
-    async def ask(self, outgoing: Outgoing, parts: Sequence[Part] | None = None) -> Answer:
+    async def ask(self, outgoing: Outgoing, form: aiohttp.FormData | None = None) -> Answer:
         """Send *outgoing*, once, and return the answer as soon as its headers are there.
 
         Args:
             outgoing: The request.
-            parts: The parts of a multipart form, in place of the body.
+            form: A multipart form, in place of the body.
 
         Raises:
             ClientClosed: The lent session is closed or belongs to another event loop.
@@ -212,21 +207,21 @@ class SessionPath:
             response = await session.request(
                 outgoing.method,
                 URL(self._origin + outgoing.target, encoded=True),
-                data=outgoing.body if parts is None else _form_data(parts),
+                data=outgoing.body if form is None else form,
                 **self._terms,
-                **way_through(self._settings.proxy, self._origin, outgoing.headers),
+                **way_through(self._proxy, self._origin, outgoing.headers),
             )
             attempt.sent = attempt.sent or 1  # a tool that stands in for aiohttp opened no connection
         finally:
             _attempt.reset(token)
             self.requests += attempt.sent
-        if response.status == PROXY_AUTHENTICATION_REQUIRED and self._settings.proxy is not None:
+        if response.status == PROXY_AUTHENTICATION_REQUIRED and self._proxy is not None:
             response.close()
-            raise refused_by_proxy(response.status, self._origin, self._settings.proxy)
+            raise refused_by_proxy(response.status, self._origin, self._proxy)
         return Answer(response.status, response.headers, response.content, response.close)
 
     def _session(self) -> aiohttp.ClientSession:
-        lent = self._settings.lent
+        lent = self._lent
         if lent is not None:
             if lent.closed:
                 raise ClientClosed("the lent session is closed; lend one that is open")
@@ -250,12 +245,12 @@ class SessionPath:
             middlewares=(send_once,),
         )
 
-    def _terms_of_all(self) -> dict[str, Any]:
+    def _terms_of_all(self, ssl: SSLContext | None) -> dict[str, Any]:
         """Return the arguments that all requests have in common."""
         terms: dict[str, Any] = {"allow_redirects": False}
-        if self._settings.ssl is not None:
-            terms["ssl"] = self._settings.ssl
-        lent = self._settings.lent
+        if ssl is not None:
+            terms["ssl"] = ssl
+        lent = self._lent
         if lent is not None:  # its own settings are for other requests
             theirs = middlewares_of(lent)
             check = _checking(_UsedConnections(), () if theirs else _REPEATED)
@@ -293,13 +288,6 @@ def way_through(proxy: Proxy | None, url: str, headers: Mapping[str, str]) -> di
             else:
                 way["headers"] = {**headers, **credential}
     return way
-
-
-def _form_data(parts: Sequence[Part]) -> aiohttp.FormData:
-    form = aiohttp.FormData(quote_fields=False, default_to_multipart=True)  # names in UTF-8, as browsers send them
-    for part in parts:
-        form.add_field(part.name, part.content, filename=part.filename, content_type=part.content_type)
-    return form
 
 
 # a response as a stream, from anywhere

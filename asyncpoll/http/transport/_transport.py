@@ -21,12 +21,12 @@ from asyncpoll.http._message import Reply, Request, Upload
 from asyncpoll.http._secrets import Mask
 from asyncpoll.http._settings import MAX_BODY, Limits, Proxy, check_ssl
 from asyncpoll.http._urls import Address, Origin
-from asyncpoll.http.transport._encode import Encoder, Outgoing, Part, opened
+from asyncpoll.http.transport._encode import Encoder, Outgoing, opened
 from asyncpoll.http.transport._errors import failure_of
 from asyncpoll.http.transport._exchanges import Exchanges
 from asyncpoll.http.transport._pool import LACKING, Pool, is_instrumented
 from asyncpoll.http.transport._response import Answer, read_reply
-from asyncpoll.http.transport._session import SessionPath, SessionSettings
+from asyncpoll.http.transport._session import SessionPath
 
 GRACE = 10.0
 _UNAUTHORIZED = 401
@@ -98,7 +98,8 @@ class AiohttpTransport:
         if ssl is not None and ssl.verify_mode == CERT_NONE:
             _log.warning("%s: the certificate of the server is not checked, since ssl= has CERT_NONE", self.origin)
         self._proxy = _chosen_proxy(proxy, self.origin, trust_env=trust_env)
-        self._session = SessionPath(self.origin, SessionSettings(_checked_session(session), self._proxy, ssl, connect))
+        lent = _checked_session(session)
+        self._session = SessionPath(self.origin, lent=lent, proxy=self._proxy, ssl=ssl, connect=connect)
         self._pool: Pool | None = None
         self._always_session = _why_session(session, self._proxy)
         self._logged: str | None = None
@@ -150,16 +151,16 @@ class AiohttpTransport:
         return self._exchange(outgoing, self._limits.attempt)
 
     async def _send_files(self, form: Mapping[str, str | Upload], outgoing: Outgoing) -> Reply:
-        with opened(form) as parts:
-            return await self._exchange(outgoing, self._limits.time_for(sum(part.size for part in parts)), parts)
+        with opened(form) as (data, size):
+            return await self._exchange(outgoing, self._limits.time_for(size), data)
 
-    async def _exchange(self, outgoing: Outgoing, seconds: float, parts: list[Part] | None = None) -> Reply:
+    async def _exchange(self, outgoing: Outgoing, seconds: float, form: aiohttp.FormData | None = None) -> Reply:
         set_deadline = self._exchanges.set_deadline
         try:
             async with self._exchanges.admit() as exchange:
                 clock = asyncio.get_running_loop().time
                 set_deadline(exchange, clock() + seconds)
-                answer = await self._asking(outgoing, parts)
+                answer = await self._asking(outgoing, form)
                 set_deadline(exchange, math.inf)
                 try:
                     return await read_reply(
@@ -185,13 +186,13 @@ class AiohttpTransport:
             return ClientClosed("the client is closed; open another one")
         return failure_of(error, self.origin, self._proxy)
 
-    def _asking(self, outgoing: Outgoing, parts: list[Part] | None) -> Awaitable[Answer]:
+    def _asking(self, outgoing: Outgoing, form: aiohttp.FormData | None) -> Awaitable[Answer]:
         """Return the answer to await, on the path that the request has to take."""
         why = self._always_session or ("aiohttp.ClientSession is patched" if is_instrumented() else "")
         if why != self._logged:
             self._log_path(why)
-        if why or parts is not None:
-            return self._session.ask(outgoing, parts)
+        if why or form is not None:
+            return self._session.ask(outgoing, form)
         if self._pool is None:
             self._pool = Pool(self._address, self._limits.connect, self._ssl)
         return self._pool.ask(outgoing)
