@@ -80,12 +80,7 @@ class Auth(Protocol):
 
 @frozen
 class Credential:
-    """The credential as one request carries it.
-
-    Attributes:
-        headers: The headers to send.
-        mask: Replaces the secret where the server echoes it.
-    """
+    """The headers of a credential, and the mask that replaces the secret where the server echoes it."""
 
     headers: Mapping[str, str] = field(default=MappingProxyType({}), repr=False)
     mask: Mask = field(default=Mask(), repr=False)
@@ -119,11 +114,7 @@ class _KeyAuth:
         return self._credential if self._ask is None else None
 
     async def current(self) -> Credential:
-        """Return the credential to send now.
-
-        Raises:
-            ValueError: The function that was given returned a key that cannot be sent.
-        """
+        """Return the credential to send now, or raise a `ValueError` if the key of the function cannot be sent."""
         if self._ask is not None:
             key = self._ask()
             secret = await key if isawaitable(key) else key
@@ -227,11 +218,7 @@ def _checked(key: object) -> Secret:
 
 
 def _credential_of(headers: object) -> Credential:
-    """Return the credential that an `Auth` has made.
-
-    Raises:
-        _UnusableKeyError: It cannot be sent.
-    """
+    """Return the credential that an `Auth` has made, or raise an `_UnusableKeyError`."""
     if not isinstance(headers, Mapping):
         wanted = 'headers must be a mapping, not {}; return one such as {{"Authorization": "..."}}'
         raise _UnusableKeyError(wanted.format(type(headers).__name__))
@@ -265,11 +252,7 @@ class Credentials:
 
     @classmethod
     def of(cls, auth: Auth, patience: float) -> Credentials:
-        """Return the credentials that *auth* makes, with *patience* seconds for each call.
-
-        Raises:
-            TypeError: *auth* is not an `Auth`.
-        """
+        """Return the credentials that *auth* makes, with *patience* seconds for each call, or raise a `TypeError`."""
         is_auth = callable(getattr(auth, "headers", None)) and callable(getattr(auth, "renew", None))
         if isinstance(auth, type) or not is_auth:
             raise TypeError(f"auth must be an Auth such as Bearer(key), not {type(auth).__name__}")
@@ -297,12 +280,8 @@ class Credentials:
     async def renew(self, renewals: int) -> bool:
         """Renew the credential of a request that was refused, and return whether to send it once more.
 
-        Args:
-            renewals: How many renewals had ended before the request was sent. If another one has ended since, its
-                result counts for this request, too.
-
-        Raises:
-            TransportError: As `current`.
+        Of *renewals*, so many had ended before the request was sent. If another one has ended since, its result counts
+        for this request, too. The errors are those of `current`.
         """
         async with self._lock:
             if self.renewals == renewals:
@@ -351,13 +330,7 @@ def _failure(where: str, error: Exception) -> TransportError:
 async def exchange(transport: Transport, request: Request, classify: Callable[[Reply], None]) -> Reply:
     """Send *request*, and once more after a renewal if *classify* says that the credential is refused.
 
-    Args:
-        transport: The transport to send it over.
-        request: The request. One that was refused was not carried out, so a submit may be sent again, too.
-        classify: Raises an error for a reply that is not an answer.
-
-    Raises:
-        TransportError: As *transport* or *classify* raise it.
+    A request that was refused was not carried out, so a submit may be sent again, too.
     """
     reply = await transport.send(request)
     try:

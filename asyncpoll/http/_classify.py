@@ -74,8 +74,12 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
     }
 )
 
+_UNSUPPORTED = (405, 406, 411, 414, 415, 426, 428, 431, 501, 505)
+_IN_TROUBLE = (408, 421, 423, 425)  # these pass, unlike the rest of 4xx
 STATUSES: Mapping[int, str] = MappingProxyType(
-    {
+    dict.fromkeys(_UNSUPPORTED, "unsupported")
+    | dict.fromkeys(_IN_TROUBLE, "server")
+    | {
         204: "malformed",  # without a body it says nothing about the job
         205: "malformed",
         206: "protocol",  # never asked for a part
@@ -84,30 +88,15 @@ STATUSES: Mapping[int, str] = MappingProxyType(
         402: "unpaid",
         403: "forbidden",
         404: "not_found",
-        405: "unsupported",
-        406: "unsupported",
-        408: "server",
         409: "conflict",
         410: "gone",
-        411: "unsupported",
-        414: "unsupported",
-        415: "unsupported",
-        421: "server",
         422: "bad_request",
-        423: "server",
-        425: "server",
-        426: "unsupported",
-        428: "unsupported",
         429: "throttled",
-        431: "unsupported",
-        501: "unsupported",
-        505: "unsupported",
         511: "login",
     }
 )
 
 RANGES: Mapping[int, str] = MappingProxyType({2: "unknown_code", 3: "redirect", 4: "rejected", 5: "server"})
-
 
 _MAYBE_THROTTLED = frozenset({400, 403, 413})
 _REMAINING = re.compile(r"(?:x-)?rate-?limit-remaining(?:-.*)?", re.ASCII | re.IGNORECASE)

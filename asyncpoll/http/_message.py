@@ -150,13 +150,7 @@ class Transport(Protocol):
 
 
 def header_problem(name: object, value: object, reserved: Collection[str]) -> str | None:
-    """Return why a header cannot be sent, or None. The value is not repeated.
-
-    Args:
-        name: Its name.
-        value: Its value.
-        reserved: The names, in lower case, that are not for the caller to set.
-    """
+    """Return why a header cannot be sent, or None; *reserved* names are in lower case. The value is not repeated."""
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         return "the name of a header must be a token of ASCII letters, digits and dashes"
     if name.lower() in reserved:

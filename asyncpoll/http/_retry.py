@@ -52,11 +52,7 @@ class RetryBudget:
         self.tokens = self.capacity
 
     def pay(self, now: float) -> int | None:
-        """Pay for a retry at the time *now*, in seconds.
-
-        Returns:
-            The tokens spent, for `earn` when the retry succeeds; None when there must be no retry.
-        """
+        """Pay for a retry at the time *now*, in seconds; return the tokens spent, or None if there must be no retry."""
         if self.tokens >= self.cost:
             price = self.cost
         elif now - self._last >= 1:

@@ -67,11 +67,7 @@ def _descriptors() -> int:
 
 
 def check_ssl(context: object) -> SSLContext | None:
-    """Return *context*, the value of `ssl=`.
-
-    Raises:
-        TypeError: It is not an `ssl.SSLContext` or None.
-    """
+    """Return *context*, the value of `ssl=`, or raise a `TypeError` with the cure."""
     if context is None or isinstance(context, SSLContext):
         return context
     cure = "to trust a private authority, pass ssl.create_default_context(cafile=...)"

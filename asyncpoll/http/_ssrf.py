@@ -93,11 +93,7 @@ class AddressGuard:
     refused: bool = field(default=False, init=False)
 
     def __call__(self, info: AddressInfo) -> socket.socket:
-        """Make the socket to connect to *info* with.
-
-        Raises:
-            PermissionError: The address is not public.
-        """
+        """Make the socket to connect to *info* with, or raise a `PermissionError`."""
         family, type_, proto, _, address = info
         if not (self.anywhere or is_public(address[0])):
             self.refused = True

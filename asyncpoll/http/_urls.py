@@ -85,11 +85,7 @@ class Address:
 
     @classmethod
     def of(cls, base_url: str, *, insecure: bool = False) -> Address:
-        """Return the address that *base_url* names.
-
-        Args:
-            base_url: An https address with a path or without, and without a query.
-            insecure: Whether plain http is allowed for other hosts than this machine.
+        """Return the address that *base_url* names; *insecure* allows plain http for other hosts than this machine.
 
         Raises:
             TypeError: It is not text.
@@ -110,12 +106,7 @@ class Address:
         return cls(str(origin), str(origin).partition("//")[2], prefix)
 
     def target(self, path: str, query: Query) -> str:
-        """Return path and query of a request, as its first line has them.
-
-        Raises:
-            ValueError: *path* does not begin with a slash, is not percent-encoded, or has dot segments; or *query*
-                holds lone surrogates or is not made of text.
-        """
+        """Return path and query of a request as its first line has them, or raise a `ValueError` with the cure."""
         if not _is_path(path):
             raise ValueError("the path must begin with a slash and be percent-encoded, without dot segments or a query")
         target = self.prefix + path
@@ -154,11 +145,7 @@ class Link:
 
 
 def check_link(url: str, trusted: Collection[str] = ()) -> Link:
-    """Return *url* as a `Link`.
-
-    Args:
-        url: The link, absolute.
-        trusted: Origins such as `http://127.0.0.1:8080` that may have any scheme, port and address.
+    """Return *url*, absolute, as a `Link`; *trusted* origins may have any scheme, port and address.
 
     Raises:
         Rejected: It is not https on port 443, has a user name in it, or is not a proper URL; the kind is "link".
@@ -177,11 +164,6 @@ def check_link(url: str, trusted: Collection[str] = ()) -> Link:
 
 def follow(link: Link, locations: Collection[str], trusted: Collection[str] = ()) -> Link:
     """Return the link that a redirect from *link* leads to, checked like any link.
-
-    Args:
-        link: The link that was fetched.
-        locations: Every `Location` of the reply, relative or absolute.
-        trusted: As for `check_link`.
 
     Raises:
         Rejected: There is not exactly one location, it leads from https to http, or it is refused itself.

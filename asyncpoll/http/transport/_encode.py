@@ -67,12 +67,7 @@ class Outgoing:
     lines: str = field(default="", repr=False)
 
     def for_auth(self, origin: str, *, has_files: bool) -> OutgoingRequest:
-        """Return the request as an `Auth` sees it, on its way to *origin*.
-
-        Args:
-            origin: Scheme, host and port of the API.
-            has_files: Whether the body is a form with files, whose bytes are not known yet.
-        """
+        """Return the request as an `Auth` sees it; the bytes of a form with files are not known yet."""
         body = None if has_files else self.body or b""
         return OutgoingRequest(self.method, origin + self.target, dict(self.headers), body)
 
@@ -97,12 +92,9 @@ def _lines(headers: Mapping[str, str]) -> str:
 
 @define(eq=False)
 class Encoder:
-    """Turns the requests of one transport into bytes.
+    """Turns the requests to one address into bytes.
 
-    Most requests are polls without a body or headers of their own, and have the same headers: they are kept.
-
-    Attributes:
-        address: The base address of the API.
+    Most of them are polls without a body or headers of their own, which have the same headers: these are kept.
     """
 
     address: Address
@@ -111,13 +103,7 @@ class Encoder:
     _lines: str = field(default="", init=False, repr=False)
 
     def prepare(self, request: Request, credential: Credential) -> Outgoing:
-        """Return *request* as it goes out.
-
-        The credential comes last: whatever the request says, it leads to the origin that the credential belongs to.
-
-        Raises:
-            ValueError: The request cannot be sent as it is.
-        """
+        """Return *request* as it goes out, with *credential*, or raise a `ValueError` that says why it cannot."""
         if not _METHOD.fullmatch(request.method):
             raise ValueError("the method must be one word in upper case")
         target = self.address.target(request.path, request.query)
@@ -144,7 +130,7 @@ def _body(request: Request) -> tuple[bytes | None, Mapping[str, str]]:
         raise ValueError("a request has a JSON body, a form or bytes, not several of them")
     if request.json is not None:
         return encode_json(request.json), _WITH_JSON
-    if request.form is not None and not is_multipart(request.form):
+    if request.form is not None and not any(isinstance(value, Upload) for value in request.form.values()):
         return encode_form(request.form), _WITH_FORM
     if request.body is not None:
         if type(request.body) is not bytes:
@@ -153,17 +139,8 @@ def _body(request: Request) -> tuple[bytes | None, Mapping[str, str]]:
     return None, COMMON
 
 
-def is_multipart(form: Mapping[str, str | Upload]) -> bool:
-    """Return whether *form* holds a file."""
-    return any(isinstance(value, Upload) for value in form.values())
-
-
 def encode_form(form: Mapping[str, Any]) -> bytes:
-    """Return *form* URL-encoded, as browsers send a form without files.
-
-    Raises:
-        ValueError: A name or value is not text, or holds lone surrogates.
-    """
+    """Return *form* URL-encoded, as browsers send a form without files, or raise a `ValueError`."""
     if not all(isinstance(part, str) for field in form.items() for part in field):
         raise ValueError("the fields of a form must be text or Upload")
     try:
@@ -178,22 +155,14 @@ def _replaced(headers: Mapping[str, str], others: Mapping[str, str]) -> Mapping[
 
 
 def check_headers(headers: Mapping[str, str]) -> None:
-    """Check that *headers* can be sent as they are.
-
-    Raises:
-        ValueError: One of them cannot. The message names the header and never its value.
-    """
+    """Raise a `ValueError` for a header that cannot be sent; it names the header and never its value."""
     for name, value in headers.items():
         if problem := header_problem(name, value, RESERVED):
             raise ValueError(problem)
 
 
 def encode_json(value: Any) -> bytes:
-    """Return *value* as JSON in UTF-8.
-
-    Raises:
-        ValueError: It holds NaN, an infinity, a lone surrogate, itself, or what JSON has no form for.
-    """
+    """Return *value* as JSON in UTF-8, or raise a `ValueError` if JSON has no form for it."""
     try:
         text = json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
         return text.encode()

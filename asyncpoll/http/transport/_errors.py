@@ -74,13 +74,7 @@ PROXY_AUTHENTICATION_REQUIRED = 407
 
 
 def failure_of(error: Exception, origin: str, proxy: Proxy | None = None) -> PollError:
-    """Return *error* as one of ours; its class or number is kept, its text is not.
-
-    Args:
-        error: The exception that was raised.
-        origin: Scheme, host and port of the server.
-        proxy: The proxy on the way to it, or None.
-    """
+    """Return *error*, of an exchange with *origin*, as one of ours; its class or number is kept, its text is not."""
     if isinstance(error, NotRepeatedError) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     if isinstance(error, TransportError):

@@ -15,12 +15,9 @@ from asyncpoll._errors import ClientClosed
 class Exchanges:
     """The exchanges of one transport, in the event loop and the process that it was first used in.
 
-    Args:
-        slots: How many exchanges there are at once; further ones wait their turn.
-
     Attributes:
         closed: Whether no further exchange may begin.
-        slots: The slots.
+        slots: Bounds how many exchanges there are at once; further ones wait their turn.
         scopes: Each exchange, and the time at which it expires.
     """
 
@@ -33,11 +30,7 @@ class Exchanges:
         self._timer: asyncio.TimerHandle | None = None
 
     def bind(self) -> None:
-        """Bind the exchanges to the running event loop at the first use, and check it at every other.
-
-        Raises:
-            ClientClosed: The transport belongs to another event loop, or to the process that this one was forked from.
-        """
+        """Bind the exchanges to the running event loop at the first use, and check it at every other."""
         if self._affinity is None:
             self._affinity = LoopAffinity("the client")
         self._affinity.check()
@@ -47,11 +40,7 @@ class Exchanges:
         return None if self._affinity is None else self._affinity.loop
 
     def admit(self) -> Exchange:
-        """Return an async context manager that waits for a slot, holds it, and ends with `TimeoutError` in time.
-
-        Raises:
-            ClientClosed: The transport is closed.
-        """
+        """Return an async context manager that waits for a slot, holds it, and ends with `TimeoutError` in time."""
         if self.closed:
             raise ClientClosed("the client is closed; open another one")
         return Exchange(self)
@@ -100,10 +89,7 @@ class Exchanges:
 
 
 class Exchange:
-    """One exchange: it waits for a slot, holds it, and can be cut.
-
-    It does what `asyncio.timeout` does, with less: polls are many, and few of them expire.
-    """
+    """One exchange: it waits for a slot, holds it, and can be cut. It is a cheaper `asyncio.timeout`."""
 
     __slots__ = ("_cancelling", "_exchanges", "_is_cut", "_task")
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import asyncio
 import zlib
 from collections.abc import Callable, Mapping
-from typing import Any, Protocol
+from typing import Any
 
+import aiohttp
 from attrs import define, field
 from multidict import CIMultiDict, MultiMapping
 
@@ -33,26 +34,6 @@ _PLAIN = frozenset({(), ("",), ("identity",)})
 _GZIP = frozenset({("gzip",), ("x-gzip",)})
 
 
-class Content(Protocol):
-    """The part of aiohttp's stream of a body that is used here."""
-
-    def is_eof(self) -> bool:
-        """Return whether everything was received."""
-        ...
-
-    def at_eof(self) -> bool:
-        """Return whether everything was received and read."""
-        ...
-
-    def read_nowait(self) -> bytes:
-        """Return the bytes that were received and not read."""
-        ...
-
-    async def readany(self) -> bytes:
-        """Return the bytes that were received; wait only if there are none."""
-        ...
-
-
 @define
 class Answer:
     """A response whose body is still coming in.
@@ -66,18 +47,18 @@ class Answer:
 
     status: int
     headers: MultiMapping[str] = field(repr=False)
-    content: Content = field(repr=False)
+    content: aiohttp.StreamReader = field(repr=False)
     close: Callable[[], None] = field(repr=False)
 
 
 async def read_reply(answer: Answer, *, origin: str, most: int, mask: Mask, on_wait: Callable[[], None]) -> Reply:
-    """Read *answer* to its end. The body of an error is left out if it cannot be used; the status says more.
+    """Read *answer*, from *origin*, to its end. The body of an error is left out if it cannot be used.
 
     Args:
         answer: The response.
         origin: Scheme, host and port of the server.
         most: The most bytes of a body, decompressed.
-        mask: Applied to headers and body before they are returned.
+        mask: Applied to headers and body.
         on_wait: Called each time before a wait for more of the body.
 
     Raises:

@@ -59,12 +59,7 @@ class _UnusableError(Exception):
 
 @define(eq=False)
 class _Attempt:
-    """One request of the session path.
-
-    Attributes:
-        fresh: Whether it needs a connection that nothing was ever read from.
-        sent: How often a connection was ready for it.
-    """
+    """One request of the session path: whether it needs a fresh connection, and how often one was ready for it."""
 
     fresh: bool
     sent: int = 0
@@ -129,12 +124,7 @@ async def send_once(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp
 
 
 def _checking(used: _UsedConnections, repeated: tuple[type[Exception], ...]) -> Middleware:
-    """Return the middleware that checks the connections of a lent session.
-
-    Args:
-        used: The connections that had a request before.
-        repeated: The errors after which aiohttp would send a request again, if `send_once` does not prevent it.
-    """
+    """Return the middleware that checks the connections of a lent session, and prevents repetition after *repeated*."""
 
     async def check(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
         attempt, send = _attempt.get(), request.send
@@ -160,14 +150,7 @@ def _checking(used: _UsedConnections, repeated: tuple[type[Exception], ...]) -> 
 
 
 class SessionPath:
-    """Sends requests to one origin through an `aiohttp.ClientSession`.
-
-    Args:
-        origin: Scheme, host and port of the API.
-        lent: The session to use, or None for one of our own.
-        proxy: The proxy to go through, or None.
-        ssl: The certificates to trust, or None for those of the system.
-        connect: Seconds for the connection.
+    """Sends requests to one origin through an `aiohttp.ClientSession`: a lent one, or one of our own.
 
     Attributes:
         requests: How many requests were sent.
@@ -191,11 +174,7 @@ class SessionPath:
         self._terms = self._terms_of_all(ssl)
 
     async def ask(self, outgoing: Outgoing, form: aiohttp.FormData | None = None) -> Answer:
-        """Send *outgoing*, once, and return the answer as soon as its headers are there.
-
-        Args:
-            outgoing: The request.
-            form: A multipart form, in place of the body.
+        """Send *outgoing*, with *form* in place of its body, once, and return the answer as soon as its head is there.
 
         Raises:
             ClientClosed: The lent session is closed or belongs to another event loop.
@@ -324,9 +303,9 @@ async def open_stream(
     Args:
         url: The address, percent-encoded and checked.
         socket_factory: Makes the socket for each address in turn that the host, or the proxy, resolves to, or refuses.
-        limits: `attempt`, `connect` and `read_gap` in seconds, as for `AiohttpTransport`.
-        ssl: The certificates to trust, or None for those of the system.
-        proxy: The proxy to go through, or None.
+        limits: `attempt`, `connect` and `read_gap`; these, *ssl* and *proxy* are as for `AiohttpTransport`.
+        ssl: The certificates to trust.
+        proxy: The proxy to go through.
 
     Raises:
         TransportError: As `AiohttpTransport.send`, also while the chunks are read.

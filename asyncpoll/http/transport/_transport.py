@@ -143,7 +143,7 @@ class AiohttpTransport:
         return await self._send(request, outgoing.with_credential(await credentials.current(seen)))
 
     def _send(self, request: Request, outgoing: Outgoing) -> Awaitable[Reply]:
-        """Return the exchange to await; a coroutine less than if it were awaited here."""
+        """Return the exchange to await: a coroutine less than if it were awaited here."""
         if self._proxy is not None:
             outgoing.mask = Mask(outgoing.mask.spellings + self._proxy.mask.spellings)
         if request.form is not None and outgoing.body is None:
