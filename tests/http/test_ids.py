@@ -56,12 +56,12 @@ def test_an_id_that_would_change_the_path_is_no_segment(value: str) -> None:
         ("é" * 256, "%C3%A9" * 256),
     ],
 )
-def test_everything_else_is_percent_encoded_without_normalisation(value: str, encoded: str) -> None:
+def test_all_else_is_percent_encoded_and_not_normalised(value: str, encoded: str) -> None:
     """A segment is the UTF-8 of the id, percent-encoded byte by byte, whichever way the id is spelled."""
     assert segment("task_id", value) == encoded
 
 
-def test_fields_of_a_reference_are_validated_under_their_own_names() -> None:
+def test_fields_of_a_reference_are_checked_by_their_names() -> None:
     """The two attrs validators apply the two checks."""
 
     @frozen
