@@ -65,6 +65,7 @@ from asyncpoll.http import (
     TransportSettings,
     Upload,
     classify_status,
+    download,
     identifier,
     segment,
     structure,
@@ -409,6 +410,7 @@ async def whole_flows() -> None:
         assert_type(bigmodel.agents.job(async_id="1", agent_id="translator", custom=1), Job[AgentResult])
         parsed = await bigmodel.file_parser.job(task_id="1", format="text").result(timeout=60)
         assert_type(await bigmodel.file_parser.download(parsed, Path("result.zip"), max_bytes=1 << 20), Path)
+        assert_type(await download("https://example.org/a", Path("a"), max_bytes=1, **settings), Path)
         assert_type(bigmodel.requests, int)
         bigmodel.file_parser.job(task_id="1", format="pdf")  # type: ignore[arg-type]  # no such format
     async with Molizhishu.from_env() as molizhishu:
