@@ -11,7 +11,7 @@ The parts, from below: `_message` (values, headers), `_secrets` (masks), `_urls`
 (strict decoding), `_classify`, `_ssrf` (public addresses), `_settings`, `_auth`, `_retry`, `_pace`, `transport` (its
 docstring tells the life of an exchange), `_download`.
 
-What takes long to import (aiohttp, cattrs) is imported on first use.
+Modules that take long to import (aiohttp, cattrs) are imported on first use.
 """
 
 from __future__ import annotations

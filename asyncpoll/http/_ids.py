@@ -23,7 +23,7 @@ def identifier(name: str, value: str) -> str:
     """Return *value* if it can be an id.
 
     Args:
-        name: What the caller knows it as, for the message.
+        name: The name of the argument, for the message.
         value: The id.
 
     Raises:
@@ -39,7 +39,7 @@ def segment(name: str, value: str) -> str:
     """Return *value*, percent-encoded, as one segment of a path.
 
     Args:
-        name: What the caller knows it as, for the message.
+        name: The name of the argument, for the message.
         value: The id. It is encoded as UTF-8 and not normalised: two spellings stay two ids.
 
     Raises:

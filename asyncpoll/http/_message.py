@@ -1,4 +1,4 @@
-"""Requests, replies, and the one-method `Transport` between them; and headers: what may be sent, what was received."""
+"""Requests, replies, and the one-method `Transport` between them; and the headers of both."""
 
 from __future__ import annotations
 

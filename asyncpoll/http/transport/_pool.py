@@ -256,7 +256,7 @@ class Pool:
         self._idle: list[Line] = []
         self._sweeping: asyncio.TimerHandle | None = None
         self._timeout = aiohttp.ClientTimeout(connect=connect, ceil_threshold=math.inf)
-        # The slots bound the connections; a limit in here would have exchanges wait while their time runs.
+        # The slots bound the connections; a limit here would make exchanges wait while their time runs.
         self._connector = aiohttp.TCPConnector(limit=0, ssl=True if context is None else context)
         self._connector._factory = cast("Any", partial(Line, loop=self._loop))  # noqa: SLF001  what this file is for
         self._destination = aiohttp.ClientRequest("GET", URL(address.origin), loop=self._loop)

@@ -2,9 +2,9 @@
 
 It serves a lent session, a proxy, a `ClientSession` that a tool has patched, and forms with files. aiohttp has two
 habits that make a poller report wrong results: it sends a request twice when a kept connection breaks, and it takes
-the words of a server on an idle connection for the answer to the next request. In a session of our own,
-`CheckedConnector` prevents the second. In a lent one, whose connector is not ours, a middleware does.
-Another middleware prevents the first in both.
+the words of a server on an idle connection for the answer to the next request. The middleware `send_once` prevents the
+first. `CheckedConnector` prevents the second in a session of our own; in a lent one, whose connector is not ours, a
+middleware does, and prevents the first as well if the session has no middlewares of its own.
 """
 
 from __future__ import annotations
@@ -214,7 +214,7 @@ class SessionPath:
         return self._own[-1][1]
 
     def _open(self) -> aiohttp.ClientSession:
-        # The slots bound the connections; a limit in here would have exchanges wait while their time runs.
+        # The slots bound the connections; a limit here would make exchanges wait while their time runs.
         connector = CheckedConnector(limit=0, keepalive_timeout=KEEP_ALIVE)
         return aiohttp.ClientSession(
             connector=connector,

@@ -156,6 +156,7 @@ class AiohttpTransport:
 
     async def _exchange(self, outgoing: Outgoing, seconds: float, form: aiohttp.FormData | None = None) -> Reply:
         set_deadline = self._exchanges.set_deadline
+        answer: Answer | None = None
         try:
             async with self._exchanges.admit() as exchange:
                 clock = asyncio.get_running_loop().time
@@ -175,7 +176,7 @@ class AiohttpTransport:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001  as in `mapping_errors`, which would cost every poll a coroutine
-            problem = self._own(error)
+            problem, answer = self._own(error), None  # the frame stays with the error, and must not hold the response
         try:
             raise problem  # in the handler, the original would become its context
         finally:
