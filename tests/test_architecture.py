@@ -67,7 +67,7 @@ OWNERS: dict[str, list[str]] = {
     "cattrs": ["_structure"],
     "jinja2": ["cli.report"],
     "multidict": ["http", "simulator"],
-    "orjson": ["http.decode"],
+    "orjson": ["http._json"],
     "rich": ["cli"],
     "sqlite3": ["ledger"],
     "yarl": ["http", "simulator"],
@@ -229,7 +229,7 @@ def test_the_simulator_uses_the_server_alone(module: Module) -> None:
 
 @pytest.mark.parametrize("module", every(PACKAGE / "http"))
 def test_the_transport_uses_the_client_alone(module: Module) -> None:
-    """Of aiohttp the HTTP column has the client, never the server."""
+    """Of aiohttp the package `http` has the client, never the server."""
     assert not any(name.startswith("aiohttp.web") for name in used_names(module.tree))
 
 

@@ -34,7 +34,7 @@ LEAST = {
     """,
     "asyncpoll.http": """
         Request Reply Transport AiohttpTransport TransportSettings Upload Auth Bearer ApiKey Basic segment identifier
-        classify_status Codes Phrase structure Retrying Paced
+        classify_status Codes Phrase structure Retrying Paced download
     """,
     "asyncpoll.providers": "BigModel Molizhishu",
     "asyncpoll.ledger": "Ledger Reader Entry Record JsonLines Csv",
