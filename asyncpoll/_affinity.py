@@ -16,11 +16,17 @@ class LoopAffinity:
         cure: The way to use it, for the message of one that is closed.
     """
 
-    def __init__(self, name: str, cure: str) -> None:
+    def __init__(self, name: str, cure: str = "open another one") -> None:
         self._home = _running_loop(), os.getpid()
         self._name = name
         self._cure = cure
         self._is_closed = False
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """The event loop, or None in another process."""
+        loop, process = self._home
+        return loop if process == os.getpid() else None
 
     def close(self) -> bool:
         """Refuse any further use; return whether it was open."""
@@ -36,7 +42,8 @@ class LoopAffinity:
         if self._is_closed:
             raise ClientClosed(f"{self._name} is closed; {self._cure}")
         if self._home != (_running_loop(), os.getpid()):
-            raise ClientClosed(f"{self._name} belongs to another event loop or process; open one in each")
+            elsewhere = "another event loop, or to the process that this one was forked from"
+            raise ClientClosed(f"{self._name} belongs to {elsewhere}; open one in each")
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

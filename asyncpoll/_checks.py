@@ -74,6 +74,18 @@ def one_of(*words: str) -> Check:
     return check
 
 
+def text(name: str, value: Any) -> None:
+    """Check that *value* is text; it may be a secret, so it is not shown."""
+    if not isinstance(value, str):
+        raise TypeError(f"{name} must be text, not {type(value).__name__}")
+
+
+def flag(name: str, value: Any) -> None:
+    """Check that *value* is True or False: any text would count as True."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {type(value).__name__}")
+
+
 def function(name: str, value: Any) -> None:
     """Check that *value* can be called."""
     if not callable(value):

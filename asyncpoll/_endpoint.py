@@ -17,9 +17,9 @@ from asyncpoll._json_out import canonical_json
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._timeout import Timeout
 from asyncpoll.http._auth import exchange
-from asyncpoll.http.classify import MESSAGE_LIMIT, classify_status
-from asyncpoll.http.message import Reply, Request, Transport
-from asyncpoll.http.redact import printable
+from asyncpoll.http._classify import MESSAGE_LIMIT, classify_status
+from asyncpoll.http._message import Reply, Request, Transport
+from asyncpoll.http._secrets import printable
 from asyncpoll.waiting._policy import WaitOptions
 from asyncpoll.waiting._wait import single_wait, single_watch
 

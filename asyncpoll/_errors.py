@@ -21,11 +21,22 @@ header, or more of an address than its origin.
 
 from __future__ import annotations
 
+import errno
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asyncpoll._snapshot import Snapshot
-    from asyncpoll.http.message import Reply
+    from asyncpoll.http._message import Reply
+
+
+LOCAL_ERRNOS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.ENOSPC})
+"""The numbers of an `OSError` by which this machine says that it is out of files, ports or space."""
+
+PARKING_STATUSES = frozenset({429, 503})
+"""The statuses whose `Retry-After` speaks for the server, not for one job (RFC 6585, section 4; RFC 9110, 15.6.4)."""
+
+LONGEST_HINT = 86_400.0
+"""A server that asks to stay away for more than a day, in seconds, is taken to mean a day."""
 
 
 class PollError(Exception):

@@ -60,8 +60,7 @@ async def lent_session(base: str, count: int) -> AsyncGenerator[SeeThrough, None
     """Fetch every status over the session path, with a lent session that holds as many connections."""
     import aiohttp  # noqa: PLC0415  each contestant imports only its own
 
-    from asyncpoll.http import AiohttpTransport, Request  # noqa: PLC0415
-    from asyncpoll.http._auth import Bearer  # noqa: PLC0415
+    from asyncpoll.http import AiohttpTransport, Bearer, Request  # noqa: PLC0415
 
     async with (
         aiohttp.ClientSession(connector=aiohttp.TCPConnector(limit=count)) as session,

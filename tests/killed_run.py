@@ -22,7 +22,7 @@ from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll._schedule import Fixed
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
-from asyncpoll.http.message import Reply, Request
+from asyncpoll.http._message import Reply, Request
 from asyncpoll.ledger import Csv, JsonLines, Ledger, Tuning
 from asyncpoll.testing import MemoryTransport
 from asyncpoll.waiting._hub import Hub

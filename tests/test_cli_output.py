@@ -22,7 +22,7 @@ from asyncpoll.cli.grid import Grid
 from asyncpoll.cli.output import note, say_json
 from asyncpoll.cli.result import result_of
 from asyncpoll.events import Ended
-from asyncpoll.http.message import Reply, Request
+from asyncpoll.http._message import Reply, Request
 from asyncpoll.testing import MemoryTransport
 
 HOSTILE = "\x1b[2J\x9b2J\u202eabc\x07\x7f\ud800\x00"

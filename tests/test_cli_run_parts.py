@@ -23,7 +23,7 @@ from asyncpoll.cli.run.live import picture
 from asyncpoll.cli.run.options import Options
 from asyncpoll.cli.run.progress import Gauge, Progress, duration
 from asyncpoll.cli.run.stop import halt, run_stoppable, stoppable
-from asyncpoll.http.message import Reply, Request
+from asyncpoll.http._message import Reply, Request
 from asyncpoll.ledger import Counts
 from asyncpoll.testing import MemoryTransport, run_virtual
 from asyncpoll.waiting._counters import Counters

@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from asyncpoll._json_out import json_line
-from asyncpoll.http.redact import printable
+from asyncpoll.http._secrets import printable
 
 _LONGEST_NOTE = 1000
 

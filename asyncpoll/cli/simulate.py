@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import ipaddress
 import signal
 from collections.abc import Mapping
 from contextlib import suppress
@@ -12,6 +11,7 @@ from types import MappingProxyType
 
 from asyncpoll.cli.exits import Exit
 from asyncpoll.cli.output import note, say
+from asyncpoll.http._urls import is_loopback
 from asyncpoll.providers import BigModel, Molizhishu
 from asyncpoll.simulator import Constant, Duration, LogNormal, Simulator, Uniform
 
@@ -28,7 +28,7 @@ _CLIENTS = ((BigModel, "/api"), (Molizhishu, "/api/business/monitor"))
 
 def run(args: argparse.Namespace) -> int:
     """Serve until Ctrl-C or SIGTERM."""
-    if not (args.expose or _is_loopback(args.host)):
+    if not (args.expose or is_loopback(args.host)):
         raise ValueError(f"other machines could reach {args.host}; if they may, add --expose")
     with suppress(KeyboardInterrupt):
         asyncio.run(_serve(args))
@@ -50,10 +50,3 @@ def _announce(url: str) -> None:
     for client, path in _CLIENTS:
         say(f"export {client.url_variable}={url}{path} {client.key_variable}=any")
     note("the simulator is running; Ctrl-C ends it")
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -1,7 +1,17 @@
 """HTTP: requests and replies, the transport that carries them, credentials, and helpers for reading replies.
 
-`AiohttpTransport` and `structure` are imported on first use, so that importing this package imports neither aiohttp
-nor cattrs.
+A `Request` says what to ask for, without an address and without a credential. A `Transport` has both, and exchanges it
+for a `Reply` of any status. `AiohttpTransport` does so over real connections; `Paced` and `Retrying` are transports
+around another: the first sends nothing before the time that the server named, the second repeats a request once after
+a hiccup. An `Auth` makes the credential of each request. `classify_status` raises the error that a reply stands for,
+with the table of an API's own error codes in a `Codes`. `segment` and `identifier` check ids, `structure` checks JSON,
+and `download` fetches a file from a link that a server named.
+
+The parts, from below: `_message` (values, headers), `_secrets` (masks), `_urls` (addresses and links), `_ids`, `_json`
+(strict decoding), `_classify`, `_ssrf` (public addresses), `_settings`, `_auth`, `_retry`, `_pace`, `transport` (its
+docstring tells the life of an exchange), `_download`.
+
+Modules that take long to import (aiohttp, cattrs) are imported on first use.
 """
 
 from __future__ import annotations
@@ -10,15 +20,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from asyncpoll.http._auth import ApiKey, Auth, Basic, Bearer, OutgoingRequest
+from asyncpoll.http._classify import Codes, Phrase, classify_status
+from asyncpoll.http._ids import identifier, segment
+from asyncpoll.http._message import Reply, Request, Transport, Upload
+from asyncpoll.http._pace import Paced
+from asyncpoll.http._retry import Retrying
 from asyncpoll.http._settings import TransportSettings
-from asyncpoll.http.classify import Codes, Phrase, classify_status
-from asyncpoll.http.message import Reply, Request, Transport, Upload
-from asyncpoll.http.pace import Paced
-from asyncpoll.http.path import identifier, segment
-from asyncpoll.http.retry import Retrying
 
 if TYPE_CHECKING:
-    from asyncpoll._structure import structure
+    from asyncpoll._structure import fit, structure
+    from asyncpoll.http._download import download
     from asyncpoll.http.transport import AiohttpTransport
 
 __all__ = [
@@ -38,14 +49,22 @@ __all__ = [
     "TransportSettings",
     "Upload",
     "classify_status",
+    "download",
+    "fit",
     "identifier",
     "segment",
     "structure",
 ]
 
+_LAZY = {
+    "AiohttpTransport": "http.transport",
+    "download": "http._download",
+    "fit": "_structure",
+    "structure": "_structure",
+}
+
 
 def __getattr__(name: str) -> Any:
-    homes = {"AiohttpTransport": "asyncpoll.http.transport", "structure": "asyncpoll._structure"}
-    if name not in homes:
+    if name not in _LAZY:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(homes[name]), name)
+    return getattr(import_module(f"asyncpoll.{_LAZY[name]}"), name)

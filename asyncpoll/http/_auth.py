@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping
 from copy import copy
 from inspect import isawaitable
@@ -19,11 +18,13 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 from attrs import define, field, frozen
 
+from asyncpoll._checks import text
 from asyncpoll._errors import PollError, Rejected, TransportError
-from asyncpoll.http.redact import Mask, Secret
+from asyncpoll.http._message import FRAMING, header_problem
+from asyncpoll.http._secrets import Mask, Secret, basic
 
 if TYPE_CHECKING:
-    from asyncpoll.http.message import Reply, Request, Transport
+    from asyncpoll.http._message import Reply, Request, Transport
 
 T = TypeVar("T")
 
@@ -31,28 +32,9 @@ LONGEST = 8 << 10
 """The most characters of a key; servers refuse longer headers."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
-_VALUE = re.compile(r"[\x20-\x7e]*")
-_NAME = re.compile(r"[\w!#$%&'*+\-.^`|~]+", re.ASCII)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _SECRET_NAME = re.compile(r"auth|cookie|token|key|signature|secret|credential|password|session", re.IGNORECASE)
-_NOT_OURS = frozenset(
-    {
-        "accept-encoding",
-        "connection",
-        "content-length",
-        "content-type",
-        "expect",
-        "host",
-        "keep-alive",
-        "proxy-authorization",
-        "te",
-        "trailer",
-        "transfer-encoding",
-        "upgrade",
-    }
-)
-"""The headers that an `Auth` may not set: they frame the message, or are for a proxy."""
-
+_RESERVED = FRAMING | {"content-type"}
 _HTTP_LIBRARIES = frozenset({"aiohttp", "httpx", "httpcore", "requests", "urllib3", "botocore"})
 
 Key = str | Secret | Callable[[], str | Secret | Awaitable[str | Secret]]
@@ -67,8 +49,8 @@ class OutgoingRequest:
         method: The HTTP method, in upper case.
         url: The full address: origin, path and query, percent-encoded.
         headers: The headers, without `Host`, `Content-Length` and the credential.
-        body: The bytes of the body, empty if there is not a body, or None for a form with files, which are read only
-            while they are sent.
+        body: The bytes of the body, empty without one. It is None for a form with files, which are read only while
+            they are sent: an API that wants the body signed needs the form as `Request(body=...)`.
     """
 
     method: str
@@ -83,8 +65,8 @@ class Auth(Protocol):
     async def headers(self, request: OutgoingRequest, /) -> Mapping[str, str]:
         """Return the headers to send with *request*, such as `{"Authorization": "..."}`.
 
-        It is called before each request. An `OSError`, or an error of an HTTP library, makes the poll a miss. Any
-        other error ends the wait.
+        It is called before each request. An `OSError`, an error of an HTTP library, or taking longer than `attempt`
+        seconds makes the poll a miss. Any other error ends the wait.
         """
         ...
 
@@ -98,12 +80,7 @@ class Auth(Protocol):
 
 @frozen
 class Credential:
-    """The credential as one request carries it.
-
-    Attributes:
-        headers: The headers to send.
-        mask: Replaces the secret where the server echoes it.
-    """
+    """The headers of a credential, and the mask that replaces the secret where the server echoes it."""
 
     headers: Mapping[str, str] = field(default=MappingProxyType({}), repr=False)
     mask: Mask = field(default=Mask(), repr=False)
@@ -120,6 +97,9 @@ class _KeyAuth:
     """A key in a header, behind a prefix; see the subclasses."""
 
     def __init__(self, key: Key, header: str, prefix: str) -> None:
+        if not (key is None or isinstance(key, str | Secret) or callable(key)):
+            wanted = "pass the key of the API as text, or a function that returns it"
+            raise TypeError(f"{type(self).__name__}: {wanted}, not {type(key).__name__}")
         self._ask = key if callable(key) else None
         self._header = header
         self._prefix = prefix
@@ -134,11 +114,7 @@ class _KeyAuth:
         return self._credential if self._ask is None else None
 
     async def current(self) -> Credential:
-        """Return the credential to send now.
-
-        Raises:
-            ValueError: The function that was given returned a key that cannot be sent.
-        """
+        """Return the credential to send now, or raise a `ValueError` if the key of the function cannot be sent."""
         if self._ask is not None:
             key = self._ask()
             secret = await key if isawaitable(key) else key
@@ -173,6 +149,7 @@ class Bearer(_KeyAuth):
             plain function runs on the event loop, so it must be quick.
 
     Raises:
+        TypeError: The key is neither text nor a function.
         ValueError: The key is empty, longer than 8 KiB, or holds spaces, line breaks or anything else beyond the
             printable characters of ASCII. The key that a function returns is checked at each request.
     """
@@ -190,16 +167,19 @@ class ApiKey(_KeyAuth):
         prefix: Text before the key, such as "Token ".
 
     Raises:
-        ValueError: The key cannot be sent (see `Bearer`), nor can the header or the prefix.
+        TypeError: The key is neither text nor a function, or the header or the prefix is not text.
+        ValueError: The key (see `Bearer`), the header or the prefix cannot be sent.
     """
 
     def __init__(self, key: Key, header: str = "X-Api-Key", prefix: str = "") -> None:
-        if problem := _header_problem(header, prefix):
+        text("ApiKey: header", header)
+        text("ApiKey: prefix", prefix)
+        if problem := header_problem(header, prefix, _RESERVED):
             raise ValueError(f"{problem}; pass another header or prefix")
         super().__init__(key, header, prefix)
 
 
-class Basic:
+class Basic(_KeyAuth):
     """`Authorization: Basic ...`, a user name and a password, as in RFC 7617.
 
     Args:
@@ -207,75 +187,45 @@ class Basic:
         password: The password; it may be empty.
 
     Raises:
-        ValueError: One of them is not text or holds control characters, or *user* is empty or holds a colon.
+        TypeError: One of them is not text.
+        ValueError: One of them holds control characters or lone surrogates, or *user* is empty or holds a colon.
     """
 
     def __init__(self, user: str, password: str) -> None:
-        _check_text("user", user)
-        _check_text("password", password)
+        for name, value in (("user", user), ("password", password)):
+            text(f"Basic: {name}", value)
+            if _CONTROL.search(value):
+                raise ValueError(f"the {name} must be text without control characters or lone surrogates")
         if not user or ":" in user:
             raise ValueError("the user must not be empty or hold a colon")
-        encoded = b64encode(f"{user}:{password}".encode()).decode()
-        spellings = [Mask.of(Secret(secret)).spellings for secret in (encoded, password or user)]
-        headers = MappingProxyType({"Authorization": f"Basic {encoded}"})
-        self._secret = Secret(encoded)  # which refuses to be pickled
-        self.fixed = Credential(headers, Mask(sum(spellings, ())))
-
-    async def headers(self, _request: OutgoingRequest, /) -> Mapping[str, str]:
-        """Return the header."""
-        return self.fixed.headers
-
-    async def renew(self) -> bool:
-        """Return False: a password stays as it is."""
-        return False
-
-    def __repr__(self) -> str:
-        return "Basic(***)"
+        prefix = "Basic "
+        header, mask = basic(user, password)
+        super().__init__(header.removeprefix(prefix), "Authorization", prefix)
+        self._credential = Credential(self._credential.headers, mask)
 
 
-def _check_text(name: str, text: object) -> None:
-    if not isinstance(text, str) or _CONTROL.search(text):
-        raise ValueError(f"the {name} must be text without control characters or lone surrogates")
-
-
-def _checked(secret: object) -> Secret:
-    text = secret.reveal() if isinstance(secret, Secret) else secret
-    if not isinstance(text, str) or not text:
+def _checked(key: object) -> Secret:
+    shown = key.reveal() if isinstance(key, Secret) else key
+    if not isinstance(shown, str) or not shown:
         raise _UnusableKeyError("the key is missing; pass the key that the API gave you, as text")
-    if len(text) > LONGEST:
+    if len(shown) > LONGEST:
         raise _UnusableKeyError(f"the key is longer than {LONGEST} characters; pass the key alone")
-    if not _TOKEN.fullmatch(text):
+    if not _TOKEN.fullmatch(shown):
         raise _UnusableKeyError(
             "the key holds spaces, line breaks or characters beyond ASCII; strip it, or copy it again"
         )
-    return secret if isinstance(secret, Secret) else Secret(text)
-
-
-def _header_problem(name: object, value: object) -> str | None:
-    """Return why a header cannot be sent, or None. The value is not repeated."""
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
-        return "the name of a header must be a token of ASCII letters, digits and dashes"
-    if name.lower() in _NOT_OURS:
-        return f"the header {name} is set by the transport"
-    if not isinstance(value, str):
-        return f"the header {name} must be text, not {type(value).__name__}"
-    if not _VALUE.fullmatch(value):
-        return f"the header {name} holds line breaks, control characters or characters beyond ASCII"
-    return None
+    return key if isinstance(key, Secret) else Secret(shown)
 
 
 def _credential_of(headers: object) -> Credential:
-    """Return the credential that an `Auth` has made.
-
-    Raises:
-        _UnusableKeyError: It cannot be sent.
-    """
+    """Return the credential that an `Auth` has made, or raise an `_UnusableKeyError`."""
     if not isinstance(headers, Mapping):
-        raise _UnusableKeyError(f"headers must be a mapping, not {type(headers).__name__}")
+        wanted = 'headers must be a mapping, not {}; return one such as {{"Authorization": "..."}}'
+        raise _UnusableKeyError(wanted.format(type(headers).__name__))
     kept: dict[str, str] = {}
     spellings: dict[bytes, None] = {}
     for name, value in headers.items():
-        if problem := _header_problem(name, value):
+        if problem := header_problem(name, value, _RESERVED):
             raise _UnusableKeyError(problem)
         kept[name] = value
         if _SECRET_NAME.search(name):  # a date, say, must not be masked where the server tells the time
@@ -302,15 +252,11 @@ class Credentials:
 
     @classmethod
     def of(cls, auth: Auth, patience: float) -> Credentials:
-        """Return the credentials that *auth* makes, with *patience* seconds for each call.
-
-        Raises:
-            TypeError: *auth* is not an `Auth`.
-        """
+        """Return the credentials that *auth* makes, with *patience* seconds for each call, or raise a `TypeError`."""
         is_auth = callable(getattr(auth, "headers", None)) and callable(getattr(auth, "renew", None))
         if isinstance(auth, type) or not is_auth:
             raise TypeError(f"auth must be an Auth such as Bearer(key), not {type(auth).__name__}")
-        return cls(auth, patience, auth.fixed if isinstance(auth, _KeyAuth | Basic) else None)
+        return cls(auth, patience, auth.fixed if isinstance(auth, _KeyAuth) else None)
 
     async def current(self, request: OutgoingRequest) -> Credential:
         """Return the credential for *request*.
@@ -325,44 +271,45 @@ class Credentials:
         else:
             made = await self._called("headers", lambda: self._auth.headers(request), _credential_of)
         if isinstance(made, PollError):
+            if request.body is None and isinstance(made, Rejected):
+                cure = "a form with files has body=None here; send it as Request(body=...) if its body must be signed"
+                made = Rejected(f"{made} ({cure})", kind=made.kind)
             raise made
         return made
 
     async def renew(self, renewals: int) -> bool:
         """Renew the credential of a request that was refused, and return whether to send it once more.
 
-        Args:
-            renewals: How many renewals had ended before the request was sent. If another one has ended since, its
-                result counts for this request, too.
-
-        Raises:
-            TransportError: As `current`.
+        Of *renewals*, so many had ended before the request was sent. If another one has ended since, its result counts
+        for this request, too. The errors are those of `current`.
         """
         async with self._lock:
-            renewed = self._renewed if self.renewals != renewals else await self._renew()
+            if self.renewals == renewals:
+                self._renewed = await self._called("renew", self._auth.renew, bool)
+                self.renewals += 1
+            renewed = self._renewed
         if isinstance(renewed, PollError):
             raise copy(renewed)  # others raise it, too
         return renewed
 
-    async def _renew(self) -> bool | PollError:
-        self._renewed = await self._called("renew", self._auth.renew, bool)
-        self.renewals += 1
-        return self._renewed
-
     async def _called(
         self, name: str, call: Callable[[], Any], check: Callable[[Any], T] = lambda made: made
     ) -> T | PollError:
-        """Return what a method of the `Auth` returns, or the error to raise. Errors of others do not get out."""
+        """Return the result of a method of the `Auth`, or the error to raise, with nothing of the original attached."""
         where = f"{type(self._auth).__name__}.{name}"
+        limit = asyncio.timeout(self._patience)
         try:
-            async with asyncio.timeout(self._patience):
+            async with limit:
                 made = call()
                 return check(await made if isawaitable(made) else made)
         except PollError as error:
             return error
         except _UnusableKeyError as error:
             return Rejected(f"the credential cannot be sent: {error}; {where} returned it", kind="credential")
-        except Exception as error:  # noqa: BLE001  whatever it is, it may hold a secret
+        except Exception as error:  # noqa: BLE001  any of them may hold a secret
+            if limit.expired():
+                message = f"the credential could not be fetched: {where} took longer than {self._patience:g} s"
+                return TransportError(message, kind="auth")
             return _failure(where, error)
 
 
@@ -376,20 +323,14 @@ def _failure(where: str, error: Exception) -> TransportError:
     if isinstance(error, OSError) or _HTTP_LIBRARIES & {
         kind.__module__.partition(".")[0] for kind in type(error).__mro__
     }:
-        return TransportError(f"the credential could not be fetched: {problem}", kind="auth", passing=True)
+        return TransportError(f"the credential could not be fetched: {problem}", kind="auth")
     return Rejected(f"the credential could not be made: {problem}; correct it", kind="credential")
 
 
 async def exchange(transport: Transport, request: Request, classify: Callable[[Reply], None]) -> Reply:
     """Send *request*, and once more after a renewal if *classify* says that the credential is refused.
 
-    Args:
-        transport: What sends it.
-        request: The request. One that was refused was not carried out, so a submit may be sent again, too.
-        classify: Raises an error for a reply that is not an answer.
-
-    Raises:
-        TransportError: As *transport* or *classify* raise it.
+    A request that was refused was not carried out, so a submit may be sent again, too.
     """
     reply = await transport.send(request)
     try:

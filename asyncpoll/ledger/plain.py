@@ -9,7 +9,7 @@ from typing import Any
 
 from asyncpoll._errors import LedgerError
 from asyncpoll._json_out import as_json_data
-from asyncpoll.http.redact import masked, printable
+from asyncpoll.http._secrets import masked, printable
 from asyncpoll.ledger.records import Ending
 
 _encode_exactly = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode

@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 
-from asyncpoll.http.message import Reply, Request
+from asyncpoll.http._message import Reply, Request
 
 _NEWEST = 1000
 

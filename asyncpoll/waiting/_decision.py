@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 from attrs import define, field, frozen
 
 from asyncpoll._checks import by_field, delay, whole
-from asyncpoll._errors import PollError, WaitTimeout
+from asyncpoll._errors import LONGEST_HINT, PollError, WaitTimeout
 from asyncpoll._schedule import Progress
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
@@ -33,9 +33,6 @@ Result = Snapshot[Any] | BaseException
 
 NEVER = math.inf
 """A time that does not come."""
-
-LONGEST_HINT = 86_400.0
-"""A server that asks to stay away for more than a day is taken to mean a day."""
 
 SHORTEST_HINT = 0.1
 """The least that a hint taken exactly can mean; a server must not make us spin."""

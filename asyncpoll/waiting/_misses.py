@@ -6,13 +6,12 @@ limit: they may go on until the deadline.
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from attrs import define
 
-from asyncpoll._errors import PollError, Rejected, Throttled, TransportError
+from asyncpoll._errors import LOCAL_ERRNOS, PollError, Rejected, Throttled, TransportError
 from asyncpoll.waiting._policy import MissOn
 
 MISS_LIMITS: Mapping[str, int] = MappingProxyType(
@@ -39,8 +38,6 @@ SHORTEST_THROTTLE, LONGEST_THROTTLE = 1.0, 60.0
 """Seconds to the poll after a first, and after a sixth throttling answer that does not say how long to stay away."""
 
 NOT_FOUND = 404
-
-_LOCAL_ERRORS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.ENOSPC})
 
 _UNANSWERED = frozenset(
     {
@@ -108,7 +105,7 @@ def kind_of(error: BaseException) -> str:
         return error.kind
     if isinstance(error, TimeoutError):
         return "timeout"
-    return "local" if isinstance(error, OSError) and error.errno in _LOCAL_ERRORS else "connect"
+    return "local" if isinstance(error, OSError) and error.errno in LOCAL_ERRNOS else "connect"
 
 
 def is_condemning(error: Rejected, *, first_contact: bool) -> bool:

@@ -80,6 +80,11 @@ def _option(check: Check) -> Any:
 # the policy
 
 
+def _as_learning(schedule: Schedule) -> Learning | None:
+    # `isinstance` of a protocol is slow on Python 3.11, and most schedules do not learn.
+    return schedule if hasattr(schedule, "observe") and isinstance(schedule, Learning) else None
+
+
 def _total(policy: Policy) -> float:
     return math.inf if policy.timeout.total is None else policy.timeout.total
 
@@ -120,7 +125,7 @@ class Policy:
 
     learning: Learning | None = field(
         init=False, eq=False, repr=False,
-        default=Factory(lambda self: self.schedule if isinstance(self.schedule, Learning) else None, takes_self=True),
+        default=Factory(lambda self: _as_learning(self.schedule), takes_self=True),
     )  # fmt: skip
     total: float = field(init=False, eq=False, repr=False, default=Factory(_total, takes_self=True))
     tail: float = field(

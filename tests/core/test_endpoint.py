@@ -17,7 +17,7 @@ from asyncpoll._errors import BadReply, JobFailed, Rejected, Throttled, Transpor
 from asyncpoll._schedule import Fixed
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State, Vocabulary
-from asyncpoll.http.message import Reply, Request
+from asyncpoll.http._message import Reply, Request
 from asyncpoll.testing import MemoryTransport, run_virtual
 from asyncpoll.waiting._convenience import wait_all
 

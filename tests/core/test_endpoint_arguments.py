@@ -13,7 +13,7 @@ from asyncpoll._endpoint import Endpoint, Group, Job
 from asyncpoll._errors import BadReply, Rejected
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
-from asyncpoll.http.message import Reply, Request
+from asyncpoll.http._message import Reply, Request
 from asyncpoll.testing import MemoryTransport, run_virtual
 
 STATUS, STOP = Request("GET", "/jobs/1", repeatable=True), Request("DELETE", "/jobs/1")

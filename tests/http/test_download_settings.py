@@ -6,12 +6,15 @@ import ssl
 from pathlib import Path
 from typing import Any
 
+import aiohttp
 import pytest
 from forward_proxy import forward_proxy
 from raw_server import Act, Script, polls, raw_server, reply
 
-from asyncpoll import Rejected, TransportError
-from asyncpoll.http.download import download
+from asyncpoll import BadReply, Rejected, TransportError
+from asyncpoll.http import download
+from asyncpoll.providers import BigModel
+from asyncpoll.providers.bigmodel import ParsedFile
 
 TLS = Path(__file__).parents[1] / "tls"
 
@@ -77,13 +80,49 @@ async def test_a_gap_ends_a_download(tmp_path: Path) -> None:
     assert caught.value.kind == "timeout"
 
 
+async def test_a_storage_that_does_not_answer(tmp_path: Path) -> None:
+    """`attempt` is how long the head of the answer may take."""
+    async with raw_server([Act.READ, Act.HANG]) as storage:
+        with pytest.raises(TransportError, match="the time limit passed") as caught:
+            await download(f"{storage.url}/a", tmp_path / "a", trusted_origins=[storage.url], attempt=0.1)
+    assert caught.value.kind == "timeout"
+
+
+@pytest.mark.parametrize("limits", [{"max_body": 2}, {"max_bytes": 2}, {"max_body": 2, "max_bytes": 9}])
+async def test_the_smaller_limit_of_bytes_counts(tmp_path: Path, limits: Any) -> None:
+    """`max_body` means the same as `max_bytes`."""
+    async with raw_server(polls(reply(b"abc"))) as storage:
+        with pytest.raises(BadReply, match="larger than max_bytes=2"):
+            await download(f"{storage.url}/a", tmp_path / "a", trusted_origins=[storage.url], **limits)
+    assert not any(tmp_path.glob("*"))  # noqa: ASYNC240  a directory of this test alone
+
+
+async def test_settings_of_a_client_that_are_not_for_downloads(tmp_path: Path) -> None:
+    """A client's limit of a reply, and its lent session, do not hold for the files that it downloads."""
+    async with (
+        raw_server(polls(reply(b"abc"))) as storage,
+        aiohttp.ClientSession() as session,
+        BigModel("any", base_url=storage.url, session=session, max_body=2, connections=3, read_gap=5) as client,
+    ):
+        result = ParsedFile(parsing_result_url=f"{storage.url}/a")
+        path = await client.file_parser.download(result, tmp_path / "a")
+    assert path.read_bytes() == b"abc"
+
+
 @pytest.mark.parametrize(
     ("settings", "error", "problem"),
     [
         ({"proxies": 1}, TypeError, r"download\(\) got an unexpected keyword argument 'proxies'"),
+        ({"proxy": 5}, TypeError, "proxy must be a URL as text, not int"),
+        ({"max_body": 0}, ValueError, "max_body must be a whole number, at least 1"),
+        ({"max_bytes": 0}, ValueError, "max_bytes must be a whole number, at least 1"),
+        ({"max_bytes": "9"}, TypeError, "max_bytes must be a whole number"),
+        ({"session": object()}, TypeError, r"download\(\) does not use session=: .* leave it out"),
+        ({"insecure": True}, TypeError, r"does not use insecure=: .* name it in trusted_origins="),
+        ({"connections": 7}, TypeError, r"does not use connections=: .* leave it out"),
         ({"ssl": False}, TypeError, "ssl must be an ssl.SSLContext or None, not bool"),
         ({"proxy": "127.0.0.1:3128"}, ValueError, "it has no scheme"),
-        ({"connect": 0}, ValueError, "connect must be seconds above 0"),
+        ({"connect": 0}, ValueError, "connect must be a finite number of seconds above 0"),
     ],
 )
 async def test_an_unusable_setting_is_refused(

@@ -35,7 +35,7 @@ LEAST = {
     """,
     "asyncpoll.http": """
         Request Reply Transport AiohttpTransport TransportSettings Upload Auth Bearer ApiKey Basic segment identifier
-        classify_status Codes Phrase structure Retrying Paced
+        classify_status Codes Phrase structure Retrying Paced download
     """,
     "asyncpoll.events": "Began Called Polled StateChanged UnknownWord Missed Throttled Ended Event Observer Observers",
     "asyncpoll.providers": "BigModel Molizhishu",

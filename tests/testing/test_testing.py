@@ -10,7 +10,7 @@ import pytest
 
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
-from asyncpoll.http.message import Reply, Request
+from asyncpoll.http._message import Reply, Request
 from asyncpoll.testing import MemoryTransport, Script, VirtualLoop, run_virtual
 
 STATUS = Request("GET", "/jobs/1")

@@ -68,6 +68,8 @@ from asyncpoll.http import (
     TransportSettings,
     Upload,
     classify_status,
+    download,
+    fit,
     identifier,
     segment,
     structure,
@@ -286,6 +288,7 @@ assert_type(segment("id", "a"), str)
 assert_type(identifier("id", "a"), str)
 classify_status(Reply(200, {}), Codes({"1": "credential"}, (Phrase("2", "expired", "credential"),)))
 assert_type(structure({}, Snapshot), Snapshot[Any])
+assert_type(fit({}, Snapshot), tuple[Snapshot[Any], tuple[str, ...]])
 
 
 # endpoints and jobs
@@ -427,6 +430,7 @@ async def whole_flows() -> None:
         assert_type(bigmodel.agents.job(async_id="1", agent_id="translator", custom=1), Job[AgentResult])
         parsed = await bigmodel.file_parser.job(task_id="1", format="text").result(timeout=60)
         assert_type(await bigmodel.file_parser.download(parsed, Path("result.zip"), max_bytes=1 << 20), Path)
+        assert_type(await download("https://example.org/a", Path("a"), max_bytes=1, **settings), Path)
         assert_type(bigmodel.requests, int)
         bigmodel.file_parser.job(task_id="1", format="pdf")  # type: ignore[arg-type]  # no such format
     async with Molizhishu.from_env() as molizhishu:

@@ -9,7 +9,7 @@ from attrs import define
 from hub_kit import SUCCESS, Batch, in_hub, leave, play, waits_for
 
 from asyncpoll import Endpoint, Hub, Rejected, Snapshot, State, Throttled, TransportError
-from asyncpoll.http.message import Reply, Request
+from asyncpoll.http._message import Reply, Request
 from asyncpoll.testing import MemoryTransport, Script, run_virtual
 from asyncpoll.waiting._counters import Counters
 

@@ -9,7 +9,8 @@ import pytest
 from decision_kit import BEGAN, PENDING, PROCESSING, away, decision, due, end, running
 
 from asyncpoll import Fixed, Throttled
-from asyncpoll.waiting._decision import LONGEST_HINT, SHORTEST_HINT
+from asyncpoll._errors import LONGEST_HINT
+from asyncpoll.waiting._decision import SHORTEST_HINT
 
 
 @pytest.mark.parametrize(

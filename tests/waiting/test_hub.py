@@ -24,8 +24,8 @@ from asyncpoll import (
     WaitTimeout,
     events,
 )
-from asyncpoll.http.pace import Paced
-from asyncpoll.http.retry import Retrying
+from asyncpoll.http._pace import Paced
+from asyncpoll.http._retry import Retrying
 
 # one wait
 

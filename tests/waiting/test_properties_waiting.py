@@ -11,14 +11,14 @@ from attrs import field, frozen
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from asyncpoll._errors import Throttled, WaitTimeout
+from asyncpoll._errors import LONGEST_HINT, Throttled, WaitTimeout
 from asyncpoll._schedule import Exponential, Fixed, Progress
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State, Vocabulary
 from asyncpoll._timeout import Timeout
 from asyncpoll.events import Ended, Event, Missed, Polled
 from asyncpoll.testing import run_virtual
-from asyncpoll.waiting._decision import LONGEST_HINT, SHORTEST_HINT
+from asyncpoll.waiting._decision import SHORTEST_HINT
 from asyncpoll.waiting._wait import wait_until_terminal
 
 NEXT_TO_NOTHING = 1e-6  # seconds; more than rounding, less than anything meant

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime
 
-from asyncpoll.http.redact import masked, printable
+from asyncpoll.http._secrets import masked, printable
 
 _SECOND, _MINUTE, _HOUR, _DAY = 1, 60, 3_600, 86_400
 _LAST_MOMENT = 253_402_300_799.0  # the end of the year 9999, the last that a calendar date can name

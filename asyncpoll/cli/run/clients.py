@@ -12,8 +12,8 @@ from attrs import evolve
 
 from asyncpoll._endpoint import Job
 from asyncpoll.cli.access import client_of
+from asyncpoll.http._message import Reply, Request, Transport
 from asyncpoll.http._settings import TransportSettings
-from asyncpoll.http.message import Reply, Request, Transport
 from asyncpoll.providers._client import CLIENT, Client, check_name
 
 

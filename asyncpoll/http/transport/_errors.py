@@ -1,7 +1,7 @@
-"""Turning the errors of an exchange into asyncpoll's own.
+"""Turn the errors of an exchange into asyncpoll's own.
 
-The errors of aiohttp hold the request with its headers, and their text is anybody's. So none of them gets out, not as
-a cause and not as a context.
+The errors of aiohttp hold the request with its headers, and their texts may hold anything. So none of them gets out,
+neither as a cause nor as a context.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import TypeVar
 
 import aiohttp
 
-from asyncpoll._errors import BadReply, PollError, Rejected, TransportError
+from asyncpoll._errors import LOCAL_ERRNOS, BadReply, PollError, Rejected, TransportError
 from asyncpoll.http._settings import Proxy
 
 T = TypeVar("T")
@@ -62,9 +62,9 @@ FAILURES: Mapping[str, tuple[type[TransportError], str]] = MappingProxyType(
         "internal": (TransportError, "the exchange failed in an unforeseen way"),
     }
 )
-"""From a kind of failure to the error that it raises, and what that says."""
+"""From a kind of failure to the error that it raises, and its message."""
 
-_LOCAL = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.EADDRNOTAVAIL, errno.ENOSPC})
+_LOOKUPS = {getattr(socket, name): name for name in dir(socket) if name.startswith("EAI_")}
 _NO_SUCH_HOST = frozenset({socket.EAI_NONAME, getattr(socket, "EAI_NODATA", socket.EAI_NONAME)})
 
 
@@ -74,13 +74,7 @@ PROXY_AUTHENTICATION_REQUIRED = 407
 
 
 def failure_of(error: Exception, origin: str, proxy: Proxy | None = None) -> PollError:
-    """Return *error* as one of ours; its class and number are kept, its text is not.
-
-    Args:
-        error: Whatever was raised.
-        origin: Scheme, host and port of the server.
-        proxy: The proxy on the way to it, or None.
-    """
+    """Return *error*, of an exchange with *origin*, as one of ours; its class or number is kept, its text is not."""
     if isinstance(error, NotRepeatedError) and isinstance(error.__cause__, Exception):
         error = error.__cause__
     if isinstance(error, TransportError):
@@ -114,17 +108,24 @@ def _detail(error: Exception, kind: str) -> str:
         inner = getattr(error, "certificate_error", None) or getattr(error, "os_error", None)
         reason = getattr(inner, "reason", None)
         return reason if isinstance(reason, str) and _SYMBOL.fullmatch(reason) else type(error).__name__
-    return errno.errorcode.get(_number(error), type(error).__name__)
+    number = _number(error)
+    if _is_lookup(error):
+        return f"the name lookup failed: {_LOOKUPS.get(number) or errno.errorcode.get(number, 'no reason is given')}"
+    return errno.errorcode.get(number, type(error).__name__)
 
 
 def _kind(error: Exception) -> str:
     number = _number(error)
-    if number in _LOCAL:
+    if number in LOCAL_ERRNOS:
         return "local"
-    names = [cls.__name__ for cls in type(error).__mro__]
-    if "ClientConnectorDNSError" in names and number in _NO_SUCH_HOST:
+    if _is_lookup(error) and number in _NO_SUCH_HOST:
         return "dns"
+    names = [cls.__name__ for cls in type(error).__mro__]
     return next(KINDS[name] for name in names if name in KINDS)
+
+
+def _is_lookup(error: Exception) -> bool:
+    return any(cls.__name__ == "ClientConnectorDNSError" for cls in type(error).__mro__)
 
 
 def _number(error: Exception) -> int:
@@ -132,7 +133,7 @@ def _number(error: Exception) -> int:
 
 
 async def mapping_errors(work: Awaitable[T], own: Callable[[Exception], PollError]) -> T:
-    """Await *work*; what it raises is raised as *own* returns it, with nothing of the original attached."""
+    """Await *work*, and raise its errors as *own* returns them, with nothing of the original attached."""
     try:
         return await work
     except MemoryError:

@@ -4,23 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import math
-import os
 from contextlib import suppress
 from types import TracebackType
 from typing import Self
 
+from asyncpoll._affinity import LoopAffinity
 from asyncpoll._errors import ClientClosed
 
 
 class Exchanges:
     """The exchanges of one transport, in the event loop and the process that it was first used in.
 
-    Args:
-        slots: How many exchanges there are at once; further ones wait their turn.
-
     Attributes:
         closed: Whether no further exchange may begin.
-        slots: The slots.
+        slots: Bounds how many exchanges there are at once; further ones wait their turn.
         scopes: Each exchange, and the time at which it expires.
     """
 
@@ -29,34 +26,23 @@ class Exchanges:
         self.slots = asyncio.Semaphore(slots)
         self.scopes: dict[Exchange, float] = {}
         self._all_released = asyncio.Event()
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._process: int | None = None
+        self._affinity: LoopAffinity | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def bind(self) -> asyncio.AbstractEventLoop:
-        """Return the running event loop, after a check that it is the same as at the first use.
+    def bind(self) -> None:
+        """Bind the exchanges to the running event loop at the first use, and check it at every other."""
+        if self._affinity is None:
+            self._affinity = LoopAffinity("the client")
+        self._affinity.check()
 
-        Raises:
-            ClientClosed: The transport belongs to another event loop, or to the process that this one was forked from.
-        """
-        process = os.getpid()  # first of all: in a forked process asyncio knows of no running loop
-        if self._process is None:
-            self._process, self._loop = process, asyncio.get_running_loop()
-        if self._process != process:
-            raise ClientClosed("the client belongs to the process that this one was forked from; make one here")
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            raise ClientClosed("the client belongs to another event loop; make one for each loop")
-        return loop
+    def home(self) -> asyncio.AbstractEventLoop | None:
+        """Return the event loop that the exchanges are bound to, or None if there is none or in another process."""
+        return None if self._affinity is None else self._affinity.loop
 
     def admit(self) -> Exchange:
-        """Return an async context manager that waits for a slot, holds it, and ends with `TimeoutError` in time.
-
-        Raises:
-            ClientClosed: The transport is closed.
-        """
+        """Return an async context manager that waits for a slot, holds it, and ends with `TimeoutError` in time."""
         if self.closed:
-            raise ClientClosed("the client is closed")
+            raise ClientClosed("the client is closed; open another one")
         return Exchange(self)
 
     def set_deadline(self, exchange: Exchange, until: float) -> None:
@@ -103,10 +89,7 @@ class Exchanges:
 
 
 class Exchange:
-    """One exchange: it waits for a slot, holds it, and can be cut.
-
-    It does what `asyncio.timeout` does, with less: polls are many, and few of them expire.
-    """
+    """One exchange: it waits for a slot, holds it, and can be cut. It is a cheaper `asyncio.timeout`."""
 
     __slots__ = ("_cancelling", "_exchanges", "_is_cut", "_task")
 

@@ -1,9 +1,9 @@
 """The direct path, and everything else that needs private names of aiohttp.
 
 Two habits of HTTP libraries make a poller report wrong results: they send a request twice on their own account, and
-they take what a server said while a connection was idle for the answer to the next request. `Pool` does neither, and
-spares most of what aiohttp's sessions do for a request. Whether the private names are there is checked at import;
-`LACKING` says which are not, and then all requests take the session path.
+they take the words of a server on an idle connection for the answer to the next request. `Pool` does neither, and
+spares most of the work that aiohttp's sessions do for a request. It is checked at import whether the private names are
+there; `LACKING` lists those that are not, and then all requests take the session path.
 """
 
 from __future__ import annotations
@@ -27,7 +27,8 @@ from aiohttp.http_exceptions import HttpProcessingError
 from aiohttp.streams import EMPTY_PAYLOAD, StreamReader
 from yarl import URL
 
-from asyncpoll.http.transport._encode import Address, Outgoing
+from asyncpoll.http._urls import Address
+from asyncpoll.http.transport._encode import Outgoing
 from asyncpoll.http.transport._response import Answer
 
 KEEP_ALIVE = 45.0
@@ -52,7 +53,7 @@ def lacking(connector: type, protocol: type, parser: type) -> list[str]:
 
 
 LACKING = lacking(aiohttp.BaseConnector, BaseProtocol, HttpResponseParser)
-"""What this aiohttp lacks of the private names that the direct path needs."""
+"""The private names which the direct path needs and this aiohttp lacks."""
 
 
 def instrumentation() -> tuple[object, ...]:
@@ -122,7 +123,7 @@ class Line(BaseProtocol, asyncio.BufferedProtocol):
     received into a buffer that stays: asyncio would allocate and cut down 256 KiB for every few hundred bytes.
 
     Attributes:
-        connection: What aiohttp's connector knows the line by.
+        connection: The object that aiohttp's connector knows the line by.
         closed: Done when the connection is lost.
         since: The time since which the line is idle.
     """
@@ -140,7 +141,7 @@ class Line(BaseProtocol, asyncio.BufferedProtocol):
 
     def ask(self, method: str, message: bytes) -> asyncio.Future[_Head]:
         """Send *message*, and return the future of the head of its answer and its body."""
-        # A parser for each request: what an old one has kept of stray bytes is never a part of the next answer.
+        # A parser for each request: stray bytes that an old one has kept are never a part of the next answer.
         self._parser = HttpResponseParser(
             self,
             self._loop,
@@ -160,11 +161,11 @@ class Line(BaseProtocol, asyncio.BufferedProtocol):
         return self._received
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Parse what was received into the buffer."""
+        """Parse the bytes that were received into the buffer."""
         self.data_received(bytes(memoryview(self._received)[:nbytes]))
 
     def data_received(self, data: bytes) -> None:
-        """Parse what the server says; without data, go on with what has come."""
+        """Parse *data*; if it is empty, go on with the bytes that have come."""
         parser = cast("HttpResponseParser | None", self._parser)
         if parser is None or (self._asked is None and (self._content is None or self._content.is_eof())):
             if data:  # unasked
@@ -191,7 +192,7 @@ class Line(BaseProtocol, asyncio.BufferedProtocol):
                 asked.set_result((message, self._content))
 
     def _fail(self, before: Exception, within: Exception) -> None:
-        """End what is asked with an error: *before* the head of an answer has come, or *within* its body."""
+        """End the exchange with an error: *before* the head of an answer has come, or *within* its body."""
         asked, self._asked = self._asked, None
         if asked is not None:
             if not asked.done():
@@ -200,7 +201,7 @@ class Line(BaseProtocol, asyncio.BufferedProtocol):
             self._content.set_exception(within)
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """End what is asked; a body that goes on to the end of the connection is complete."""
+        """End the exchange; a body that goes on to the end of the connection is complete."""
         super().connection_lost(exc)
         self.closed.set_result(None)
         parser = cast("HttpResponseParser | None", self._parser)
@@ -230,7 +231,7 @@ class Line(BaseProtocol, asyncio.BufferedProtocol):
             self.transport.close()
 
     def abort(self) -> None:
-        """Close the connection at once; what was asked gets no answer."""
+        """Close the connection at once, without an answer."""
         self._asked = None
         if self.transport is not None:
             self.transport.abort()
@@ -255,13 +256,13 @@ class Pool:
         self._idle: list[Line] = []
         self._sweeping: asyncio.TimerHandle | None = None
         self._timeout = aiohttp.ClientTimeout(connect=connect, ceil_threshold=math.inf)
-        # The slots bound the connections; a limit in here would have exchanges wait while their time runs.
+        # The slots bound the connections; a limit here would make exchanges wait while their time runs.
         self._connector = aiohttp.TCPConnector(limit=0, ssl=True if context is None else context)
         self._connector._factory = cast("Any", partial(Line, loop=self._loop))  # noqa: SLF001  what this file is for
         self._destination = aiohttp.ClientRequest("GET", URL(address.origin), loop=self._loop)
 
     async def ask(self, outgoing: Outgoing) -> Answer:
-        """Send *outgoing*, once, and return what comes back as soon as its head is there."""
+        """Send *outgoing*, once, and return the answer as soon as its head is there."""
         if outgoing.fresh:
             self.drop_idle()
         line = self._take() or await self._open()

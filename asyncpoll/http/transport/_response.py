@@ -8,16 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
+import aiohttp
 from attrs import define, field
 from multidict import CIMultiDict, MultiMapping
 
 from asyncpoll._errors import BadReply, TransportError
-from asyncpoll.http.decode import decode
-from asyncpoll.http.message import Reply
-from asyncpoll.http.redact import Mask
+from asyncpoll.http._json import decode
+from asyncpoll.http._message import Reply
+from asyncpoll.http._secrets import Mask
 
 STEP = 256 << 10
 """The most bytes that are decompressed in one go, so that the event loop is not kept waiting."""
@@ -25,32 +26,12 @@ ERROR_BODY = 64 << 10
 """The most bytes that are read to learn why a request failed."""
 MEMORY_PER_BYTE = 16
 LEAST_MEMORY = 64 << 20
-"""What a decoded body may take: so many times `max_body`, and at least so many bytes."""
+"""The memory that a decoded body may need: so many times `max_body`, and at least so many bytes."""
 IN_THREAD = 256 << 10
-"""Bodies of more bytes are decoded in a thread, so that the event loop is not kept waiting."""
+"""Bodies of more bytes are decoded in a thread, for the same reason."""
 
 _PLAIN = frozenset({(), ("",), ("identity",)})
 _GZIP = frozenset({("gzip",), ("x-gzip",)})
-
-
-class Content(Protocol):
-    """What is needed of aiohttp's stream of a body."""
-
-    def is_eof(self) -> bool:
-        """Return whether everything was received."""
-        ...
-
-    def at_eof(self) -> bool:
-        """Return whether everything was received and read."""
-        ...
-
-    def read_nowait(self) -> bytes:
-        """Return what was received and not read."""
-        ...
-
-    async def readany(self) -> bytes:
-        """Return what was received; wait only if that is nothing."""
-        ...
 
 
 @define
@@ -65,20 +46,20 @@ class Answer:
     """
 
     status: int
-    headers: MultiMapping[str]
-    content: Content
-    close: Callable[[], None]
+    headers: MultiMapping[str] = field(repr=False)
+    content: aiohttp.StreamReader = field(repr=False)
+    close: Callable[[], None] = field(repr=False)
 
 
 async def read_reply(answer: Answer, *, origin: str, most: int, mask: Mask, on_wait: Callable[[], None]) -> Reply:
-    """Read *answer* to its end. The body of an error is left out when it is no good; the status says more.
+    """Read *answer*, from *origin*, to its end. The body of an error is left out if it cannot be used.
 
     Args:
         answer: The response.
         origin: Scheme, host and port of the server.
         most: The most bytes of a body, decompressed.
-        mask: Applied to headers and body, before anybody sees them.
-        on_wait: Called each time before more has to be waited for.
+        mask: Applied to headers and body.
+        on_wait: Called each time before a wait for more of the body.
 
     Raises:
         BadReply: The status is not a final one ("protocol"), or the body is too large ("limit") or encoded in a way
@@ -98,7 +79,7 @@ async def read_reply(answer: Answer, *, origin: str, most: int, mask: Mask, on_w
         if successful:
             refusal.status = status
             raise
-        too_large = refusal.kind == "limit"  # the setting that would be named is not what limits an error
+        too_large = refusal.kind == "limit"  # the message would name a setting that does not limit an error
         shown_problem = f"the body is larger than {min(most, ERROR_BODY)} bytes" if too_large else str(refusal)
         return Reply(status, headers=shown, problem=shown_problem, origin=origin)
     memory = max(LEAST_MEMORY, most * MEMORY_PER_BYTE)
@@ -123,22 +104,38 @@ def _whole(answer: Answer, most: int) -> bytes | None:
 
 
 async def _read(answer: Answer, most: int, on_wait: Callable[[], None]) -> bytes:
-    compressed = _is_compressed(answer.headers)
-    body, gunzip = Body(most), Gunzip()
     content = answer.content
+    inflate: Any = zlib.decompressobj(zlib.MAX_WBITS + 16) if _is_compressed(answer.headers) else None
+    body: list[bytes] = []
+    received = size = 0
     while not content.at_eof():
         if not content.is_eof():
             on_wait()
         piece = await content.readany()
-        if not compressed:
-            body.add(piece)
-            continue
-        for step in gunzip.steps(piece):
-            body.add(step)
-            await asyncio.sleep(0)
-    if compressed:
-        gunzip.end()
-    return body.whole()
+        received += len(piece)
+        while piece:
+            step = piece if inflate is None else _inflated(inflate, piece)
+            size += len(step)
+            if size > most:
+                raise _too_large(most)
+            body.append(step)
+            piece = b"" if inflate is None else inflate.unconsumed_tail
+            if inflate is not None:
+                await asyncio.sleep(0)
+    if inflate is not None and received and not inflate.eof:
+        raise _damaged()
+    return body[0] if len(body) == 1 else b"".join(body)
+
+
+def _inflated(inflate: Any, piece: bytes) -> bytes:
+    """Return the beginning of *piece* decompressed; the rest of it is `inflate.unconsumed_tail`."""
+    try:
+        step: bytes = inflate.decompress(piece, STEP)
+    except zlib.error:
+        raise _damaged() from None
+    if inflate.unused_data:
+        raise _damaged()
+    return step
 
 
 def _length(headers: MultiMapping[str]) -> int | None:
@@ -157,73 +154,11 @@ def _is_compressed(headers: MultiMapping[str]) -> bool:
     return codings in _GZIP
 
 
-@define
-class Body:
-    """Collects a body as it comes.
-
-    Attributes:
-        most: The most bytes to accept.
-    """
-
-    most: int
-    _pieces: list[bytes] = field(factory=list, init=False)
-    _size: int = field(default=0, init=False)
-
-    def add(self, piece: bytes) -> None:
-        """Append the next piece.
-
-        Raises:
-            BadReply: All together they are too large; the kind is "limit".
-        """
-        self._size += len(piece)
-        if self._size > self.most:
-            raise _too_large(self.most)
-        self._pieces.append(piece)
-
-    def whole(self) -> bytes:
-        """Return the body."""
-        return self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-
-
-@define
-class Gunzip:
-    """Decompresses a body that is compressed with gzip, in small steps."""
-
-    _received: bool = field(default=False, init=False)
-    _inflate: Any = field(factory=lambda: zlib.decompressobj(zlib.MAX_WBITS + 16), init=False)
-
-    def steps(self, piece: bytes) -> Iterator[bytes]:
-        """Yield what the next piece stands for, at most 256 KiB at a time.
-
-        Raises:
-            TransportError: It is damaged; the kind is "payload".
-        """
-        self._received = self._received or bool(piece)
-        while piece:
-            try:
-                yield self._inflate.decompress(piece, STEP)
-            except zlib.error:
-                raise _damaged() from None
-            if self._inflate.unused_data:
-                raise _damaged()
-            piece = self._inflate.unconsumed_tail
-
-    def end(self) -> None:
-        """Check that the body is complete.
-
-        Raises:
-            TransportError: It was cut short; the kind is "payload".
-        """
-        if self._received and not self._inflate.eof:
-            raise _damaged()
-
-
 def _damaged() -> TransportError:
     return TransportError("the body was cut short or is damaged", kind="payload")
 
 
 def _too_large(most: int) -> BadReply:
-
     cure = 'raise max_body, or ask for a link to the result, as format="download_link" does'
     return BadReply(f"the body is larger than max_body={most} bytes; {cure}", kind="limit")
 

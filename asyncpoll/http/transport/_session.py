@@ -2,31 +2,40 @@
 
 It serves a lent session, a proxy, a `ClientSession` that a tool has patched, and forms with files. aiohttp has two
 habits that make a poller report wrong results: it sends a request twice when a kept connection breaks, and it takes
-what a server said while a connection was idle for the answer to the next request. In a session of our own,
-`CheckedConnector` prevents the second. In a lent one, whose connector belongs to somebody else, a middleware does.
-Another middleware prevents the first in both.
+the words of a server on an idle connection for the answer to the next request. The middleware `send_once` prevents the
+first. `CheckedConnector` prevents the second in a session of our own; in a lent one, whose connector is not ours, a
+middleware does, and prevents the first as well if the session has no middlewares of its own.
 """
 
 from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from contextvars import ContextVar
+from functools import partial
 from ssl import SSLContext
-from typing import Any
+from typing import Any, Self, TypeVar
 from weakref import WeakSet
 
 import aiohttp
-from aiohttp.connector import Connection
+from aiohttp.connector import Connection, SocketFactoryType
 from attrs import define, field, frozen
 from yarl import URL
 
-from asyncpoll._errors import ClientClosed
-from asyncpoll.http._settings import Proxy
-from asyncpoll.http.transport._encode import Outgoing, Part
-from asyncpoll.http.transport._errors import PROXY_AUTHENTICATION_REQUIRED, NotRepeatedError, refused_by_proxy
+from asyncpoll._errors import ClientClosed, PollError
+from asyncpoll.http._message import Stream
+from asyncpoll.http._settings import Limits, Proxy
+from asyncpoll.http._urls import Origin
+from asyncpoll.http.transport._encode import Outgoing
+from asyncpoll.http.transport._errors import (
+    PROXY_AUTHENTICATION_REQUIRED,
+    NotRepeatedError,
+    failure_of,
+    mapping_errors,
+    refused_by_proxy,
+)
 from asyncpoll.http.transport._pool import (
     GOODBYE,
     KEEP_ALIVE,
@@ -38,6 +47,8 @@ from asyncpoll.http.transport._pool import (
 )
 from asyncpoll.http.transport._response import Answer
 
+T = TypeVar("T")
+
 Handler = aiohttp.ClientHandlerType
 Middleware = aiohttp.ClientMiddlewareType
 
@@ -48,12 +59,7 @@ class _UnusableError(Exception):
 
 @define(eq=False)
 class _Attempt:
-    """One request of the session path.
-
-    Attributes:
-        fresh: Whether it needs a connection that nothing was ever read from.
-        sent: How often a connection was ready for it.
-    """
+    """One request of the session path: whether it needs a fresh connection, and how often one was ready for it."""
 
     fresh: bool
     sent: int = 0
@@ -99,18 +105,26 @@ class CheckedConnector(aiohttp.TCPConnector):
             connection.close()
 
 
+_REPEATED = (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError)
+"""The errors after which aiohttp sends a request again over another connection."""
+
+
+def _not_repeated(error: Exception) -> Exception:
+    """Return the error to raise in place of *error*, so that aiohttp does not send the request again."""
+    # A request without a connection was not sent, and aiohttp does not try again.
+    return error if isinstance(error, aiohttp.ClientConnectorError) else NotRepeatedError()
+
+
 async def send_once(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
     """Have *request* sent once: a middleware, which see in aiohttp's documentation."""
     try:
         return await handler(request)
-    except aiohttp.ClientConnectorError:  # was not sent, and aiohttp does not try again
-        raise
-    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-        raise NotRepeatedError from error
+    except _REPEATED as error:
+        raise _not_repeated(error) from error
 
 
-def _checking(used: _UsedConnections) -> Middleware:
-    """Return the middleware that checks the connections of a lent session."""
+def _checking(used: _UsedConnections, repeated: tuple[type[Exception], ...]) -> Middleware:
+    """Return the middleware that checks the connections of a lent session, and prevents repetition after *repeated*."""
 
     async def check(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
         attempt, send = _attempt.get(), request.send
@@ -120,61 +134,47 @@ def _checking(used: _UsedConnections) -> Middleware:
                 raise _UnusableError
             return await send(connection)
 
-        request.send = send_checked  # type: ignore[method-assign,assignment]
+        request.send = send_checked  # type: ignore[method-assign,assignment]  # the public hook of a middleware
         try:
             while True:
                 try:
                     return await handler(request)
                 except _UnusableError:
                     continue
+        except repeated as error:
+            raise _not_repeated(error) from error
         finally:
             del request.send  # or request and function would hold each other until the garbage collector comes
 
     return check
 
 
-@frozen
-class SessionSettings:
-    """What the session path is made with.
-
-    Attributes:
-        lent: The session to use, or None for one of our own.
-        proxy: The proxy to go through, or None.
-        ssl: The certificates to trust, or None for those of the system.
-        connect: Seconds for the connection.
-    """
-
-    lent: aiohttp.ClientSession | None
-    proxy: Proxy | None
-    ssl: SSLContext | None
-    connect: float
-
-
 class SessionPath:
-    """Sends requests to one origin through an `aiohttp.ClientSession`.
-
-    Args:
-        origin: Scheme, host and port of the API.
-        settings: The session, the proxy, and the certificates.
+    """Sends requests to one origin through an `aiohttp.ClientSession`: a lent one, or one of our own.
 
     Attributes:
         requests: How many requests were sent.
     """
 
-    def __init__(self, origin: str, settings: SessionSettings) -> None:
+    def __init__(
+        self,
+        origin: str,
+        *,
+        lent: aiohttp.ClientSession | None,
+        proxy: Proxy | None,
+        ssl: SSLContext | None,
+        connect: float,
+    ) -> None:
         self.requests = 0
         self._origin = origin
-        self._settings = settings
+        self._lent = lent
+        self._proxy = proxy
         self._own: list[tuple[tuple[object, ...], aiohttp.ClientSession]] = []
-        self._timeout = aiohttp.ClientTimeout(connect=settings.connect, ceil_threshold=math.inf)
-        self._lent = {} if settings.lent is None else self._terms(settings.lent)
+        self._timeout = aiohttp.ClientTimeout(connect=connect, ceil_threshold=math.inf)
+        self._terms = self._terms_of_all(ssl)
 
-    async def ask(self, outgoing: Outgoing, parts: Sequence[Part] | None = None) -> Answer:
-        """Send *outgoing*, once, and return the answer as soon as its headers are there.
-
-        Args:
-            outgoing: The request.
-            parts: The parts of a multipart form, in place of the body.
+    async def ask(self, outgoing: Outgoing, form: aiohttp.FormData | None = None) -> Answer:
+        """Send *outgoing*, with *form* in place of its body, once, and return the answer as soon as its head is there.
 
         Raises:
             ClientClosed: The lent session is closed or belongs to another event loop.
@@ -186,22 +186,21 @@ class SessionPath:
             response = await session.request(
                 outgoing.method,
                 URL(self._origin + outgoing.target, encoded=True),
-                data=outgoing.body if parts is None else _form_data(parts),
-                allow_redirects=False,
-                **self._lent,
-                **self._way(outgoing),
+                data=outgoing.body if form is None else form,
+                **self._terms,
+                **way_through(self._proxy, self._origin, outgoing.headers),
             )
             attempt.sent = attempt.sent or 1  # a tool that stands in for aiohttp opened no connection
         finally:
             _attempt.reset(token)
             self.requests += attempt.sent
-        if response.status == PROXY_AUTHENTICATION_REQUIRED and self._settings.proxy is not None:
+        if response.status == PROXY_AUTHENTICATION_REQUIRED and self._proxy is not None:
             response.close()
-            raise refused_by_proxy(response.status, self._origin, self._settings.proxy)
+            raise refused_by_proxy(response.status, self._origin, self._proxy)
         return Answer(response.status, response.headers, response.content, response.close)
 
     def _session(self) -> aiohttp.ClientSession:
-        lent = self._settings.lent
+        lent = self._lent
         if lent is not None:
             if lent.closed:
                 raise ClientClosed("the lent session is closed; lend one that is open")
@@ -215,7 +214,7 @@ class SessionPath:
         return self._own[-1][1]
 
     def _open(self) -> aiohttp.ClientSession:
-        # The slots bound the connections; a limit in here would have exchanges wait while their time runs.
+        # The slots bound the connections; a limit here would make exchanges wait while their time runs.
         connector = CheckedConnector(limit=0, keepalive_timeout=KEEP_ALIVE)
         return aiohttp.ClientSession(
             connector=connector,
@@ -225,25 +224,32 @@ class SessionPath:
             middlewares=(send_once,),
         )
 
-    def _terms(self, lent: aiohttp.ClientSession) -> dict[str, Any]:
-        """Return the arguments that a request has with a lent session, whose own settings are for other requests."""
-        return {
-            "auto_decompress": False,
-            "raise_for_status": False,
-            "timeout": self._timeout,
-            "middlewares": (send_once, *middlewares_of(lent), _checking(_UsedConnections())),
-        }
+    def _terms_of_all(self, ssl: SSLContext | None) -> dict[str, Any]:
+        """Return the arguments that all requests have in common."""
+        terms: dict[str, Any] = {"allow_redirects": False}
+        if ssl is not None:
+            terms["ssl"] = ssl
+        lent = self._lent
+        if lent is not None:  # its own settings are for other requests
+            theirs = middlewares_of(lent)
+            check = _checking(_UsedConnections(), () if theirs else _REPEATED)
+            terms |= {
+                "auto_decompress": False,
+                "raise_for_status": False,
+                "timeout": self._timeout,
+                "middlewares": (send_once, *theirs, check) if theirs else (check,),
+            }
+        return terms
 
-    def _way(self, outgoing: Outgoing) -> dict[str, Any]:
-        """Return the arguments that say how to get to the server."""
-        way = way_through(self._settings.proxy, self._origin, outgoing.headers)
-        if self._settings.ssl is not None:
-            way["ssl"] = self._settings.ssl
-        return way
+    @property
+    def is_open(self) -> bool:
+        """Whether a session of our own is open."""
+        return bool(self._own)
 
     async def close(self) -> None:
         """Close the sessions that are our own, within 0.25 seconds each."""
-        for _, session in self._own:
+        while self._own:
+            _, session = self._own.pop()
             with suppress(TimeoutError):
                 async with asyncio.timeout(GOODBYE):
                     await session.close()
@@ -263,8 +269,64 @@ def way_through(proxy: Proxy | None, url: str, headers: Mapping[str, str]) -> di
     return way
 
 
-def _form_data(parts: Sequence[Part]) -> aiohttp.FormData:
-    form = aiohttp.FormData(quote_fields=False, default_to_multipart=True)  # names in UTF-8, as browsers send them
-    for part in parts:
-        form.add_field(part.name, part.content, filename=part.filename, content_type=part.content_type)
-    return form
+# a response as a stream, from anywhere
+
+
+@frozen
+class _Chunks:
+    """The pieces of *content*; *own* turns its errors into ours."""
+
+    content: aiohttp.StreamReader
+    own: Callable[[Exception], PollError]
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> bytes:
+        piece = await mapping_errors(self.content.readany(), self.own)
+        if not piece:
+            raise StopAsyncIteration
+        return piece
+
+
+@asynccontextmanager
+async def open_stream(
+    url: str,
+    *,
+    socket_factory: SocketFactoryType,
+    limits: Limits,
+    ssl: SSLContext | None = None,
+    proxy: Proxy | None = None,
+) -> AsyncGenerator[Stream, None]:
+    """GET *url* over a connection of its own: no credential, no cookie, no redirect, no compression.
+
+    Args:
+        url: The address, percent-encoded and checked.
+        socket_factory: Makes the socket for each address in turn that the host, or the proxy, resolves to, or refuses.
+        limits: `attempt`, `connect` and `read_gap`; these, *ssl* and *proxy* are as for `AiohttpTransport`.
+        ssl: The certificates to trust.
+        proxy: The proxy to go through.
+
+    Raises:
+        TransportError: As `AiohttpTransport.send`, also while the chunks are read.
+    """
+    session = aiohttp.ClientSession(
+        connector=aiohttp.TCPConnector(
+            force_close=True, socket_factory=socket_factory, ssl=True if ssl is None else ssl
+        ),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=aiohttp.ClientTimeout(connect=limits.connect, sock_read=limits.read_gap, ceil_threshold=math.inf),
+        headers={"Accept-Encoding": "identity", "User-Agent": "asyncpoll"},
+        auto_decompress=False,
+        middlewares=(send_once,),
+    )
+    async with session:
+        own = partial(failure_of, origin=str(Origin.of(url)), proxy=proxy)
+        getting = session.get(URL(url, encoded=True), allow_redirects=False, **way_through(proxy, url, {}))
+        async with await mapping_errors(_within(limits.attempt, getting), own) as response:
+            yield Stream(response.status, response.headers, _Chunks(response.content, own))
+
+
+async def _within(seconds: float, work: Awaitable[T]) -> T:
+    async with asyncio.timeout(seconds):
+        return await work

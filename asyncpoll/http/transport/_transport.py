@@ -5,39 +5,43 @@ from __future__ import annotations
 import asyncio
 import logging
 import math
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Mapping
 from functools import partial
 from ssl import CERT_NONE, SSLContext
 from types import TracebackType
 from typing import NoReturn, Self
+from warnings import warn
 
 import aiohttp
 from attrs import evolve
 
+from asyncpoll._checks import flag
 from asyncpoll._errors import ClientClosed, PollError
 from asyncpoll.http._auth import NO_CREDENTIAL, Auth, Credentials
-from asyncpoll.http._settings import MAX_BODY, Limits, Proxy, check_flag
-from asyncpoll.http.link import Origin
-from asyncpoll.http.message import Reply, Request
-from asyncpoll.http.redact import Mask
-from asyncpoll.http.transport._encode import Address, Outgoing, Part, opened, prepare
-from asyncpoll.http.transport._errors import failure_of, mapping_errors
+from asyncpoll.http._message import Reply, Request, Upload
+from asyncpoll.http._secrets import Mask
+from asyncpoll.http._settings import MAX_BODY, Limits, Proxy, check_ssl
+from asyncpoll.http._urls import Address, Origin
+from asyncpoll.http.transport._encode import Encoder, Outgoing, opened
+from asyncpoll.http.transport._errors import failure_of
 from asyncpoll.http.transport._exchanges import Exchanges
 from asyncpoll.http.transport._pool import LACKING, Pool, is_instrumented
 from asyncpoll.http.transport._response import Answer, read_reply
-from asyncpoll.http.transport._session import SessionPath, SessionSettings
+from asyncpoll.http.transport._session import SessionPath
 
 GRACE = 10.0
 _UNAUTHORIZED = 401
 
 _log = logging.getLogger(__name__)
+_closing: set[asyncio.Task[None]] = set()
 
 
 class AiohttpTransport:
     """Exchanges requests for replies with one API.
 
     Nothing happens before the first request, which binds the transport to its event loop. Redirects are not followed.
-    Every error is one of asyncpoll's own and names no more of the address than the origin.
+    Every error is one of asyncpoll's own and names no more of the address than the origin. Use the transport in `async
+    with`, or close it with `aclose()`; one that is dropped with its connections open says so in a `ResourceWarning`.
 
     Requests take one of two paths; `path` says which. The direct path costs less. The session path goes through
     aiohttp's public API and is taken whenever something else wants to see the requests: a lent session, a proxy, or a
@@ -57,7 +61,8 @@ class AiohttpTransport:
         attempt: Seconds from the connection to the headers of the reply, and one more for every 32 KiB of files in a
             form. The time spent waiting for one of the *connections* does not count.
         connect: Seconds of it for the connection: DNS, TCP and TLS.
-        read_gap: Seconds between two pieces of a body, which may take any time as long as it keeps coming.
+        read_gap: Seconds between two pieces of a body. A body may take any time as long as it keeps flowing: a server
+            that sends one byte in each gap is stopped by the deadline of the caller, or by *max_body*, alone.
         max_body: The most bytes of a body, decompressed.
         connections: The most exchanges at one time, within 60 % of the files that the process may open.
 
@@ -85,21 +90,23 @@ class AiohttpTransport:
         max_body: int = MAX_BODY,
         connections: int = 100,
     ) -> None:
-        check_flag("insecure", insecure)
-        check_flag("trust_env", trust_env)
+        flag("insecure", insecure)
+        flag("trust_env", trust_env)
         self._address = Address.of(base_url, insecure=insecure)
+        self._encoder = Encoder(self._address)
         self.origin = self._address.origin
         self._limits = Limits(attempt, connect, read_gap, max_body, connections)
         self._credentials = None if auth is None else Credentials.of(auth, attempt)
-        self._ssl = _checked_ssl(ssl, self.origin)
+        self._ssl = check_ssl(ssl)
+        if ssl is not None and ssl.verify_mode == CERT_NONE:
+            _log.warning("%s: the certificate of the server is not checked, since ssl= has CERT_NONE", self.origin)
         self._proxy = _chosen_proxy(proxy, self.origin, trust_env=trust_env)
-        self._session = SessionPath(
-            self.origin, SessionSettings(_checked_session(session, auth), self._proxy, ssl, connect)
-        )
+        lent = _checked_session(session, auth)
+        self._session = SessionPath(self.origin, lent=lent, proxy=self._proxy, ssl=ssl, connect=connect)
         self._pool: Pool | None = None
-        self._exchanges = Exchanges(self._limits.slots)
         self._always_session = _why_session(session, self._proxy)
         self._logged: str | None = None
+        self._exchanges = Exchanges(self._limits.slots)
 
     async def send(self, request: Request, /) -> Reply:
         """Exchange *request* for a reply of any HTTP status.
@@ -110,9 +117,9 @@ class AiohttpTransport:
         Raises:
             TransportError: No reply was received. The kind is "connect", "dns" (the host is not known), "proxy",
                 "timeout", "disconnect", "payload" (the body was cut short), "local" (this machine is out of files or
-                ports), or "internal".
-            Rejected: The certificate is not trusted ("certificate"), the server does not speak TLS ("tls"), or the
-                proxy refuses ("proxy").
+                ports), "auth" (the credential could not be fetched), or "internal".
+            Rejected: The certificate is not trusted ("certificate"), the server does not speak TLS ("tls"), the proxy
+                refuses ("proxy"), or the credential cannot be sent ("credential").
             BadReply: The reply is too large ("limit"), encoded in a way that was not offered ("encoding"), or not
                 proper HTTP ("protocol").
             ClientClosed: The transport or the lent session is closed, or belongs to another event loop or process.
@@ -121,15 +128,15 @@ class AiohttpTransport:
         self._exchanges.bind()
         credentials = self._credentials
         if credentials is None:
-            return await self._send(request, prepare(request, self._address, NO_CREDENTIAL))
+            return await self._send(request, self._encoder.prepare(request, NO_CREDENTIAL))
         if credentials.fixed is not None:
-            return await self._send(request, prepare(request, self._address, credentials.fixed))
+            return await self._send(request, self._encoder.prepare(request, credentials.fixed))
         return await self._send_renewing(request, credentials)
 
     async def _send_renewing(self, request: Request, credentials: Credentials) -> Reply:
         """Send a request with a credential that may change; if it is refused, renew it and send once more."""
-        outgoing = prepare(request, self._address, NO_CREDENTIAL)
-        seen = outgoing.for_auth(self.origin, has_form=request.form is not None and outgoing.body is None)
+        outgoing = self._encoder.prepare(request, NO_CREDENTIAL)
+        seen = outgoing.for_auth(self.origin, has_files=request.form is not None and outgoing.body is None)
         renewals = credentials.renewals
         reply = await self._send(request, outgoing.with_credential(await credentials.current(seen)))
         if reply.status != _UNAUTHORIZED:
@@ -138,19 +145,41 @@ class AiohttpTransport:
             return reply
         return await self._send(request, outgoing.with_credential(await credentials.current(seen)))
 
-    async def _send(self, request: Request, outgoing: Outgoing) -> Reply:
+    def _send(self, request: Request, outgoing: Outgoing) -> Awaitable[Reply]:
+        """Return the exchange to await: a coroutine less than if it were awaited here."""
         if self._proxy is not None:
             outgoing.mask = Mask(outgoing.mask.spellings + self._proxy.mask.spellings)
         if request.form is not None and outgoing.body is None:
-            with opened(request.form) as parts:
-                seconds = self._limits.time_for(sum(part.size for part in parts))
-                return await mapping_errors(self._exchange(outgoing, seconds, parts), self._own)
+            return self._send_files(request.form, outgoing)
+        return self._exchange(outgoing, self._limits.attempt)
+
+    async def _send_files(self, form: Mapping[str, str | Upload], outgoing: Outgoing) -> Reply:
+        with opened(form) as (data, size):
+            return await self._exchange(outgoing, self._limits.time_for(size), data)
+
+    async def _exchange(self, outgoing: Outgoing, seconds: float, form: aiohttp.FormData | None = None) -> Reply:
+        set_deadline = self._exchanges.set_deadline
+        answer: Answer | None = None
         try:
-            return await self._exchange(outgoing, self._limits.attempt)
+            async with self._exchanges.admit() as exchange:
+                clock = asyncio.get_running_loop().time
+                set_deadline(exchange, clock() + seconds)
+                answer = await self._asking(outgoing, form)
+                set_deadline(exchange, math.inf)
+                try:
+                    return await read_reply(
+                        answer,
+                        origin=self.origin,
+                        most=self._limits.max_body,
+                        mask=outgoing.mask,
+                        on_wait=lambda: set_deadline(exchange, clock() + self._limits.read_gap),
+                    )
+                finally:
+                    answer.close()
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001  as in `mapping_errors`, which would cost every poll a coroutine
-            problem = self._own(error)
+            problem, answer = self._own(error), None  # the frame stays with the error, and must not hold the response
         try:
             raise problem  # in the handler, the original would become its context
         finally:
@@ -158,34 +187,16 @@ class AiohttpTransport:
 
     def _own(self, error: Exception) -> PollError:
         if self._exchanges.closed:
-            return ClientClosed("the client is closed")
+            return ClientClosed("the client is closed; open another one")
         return failure_of(error, self.origin, self._proxy)
 
-    async def _exchange(self, outgoing: Outgoing, seconds: float, parts: list[Part] | None = None) -> Reply:
-        set_deadline = self._exchanges.set_deadline
-        async with self._exchanges.admit() as exchange:
-            clock = asyncio.get_running_loop().time
-            set_deadline(exchange, clock() + seconds)
-            answer = await self._asking(outgoing, parts)
-            set_deadline(exchange, math.inf)
-            try:
-                return await read_reply(
-                    answer,
-                    origin=self.origin,
-                    most=self._limits.max_body,
-                    mask=outgoing.mask,
-                    on_wait=lambda: set_deadline(exchange, clock() + self._limits.read_gap),
-                )
-            finally:
-                answer.close()
-
-    def _asking(self, outgoing: Outgoing, parts: list[Part] | None) -> Awaitable[Answer]:
-        """Return what sends the request and gives the answer, on the path that it has to take."""
+    def _asking(self, outgoing: Outgoing, form: aiohttp.FormData | None) -> Awaitable[Answer]:
+        """Return the answer to await, on the path that the request has to take."""
         why = self._always_session or ("aiohttp.ClientSession is patched" if is_instrumented() else "")
         if why != self._logged:
             self._log_path(why)
-        if why or parts is not None:
-            return self._session.ask(outgoing, parts)
+        if why or form is not None:
+            return self._session.ask(outgoing, form)
         if self._pool is None:
             self._pool = Pool(self._address, self._limits.connect, self._ssl)
         return self._pool.ask(outgoing)
@@ -217,11 +228,7 @@ class AiohttpTransport:
         try:
             await self._exchanges.close(GRACE)
         finally:
-            try:
-                if self._pool is not None:
-                    await self._pool.end()
-            finally:
-                await self._session.close()
+            await _close(self._pool, self._session)
 
     async def __aenter__(self) -> Self:
         return self
@@ -231,19 +238,34 @@ class AiohttpTransport:
     ) -> None:
         await self.aclose()
 
+    def __del__(self) -> None:
+        exchanges: Exchanges | None = getattr(self, "_exchanges", None)  # None if the constructor failed
+        if exchanges is None or exchanges.closed or not (self._pool or self._session.is_open):
+            return
+        loop = exchanges.home()
+        if loop is None:  # in a forked process, the connections belong to the parent
+            return
+        message = f"the client of {self.origin} was not closed; use it in `async with`, or call its aclose()"
+        warn(message, ResourceWarning, stacklevel=2, source=self)
+        if not loop.is_closed():
+            loop.call_soon_threadsafe(_close_soon, loop, self._pool, self._session)
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("a transport cannot be pickled: it holds connections; make one in each process")
 
 
-def _checked_ssl(context: object, origin: str) -> SSLContext | None:
-    if context is None:
-        return None
-    if not isinstance(context, SSLContext):
-        cure = "to trust a private authority, pass ssl.create_default_context(cafile=...)"
-        raise TypeError(f"ssl must be an ssl.SSLContext or None, not {context!r:.50}; {cure}")
-    if context.verify_mode == CERT_NONE:
-        _log.warning("%s: the certificate of the server is not checked, since ssl= has CERT_NONE", origin)
-    return context
+async def _close(pool: Pool | None, session: SessionPath) -> None:
+    try:
+        if pool is not None:
+            await pool.end()
+    finally:
+        await session.close()
+
+
+def _close_soon(loop: asyncio.AbstractEventLoop, pool: Pool | None, session: SessionPath) -> None:
+    task = loop.create_task(_close(pool, session))
+    _closing.add(task)  # or it could be collected before it ends
+    task.add_done_callback(_closing.discard)
 
 
 def _checked_session(session: object, auth: Auth | None) -> aiohttp.ClientSession | None:

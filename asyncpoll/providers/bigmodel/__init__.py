@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
 from typing import TYPE_CHECKING, Unpack
 
 from asyncpoll.http import TransportSettings
 from asyncpoll.http._auth import Key
-from asyncpoll.http.link import Origin
+from asyncpoll.http._urls import Origin, is_loopback
 from asyncpoll.providers._client import NO_WORDS, Client, Words
 from asyncpoll.providers.bigmodel import _agents, _file_parser
 from asyncpoll.providers.bigmodel._agents import AgentRef, AgentResult, Agents, Choice, Content, Message, Usage
@@ -77,8 +76,4 @@ class BigModel(Client):
 def _loopback(base_url: str) -> tuple[str, ...]:
     """Return the origin of an API on this machine, such as a simulator, whose links are trusted; else nothing."""
     origin = Origin.of(base_url)
-    try:
-        local = origin.host == "localhost" or ip_address(origin.host).is_loopback
-    except ValueError:
-        local = False
-    return (str(origin),) if local else ()
+    return (str(origin),) if is_loopback(origin.host) else ()

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from asyncpoll._structure import text_of
 from asyncpoll.http import Codes, Reply, classify_status
-from asyncpoll.http.classify import complaint, fault
+from asyncpoll.http._classify import complaint, fault
 
 CODES_OF: Mapping[str, str] = MappingProxyType(
     {

@@ -24,9 +24,9 @@ from asyncpoll._state import State, Vocabulary
 from asyncpoll._structure import echoes, fit, status_at
 from asyncpoll.http import Reply, Request, Transport, TransportSettings, Upload, segment
 from asyncpoll.http._auth import exchange
-from asyncpoll.http.classify import complaint, fault
-from asyncpoll.http.link import checked_origins
-from asyncpoll.http.path import as_text, is_segment
+from asyncpoll.http._classify import complaint, fault
+from asyncpoll.http._ids import as_text, is_segment
+from asyncpoll.http._urls import checked_origins
 from asyncpoll.providers._client import started_id
 from asyncpoll.providers.bigmodel._codes import CODES, classify, ends_job
 
@@ -120,7 +120,7 @@ def _check(upload: Upload, tool: Tool, tool_type: str, kind: str) -> None:
 
 
 if TYPE_CHECKING:
-    from asyncpoll.http.download import OnProgress
+    from asyncpoll.http._download import OnProgress
 
 Format = Literal["text", "download_link"]
 FORMATS: tuple[Format, ...] = get_args(Format)
@@ -303,7 +303,7 @@ class FileParser:
             Rejected: The link has expired (kind "link-expired"), so parse the file again, or the link is unsafe.
             TransportError: The archive could not be fetched or written.
         """
-        from asyncpoll.http.download import download  # noqa: PLC0415  only those who download need it
+        from asyncpoll.http._download import download, used_settings  # noqa: PLC0415  only those who download need it
 
         if not result.parsing_result_url:
             raise ValueError('the result has no link; ask for it with format="download_link"')
@@ -315,7 +315,7 @@ class FileParser:
                 max_bytes=max_bytes,
                 on_progress=on_progress,
                 trusted_origins=(*self.trusted_origins, *map(str, trusted)),
-                **self.settings,
+                **used_settings(self.settings),
             )
         except Rejected as error:
             if error.kind != "link-expired":

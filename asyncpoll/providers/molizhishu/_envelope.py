@@ -12,7 +12,7 @@ from typing import Any
 from attrs import evolve
 
 from asyncpoll.http import Codes, Phrase, Reply, classify_status
-from asyncpoll.http.classify import complaint, fault
+from asyncpoll.http._classify import complaint, fault
 
 CODES = Codes(
     by_code={

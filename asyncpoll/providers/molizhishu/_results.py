@@ -11,7 +11,7 @@ from typing import Any
 from attrs import field, frozen
 
 from asyncpoll._structure import camel_case, reading
-from asyncpoll.http.path import is_segment
+from asyncpoll.http._ids import is_segment
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _LEAST_MILLISECONDS = 10**11  # in seconds this is the year 5138, in milliseconds 1973

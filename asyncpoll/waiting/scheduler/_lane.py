@@ -12,8 +12,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Generic, TypeVar
 
-from asyncpoll._errors import Throttled, TransportError, WaitTimeout
-from asyncpoll.waiting._decision import LONGEST_HINT
+from asyncpoll._errors import LONGEST_HINT, PARKING_STATUSES, Throttled, TransportError, WaitTimeout
 from asyncpoll.waiting._misses import kind_of
 
 TROUBLE: Mapping[str, int] = MappingProxyType({"connect": 4, "dns": 4, "disconnect": 1, "timeout": 1, "server": 1})
@@ -28,9 +27,6 @@ GOOD_PROBES = 3
 
 PROBE_EVERY = 5.0
 """Seconds between two probes of a server that is down, unless its jobs are polled more often."""
-
-PARKING = frozenset({429, 503})
-"""The statuses whose `Retry-After` speaks for the server, not for one job (RFC 6585, section 4; RFC 9110, 15.6.4)."""
 
 DECREASE = 0.7
 """The factor of a throttling answer, at most once a second; AWS SDKs use the same in adaptive mode."""
@@ -238,7 +234,7 @@ class Lane(Generic[Target]):
         throttled = isinstance(error, Throttled)
         if throttled:
             self._limiter.slow_down(now)
-        if error.retry_after and (throttled or error.status in PARKING):
+        if error.retry_after and (throttled or error.status in PARKING_STATUSES):
             self._parked_until = max(self._parked_until, now + min(error.retry_after, LONGEST_HINT))
 
 

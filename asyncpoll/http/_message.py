@@ -1,0 +1,201 @@
+"""Requests, replies, and the one-method `Transport` between them; and the headers of both."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Protocol
+
+from attrs import field, frozen
+
+NOTHING: Mapping[str, str] = MappingProxyType({})
+
+Query = Mapping[str, str | Sequence[str]] | Sequence[tuple[str, str]]
+"""Query parameters: a key that is repeated has a list of values, or its pairs stand in a list."""
+
+FRAMING = frozenset(
+    {
+        "accept-encoding",  # the caller cannot choose what can be decoded
+        "connection",
+        "content-length",
+        "expect",
+        "host",
+        "keep-alive",
+        "proxy-authorization",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""The headers that frame a message or are for a proxy: the transport alone sets them."""
+
+_NAME = re.compile(r"[\w!#$%&'*+\-.^`|~]+", re.ASCII)
+_VALUE = re.compile(r"[\t\x20-\x7e]*")
+_SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,40})?", re.ASCII)
+_LONGEST = 1000  # characters of a `Retry-After` that are read
+
+
+@frozen
+class Upload:
+    """A file to send as one part of a multipart form.
+
+    Attributes:
+        name: The file name that the server is told.
+        content: The bytes of the file, or the path to read them from while they are sent.
+        content_type: Its media type.
+    """
+
+    name: str
+    content: bytes | Path = field(repr=False)
+    content_type: str = "application/octet-stream"
+
+
+@frozen
+class Request:
+    """One HTTP request, without an address of its own and without credentials: the transport adds both.
+
+    Attributes:
+        method: The HTTP method, in upper case.
+        path: The path below the transport's base address, percent-encoded, with a leading slash.
+        query: Query parameters, not yet encoded, as a mapping or as pairs. A value that is a list repeats its key.
+        json: The JSON body, or None.
+        form: The fields of a form, text or `Upload`, or None. Without an `Upload` it is sent URL-encoded, with one as
+            multipart.
+        body: The body as bytes, or None. At most one of `json`, `form` and `body` is given.
+        headers: Extra headers. Those that frame a message or carry credentials are refused. `Content-Type` takes the
+            place of the usual one of a body, but for a multipart form.
+        repeatable: Whether sending it twice does no harm. Never guessed from the method: a POST may be a read.
+        fresh: Ask for a connection that nothing was ever read from.
+    """
+
+    method: str
+    path: str
+    query: Query = NOTHING
+    json: Any = None
+    form: Mapping[str, str | Upload] | None = None
+    headers: Mapping[str, str] = NOTHING
+    repeatable: bool = False
+    fresh: bool = False
+    body: bytes | None = field(default=None, repr=False, kw_only=True)
+
+
+def _fold(headers: Mapping[str, str]) -> Mapping[str, str]:
+    # The headers of aiohttp ignore letter case already; only a plain dict needs folding.
+    return {name.lower(): value for name, value in headers.items()} if isinstance(headers, dict) else headers
+
+
+@frozen
+class Reply:
+    """One HTTP response, read to its end.
+
+    Attributes:
+        status: The HTTP status.
+        json: The decoded body, or None if there is none (see `problem`).
+        headers: The response headers; look them up by their lower-case names.
+        body: The bytes of the body, decompressed.
+        problem: Why the body is not JSON, or None when it is.
+        origin: Scheme, host and port of the server, for errors.
+        renew: An async function that renews the credential of the request and returns whether to send it once more,
+            or None if that is not possible or was done already. A copy by pickle is without it.
+    """
+
+    status: int
+    json: Any = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default=NOTHING, repr=False, converter=_fold)
+    body: bytes = field(default=b"", repr=False)
+    problem: str | None = None
+    origin: str | None = None
+    renew: Callable[[], Awaitable[bool]] | None = field(default=None, repr=False, eq=False, kw_only=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Reply, (self.status, self.json, dict(self.headers), self.body, self.problem, self.origin)
+
+    @property
+    def retry_after(self) -> float | None:
+        """Seconds the server asks to stay away for, from `Retry-After` in either of its forms, or None."""
+        return retry_after(self.headers)
+
+
+@frozen
+class Stream:
+    """A response whose body is still to be read.
+
+    Attributes:
+        status: The HTTP status.
+        headers: The response headers; look them up by their lower-case names.
+        chunks: The body, piece by piece, not decompressed.
+    """
+
+    status: int
+    headers: Mapping[str, str] = field(repr=False)
+    chunks: AsyncIterator[bytes] = field(repr=False)
+
+
+class Transport(Protocol):
+    """Anything that can exchange a request for a reply."""
+
+    async def send(self, request: Request, /) -> Reply:
+        """Exchange *request* for a reply of any HTTP status.
+
+        Raises:
+            TransportError: No usable reply was received.
+            ClientClosed: The transport is closed or belongs to another event loop.
+        """
+        ...
+
+
+def header_problem(name: object, value: object, reserved: Collection[str]) -> str | None:
+    """Return why a header cannot be sent, or None; *reserved* names are in lower case. The value is not repeated."""
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        return "the name of a header must be a token of ASCII letters, digits and dashes"
+    if name.lower() in reserved:
+        return f"the header {name} is set by the transport; leave it out"
+    if not isinstance(value, str):
+        return f"the header {name} must be text, not {type(value).__name__}"
+    if not _VALUE.fullmatch(value):
+        return f"the header {name} holds line breaks, control characters or characters beyond ASCII"
+    return None
+
+
+def values_of(headers: Mapping[str, str], name: str) -> list[str]:
+    """Return every value of a header that may be repeated; a plain mapping holds at most one."""
+    every = getattr(headers, "getall", None)
+    if every is not None:
+        return list(every(name, ()))
+    return [headers[name]] if name in headers else []
+
+
+def retry_after(headers: Mapping[str, str]) -> float | None:
+    """Return the seconds to stay away for, or None if the server does not name them or they are unreadable.
+
+    They are given as a number or as an HTTP date (RFC 9110, section 10.2.3). Seconds may have decimals, which the
+    standard does not know but servers send. Of several values, in headers of their own or joined by commas, the
+    largest counts. A date is measured against the reply's own `Date`, so a wrong clock on either side does not matter;
+    the local clock is used only without one. A date in the past is 0.
+    """
+    if "retry-after" not in headers:
+        return None
+    now = _date(headers.get("date", "")) or datetime.now(UTC)
+    pieces = (piece.strip() for value in values_of(headers, "retry-after") for piece in value[:_LONGEST].split(","))
+    readable = (_wait(piece, now) for piece in pieces)  # a date is readable without its day of the week, too
+    return max((wait for wait in readable if wait is not None), default=None)
+
+
+def _wait(value: str, now: datetime) -> float | None:
+    if _SECONDS.fullmatch(value):
+        return float(value)
+    date = _date(value)
+    return None if date is None else max(0.0, (date - now).total_seconds())
+
+
+def _date(value: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
