@@ -127,7 +127,7 @@ def test_it_hardly_polls_between_two_modes() -> None:
         pytest.param(lambda random: random.gauss(20, 0.5), id="nearly constant"),
     ],
 )
-def test_after_thirty_jobs_it_beats_a_backoff(draw: Draw, exact: bool) -> None:  # noqa: FBT001
+def test_after_thirty_jobs_it_beats_a_backoff(draw: Draw, exact: bool) -> None:  # noqa: FBT001  a parameter of the test
     """The mean delay is then at most half of that of `Exponential`, with about as many calls, or fewer."""
     schedule = learned()
     calls_and_delay(schedule, draw, jobs=30, exact=exact)
@@ -393,7 +393,7 @@ def test_models_are_kept_for_a_bounded_number_of_keys() -> None:
 
 
 @pytest.mark.parametrize("exact", [True, False], ids=["durations known", "poll times only"])
-def test_a_history_is_of_use_in_another_process(exact: bool) -> None:  # noqa: FBT001
+def test_a_history_is_of_use_in_another_process(exact: bool) -> None:  # noqa: FBT001  a parameter of the test
     """A schedule with the history of another plans as well from its first job on."""
 
     def draw(random: Random) -> float:
