@@ -321,7 +321,7 @@ async def test_a_snapshot_without_subtasks_gives_none_or_is_malformed() -> None:
 
 
 @pytest.mark.parametrize("bad", ["", "..", "a/b", None])
-async def test_a_listed_subtask_that_nobody_could_ask_about_is_malformed(bad: Any) -> None:
+async def test_a_listed_subtask_without_a_usable_id_is_malformed(bad: Any) -> None:
     """It is the server's mistake, and the message says where."""
     client, _ = _client(_envelope({"status": "pending", "subTaskList": [{"subTaskId": bad, "status": "pending"}]}))
     with pytest.raises(BadReply, match=r"\$\.data\.subTaskList\[0\]"):

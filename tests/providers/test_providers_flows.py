@@ -229,7 +229,7 @@ async def test_a_refusal_ends_a_wait_at_once(effect: Any, endpoint: str, kind: s
         assert simulator.requests == 1
 
 
-async def test_a_submit_whose_answer_is_lost_is_repeated_only_under_a_key() -> None:
+async def test_a_lost_submit_is_repeated_only_under_a_key() -> None:
     """The retry of a task finds the task that was made; an agent is never started twice."""
     lost = [Fault(Reset(), "molizhishu.tasks.start", nth=1), Fault(Reset(), "bigmodel.agents.start", nth=1)]
     async with _world(faults=lost) as (simulator, bigmodel, molizhishu):

@@ -17,7 +17,7 @@ Schema = dict[str, Any]
 
 DOCUMENTS = ("agents_async_result", "file_parser_result", "subtask_result")
 
-_SEEDS = Path(__file__).parent / "seeds"
+_SEEDS = Path(__file__).parents[1] / "seeds"
 _TABLE_TYPES = {"String": "string", "Integer": "integer", "Long": "integer", "Array": "array", "Object": "object"}
 _PLAIN = ("type", "enum", "format")
 
