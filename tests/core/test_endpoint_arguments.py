@@ -129,7 +129,7 @@ def test_cancelling_a_job_that_ended_at_its_submit_sends_nothing() -> None:
     assert to.requests == 0
 
 
-def test_an_ended_job_of_an_api_without_cancel_says_so() -> None:
+def test_an_api_that_cannot_cancel_says_so_of_ended_jobs() -> None:
     """Whether an API can cancel does not depend on the job."""
     job = Job(endpoint(), transport(), "1", submitted=Snapshot(State.SUCCESS, value=1))
     with pytest.raises(NotImplementedError, match=r"v\.jobs has no call to cancel a job"):

@@ -93,13 +93,13 @@ def test_what_is_missing_or_null_takes_its_default(absent: dict[str, None]) -> N
     assert structure({**absent, "wholeId": "w"}, Whole) == Whole("w")
 
 
-def test_an_empty_string_is_text_only_where_text_belongs() -> None:
+def test_an_empty_string_is_only_text_where_text_belongs() -> None:
     """An empty string is kept as a text, and counts as missing where an array, an object or a number belongs."""
     blank = structure({**dict.fromkeys(FULL, ""), "wholeId": "w"}, Whole)
     assert blank == Whole("w", note="", title="", raw="")
 
 
-def test_whole_numbers_become_text_or_floats_exactly() -> None:
+def test_integers_become_text_or_floats_exactly() -> None:
     """Ids arrive as numbers now and then; an integer of any size keeps all of its digits."""
     whole = structure({"wholeId": 2**70, "share": 1, "names": [7]}, Whole)
     assert (whole.whole_id, whole.share, whole.names) == (str(2**70), 1.0, ("7",))

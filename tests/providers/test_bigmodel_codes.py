@@ -166,7 +166,7 @@ def test_an_error_without_a_status_is_a_complaint_even_by_name() -> None:
 
 
 @pytest.mark.parametrize("code", ["1302", "1305", "1234"])
-def test_an_answer_that_names_the_job_is_about_the_job(code: str) -> None:
+def test_an_account_error_that_names_the_job_is_its_own(code: str) -> None:
     """A job that failed for a busy model stays failed; without its id, it was the request that was turned away."""
     classify(Reply(200, _complaint(code, status="failed", async_id="a")))
     assert _raised(Reply(200, _complaint(code, status="failed"))).passing

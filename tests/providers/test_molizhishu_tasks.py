@@ -245,7 +245,7 @@ async def test_a_task_is_submitted_under_a_key_of_its_own() -> None:
     assert list(transport.sent) == [Request("POST", "/task/batch/shared", json=body, repeatable=True)] * 2
 
 
-async def test_every_option_is_sent_in_the_spelling_of_the_api() -> None:
+async def test_an_order_is_sent_in_the_spelling_of_the_api() -> None:
     """Names become camelCase, the one region a list, values and mappings objects."""
     client, transport = _client(_envelope({"taskId": 7}))
     job = await client.tasks.start(

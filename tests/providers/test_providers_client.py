@@ -140,7 +140,7 @@ def test_the_variables_and_addresses_are_those_of_the_vendors() -> None:
     }
 
 
-def test_every_endpoint_is_listed_with_its_reference_fields() -> None:
+def test_each_endpoint_is_listed_with_its_reference_fields() -> None:
     """The table names every field of a reference, and tells which must be there."""
     assert set(ENDPOINTS) == set(REFS)
     for name, listing in ENDPOINTS.items():
