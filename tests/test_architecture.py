@@ -20,6 +20,7 @@ TESTS = Path(__file__).parent
 
 GROUND = {
     "_affinity",
+    "_atomic_file",
     "_checks",
     "_errors",
     "_json_out",
@@ -36,6 +37,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "": {"_version"},
     "_version": set(),
     "_affinity": {"_errors"},
+    "_atomic_file": set(),
     "_checks": set(),
     "_errors": set(),
     "_schedule": {"_checks"},
@@ -65,6 +67,7 @@ OWNERS: dict[str, list[str]] = {
     "aiohttp": ["http.transport", "simulator"],
     "backoff": ["_schedule"],
     "cattrs": ["_structure"],
+    "filelock": ["ledger"],
     "jinja2": ["cli.report"],
     "multidict": ["http", "simulator"],
     "orjson": ["http._json"],

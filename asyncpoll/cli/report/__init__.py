@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 
+from asyncpoll._atomic_file import replacing
 from asyncpoll.cli.exits import Exit
-from asyncpoll.cli.files import replacing
 from asyncpoll.cli.pacing import history_of
 from asyncpoll.cli.report._page import load_template, render
 from asyncpoll.cli.report._stats import RunStats
