@@ -175,6 +175,19 @@ class Scheduler:
             self._nudge(primary)
         return bool(primaries)
 
+    def pause(self, sink: Sink) -> None:
+        """Start no polls for jobs that only this sink waits for. Deadlines hold meanwhile."""
+        self._dispatcher.pause(sink)
+
+    def resume(self, sink: Sink) -> None:
+        """Poll the jobs of this sink again, each within `PAUSE` seconds."""
+        self._dispatcher.resume(sink)
+
+    def set_limits(self, limits: Limits, prices: PriceController | None) -> None:
+        """Change the limits of concurrency and rate, and what sets the price of a call."""
+        self._prices = prices
+        self._dispatcher.set_limits(limits)
+
     async def aclose(self) -> None:
         """End every wait that is left, cut every poll, and wait for the remote cancels. It may be called again."""
         if self._affinity.close():
