@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Self
 
-from attrs import define, field
+from attrs import Factory, define, field
 
 _PRIVATE, _USUAL = 0o600, 0o666
 
@@ -37,13 +37,9 @@ class AtomicFile:
     target: Path
     replace: bool = field(default=False, kw_only=True)
     private: bool = field(default=True, kw_only=True)
-    temporary: Path = field(kw_only=True)
+    temporary: Path = field(default=Factory(lambda self: _hidden_beside(self.target), takes_self=True), kw_only=True)
     file: BinaryIO = field(init=False)
     _open: ExitStack = field(factory=ExitStack, init=False)
-
-    @temporary.default
-    def _random_name(self) -> Path:
-        return self.target.with_name(f".{secrets.token_hex(16)}.part")
 
     def __enter__(self) -> Self:
         self.open()
@@ -99,7 +95,7 @@ class AtomicFile:
         return os.open(path, flags, mode=_PRIVATE if self.private else _USUAL)
 
     def _taken(self) -> FileExistsError:
-        return FileExistsError(errno.EEXIST, "never replaced; choose another name", str(self.target))
+        return FileExistsError(errno.EEXIST, "it exists, and is never replaced; choose another name", str(self.target))
 
 
 @contextmanager
@@ -116,6 +112,10 @@ def replacing(path: Path) -> Generator[BinaryIO, None, None]:
         raise ValueError(f"there is no directory {path.parent}; make it first")
     with AtomicFile(path, replace=True, private=False) as new:
         yield new.file
+
+
+def _hidden_beside(path: Path) -> Path:
+    return path.with_name(f".{secrets.token_hex(16)}.part")
 
 
 def _sync_directory(path: Path) -> None:

@@ -11,8 +11,7 @@ from typing import BinaryIO
 from asyncpoll._atomic_file import replacing
 from asyncpoll.cli.exits import Exit
 from asyncpoll.cli.run.options import format_of
-from asyncpoll.ledger import Reader
-from asyncpoll.ledger.sinks import Csv, JsonLines, Sink
+from asyncpoll.ledger import Csv, JsonLines, Reader, Sink
 
 _PAGE = 500  # outcomes that are written at once
 

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from hub_kit import PENDING, SUCCESS, Batch, Host, in_hub, leave, waits_for
 
-from asyncpoll import Hub, Learned, Outcome, WaitTimeout
+from asyncpoll import Fixed, Hub, Learned, Outcome, WaitTimeout
 
 
 def test_a_rate_of_zero_pauses_all_polls() -> None:
@@ -141,6 +141,23 @@ def test_a_run_can_be_paused() -> None:
     assert not [at for at in host.times() if 2.1 < at < 32.1]
     assert [at for at in host.times() if 32.1 <= at <= 34.2]
     assert len([at for at in other.times() if 2.1 < at < 32.1]) == 30
+
+
+def test_pausing_a_run_keeps_other_jobs_of_its_client_ready() -> None:
+    """Jobs that wait for their turn at a rate keep it, in front of those that come later."""
+    host = Host(lambda _: PENDING)
+
+    async def work(hub: Hub) -> None:
+        waits = waits_for(hub, host.jobs(*range(5)))
+        async with hub.as_completed(host.jobs(*range(100, 110)), timeout=None) as run:
+            await asyncio.sleep(1.5)
+            run.pause()
+            await asyncio.sleep(8.0)
+        await leave(waits)
+
+    in_hub(work, rate=1.0, schedule=Fixed(100.0))
+    assert host.names()[:5] == ["0", "1", "2", "3", "4"]
+    assert len(host.names()) == 5
 
 
 def test_a_batch_of_a_paused_run_is_not_asked_about() -> None:

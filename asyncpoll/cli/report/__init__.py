@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 def stats_of(reader: Reader) -> RunStats:
     """Return the statistics of a run as it is now; outcomes recorded in the meantime are left out."""
-    outcomes = reader.counts.outcomes
+    outcomes = reader.counts.recorded
     records = takewhile(lambda record: record.seq <= outcomes, reader.records())
     return RunStats.of(records, reader.last_states(outcomes=outcomes), history_of(reader.options))
 

@@ -24,7 +24,7 @@ from asyncpoll.cli.run.source import reading
 from asyncpoll.cli.run.stop import halt, run_stoppable, stoppable
 from asyncpoll.cli.submit.items import Item, Items
 from asyncpoll.cli.submit.sending import Sender
-from asyncpoll.ledger.submissions import Submissions
+from asyncpoll.ledger._submissions import Submissions
 
 __all__ = ["run"]
 

@@ -102,8 +102,6 @@ class Dispatcher:
 
     def overdue(self) -> float:
         """Return by about how many seconds polls are late: the time that it takes to start all that are ready."""
-        if self._limits.rate == 0:
-            return 0.0  # nobody is late while all polls are paused
         return sum(len(lane.ready) for lane in self._waiting.values()) / self._limiter.rate
 
     def ready_and_in_flight(self) -> tuple[list[Target], list[Target]]:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_kit import QUICK, Faults, batch, directory, files_up_to, filled, quick, records_of, success
+from ledger_kit import QUICK, Faults, batch, directory, files_up_to, filled, journal_of, quick, records_of, success
 
 from asyncpoll._errors import LedgerError
 from asyncpoll.ledger import Ledger, Reader
@@ -27,13 +27,13 @@ def path() -> Iterator[Path]:
         yield place / "run.db"
 
 
-async def session(path: Path, acknowledged: dict[int, int | None], faults: Faults, **tuning: Any) -> None:
+async def session(path: Path, acknowledged: dict[int, int | None], faults: Faults, **settings: Any) -> None:
     """Do a bit of everything, and note which outcomes were said to be recorded."""
-    async with Ledger(path, tuning=quick(connect=faults.connect, **tuning)) as ledger:
+    async with Ledger(path, settings=quick(connect=faults.connect, **settings)) as ledger:
         await ledger.keep({"timeout": 5})
         await ledger.enter(batch(len(JOBS)))
         for number in JOBS:
-            ledger.notes.past(number, WaitCheckpoint(waited=1.0, polls=1))
+            journal_of(ledger).pending.checkpoint(number, WaitCheckpoint(waited=1.0, polls=1))
             acknowledged[number] = await ledger.record(success(number))
         await ledger.acknowledge("run", len(JOBS))
 
@@ -89,7 +89,7 @@ async def test_a_full_disk_is_waited_for(path: Path, caplog: pytest.LogCaptureFi
         connection.execute(f"PRAGMA max_page_count = {room[0]}")
         return connection
 
-    async with Ledger(path, tuning=quick(connect=connect, patience=30.0)) as ledger:
+    async with Ledger(path, settings=quick(connect=connect, patience=30.0)) as ledger:
         await ledger.enter(batch(20))
         recording = [asyncio.create_task(ledger.record(success(number, value="x" * 20_000))) for number in range(1, 21)]
         while "no space left" not in caplog.text:  # noqa: ASYNC110  the log has no event
@@ -105,7 +105,7 @@ async def test_a_file_that_may_not_grow_fails_the_run_in_the_end(path: Path) -> 
     recorded: list[int | None] = []
 
     async def fill() -> None:
-        async with Ledger(path, tuning=QUICK) as ledger:
+        async with Ledger(path, settings=QUICK) as ledger:
             await ledger.enter(batch(200))
             with files_up_to(300_000):
                 for number in range(1, 201):
@@ -122,7 +122,7 @@ async def test_a_file_that_may_not_grow_fails_the_run_in_the_end(path: Path) -> 
 
 async def test_another_program_that_holds_the_file_is_waited_for(path: Path) -> None:
     """A backup tool may take its time; the event loop goes on meanwhile."""
-    async with Ledger(path, tuning=quick(patience=30.0)) as ledger:
+    async with Ledger(path, settings=quick(patience=30.0)) as ledger:
         await ledger.enter(batch(1))
         with closing(sqlite3.connect(path, isolation_level=None)) as other:
             other.execute("BEGIN IMMEDIATE")
@@ -142,8 +142,8 @@ def test_a_log_that_cannot_be_brought_in_is_not_written_on(path: Path) -> None:
         reader.execute("BEGIN")
         reader.execute("SELECT * FROM options").fetchall()
         writer.execute("UPDATE options SET id = 1")
-        with pytest.raises(LedgerError, match="another program holds the file"):
-            asyncio.run(Ledger(path, tuning=QUICK).__aenter__())
+        with pytest.raises(LedgerError, match="another program has locked the file"):
+            asyncio.run(Ledger(path, settings=QUICK).__aenter__())
 
 
 async def test_patience_has_an_end(path: Path) -> None:
@@ -152,9 +152,9 @@ async def test_patience_has_an_end(path: Path) -> None:
     faults = Faults(code=FULL)
 
     async def use() -> None:
-        async with Ledger(path, tuning=quick(connect=faults.connect)) as ledger:
+        async with Ledger(path, settings=quick(connect=faults.connect)) as ledger:
             faults.at, faults.lasting = faults.statements + 1, True
-            ledger.submit(success(10)).cancel()
+            journal_of(ledger).submit(success(10)).cancel()
             waiting = [asyncio.create_task(ledger.record(success(number))) for number in (7, 8)]
             for task in waiting:
                 with pytest.raises(LedgerError, match="no space left") as caught:
@@ -173,10 +173,10 @@ async def test_leaving_does_not_wait_for_a_disk_that_stays_full(path: Path) -> N
     faults = Faults(code=FULL)
 
     async def use() -> None:
-        async with Ledger(path, tuning=quick(connect=faults.connect, patience=1e6, retry_every=1e6)) as ledger:
+        async with Ledger(path, settings=quick(connect=faults.connect, patience=1e6, retry_every=1e6)) as ledger:
             await ledger.enter(batch(1))
             faults.at, faults.lasting = faults.statements + 1, True
-            ledger.submit(success(1))
+            journal_of(ledger).submit(success(1))
             await asyncio.sleep(0.05)
 
     with pytest.raises(LedgerError, match="no space left"):
@@ -189,10 +189,10 @@ async def test_an_error_in_the_block_is_not_masked(path: Path) -> None:
     faults = Faults(code=FULL)
 
     async def use() -> None:
-        async with Ledger(path, tuning=quick(connect=faults.connect)) as ledger:
+        async with Ledger(path, settings=quick(connect=faults.connect)) as ledger:
             await ledger.enter(batch(1))
             faults.at, faults.lasting = faults.statements + 1, True
-            ledger.submit(success(1))
+            journal_of(ledger).submit(success(1))
             raise KeyError
 
     with pytest.raises(KeyError):
@@ -204,11 +204,11 @@ async def test_who_waits_for_room_is_told_that_there_will_be_none(path: Path) ->
     faults = Faults(code=FULL)
 
     async def use() -> None:
-        async with Ledger(path, tuning=quick(connect=faults.connect)) as ledger:
+        async with Ledger(path, settings=quick(connect=faults.connect)) as ledger:
             await ledger.enter(batch(2001))
             faults.at, faults.lasting = faults.statements + 1, True
             for number in range(1, 2001):
-                ledger.submit(success(number))
+                journal_of(ledger).submit(success(number))
             await ledger.record(success(2001))
 
     with pytest.raises(LedgerError, match="no space left"):

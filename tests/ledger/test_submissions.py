@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from asyncpoll._errors import ClientClosed, LedgerError
-from asyncpoll.ledger.submissions import Submissions, Submitted
+from asyncpoll.ledger._submissions import Submissions, Submitted
 
 
 @pytest.fixture
@@ -86,7 +86,7 @@ def test_database_of_somebody_else(path: Path) -> None:
     connection.execute("CREATE TABLE diary (day TEXT)")
     connection.close()
     content = path.read_bytes()
-    with pytest.raises(LedgerError, match="is the file of something else") as caught, Submissions(path):
+    with pytest.raises(LedgerError, match="is the file of another program") as caught, Submissions(path):
         pass
     assert caught.value.kind == "foreign"
     assert path.read_bytes() == content

@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from ledger_kit import batch, directory, filled, in_run, success
+from ledger_kit import batch, directory, filled, in_run, journal_of, success
 
 from asyncpoll._errors import LedgerError
 from asyncpoll._state import State
@@ -33,7 +33,7 @@ def write(path: Path) -> None:
     async def work(_hub: Hub, ledger: Ledger) -> None:
         await ledger.enter([*batch(4), *((f"other:{number}", "other", {}) for number in (5, 6, 7))])
         for number, state in SEEN.items():
-            ledger.notes.past(number, WaitCheckpoint(polls=1, state=state))
+            journal_of(ledger).pending.checkpoint(number, WaitCheckpoint(polls=1, state=state))
         await asyncio.sleep(3)
         await ledger.record(success(6))
         await ledger.record(success(7))

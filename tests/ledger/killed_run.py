@@ -23,11 +23,11 @@ from asyncpoll._schedule import Fixed
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.http._message import Reply, Request
-from asyncpoll.ledger import Csv, JsonLines, Ledger, Tuning
+from asyncpoll.ledger import Csv, JsonLines, Ledger, LedgerSettings
 from asyncpoll.testing import MemoryTransport
 from asyncpoll.waiting._hub import Hub
 
-HURRY = Tuning(linger=0.002)
+HURRY = LedgerSettings(linger=0.002)
 THINGS: Endpoint[dict[str, int], str] = Endpoint(
     "memory.things",
     ask=lambda ref: Request("GET", str(ref["id"]), repeatable=True),
@@ -82,13 +82,13 @@ async def run(directory: Path, jobs: int, session: int) -> None:
     def things() -> Iterator[Job[str]]:
         return (THINGS.job(transport, {"id": number}) for number in range(jobs))
 
-    async with Ledger(directory / "run.db", tuning=HURRY) as ledger, Hub(concurrency=20) as hub:
+    async with Ledger(directory / "run.db", settings=HURRY) as ledger, Hub(concurrency=20) as hub:
         say("open")
         async with (
             kept_up_to_date(ledger, directory),
-            hub.run(things(), ledger=ledger, timeout=600, schedule=Fixed(0.003), max_pending=60) as records,
+            hub.run(things(), ledger=ledger, timeout=600, schedule=Fixed(0.003), max_pending=60) as run,
         ):
-            async for _ in records:
+            async for _ in run:
                 pass
 
 

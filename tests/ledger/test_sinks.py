@@ -13,8 +13,7 @@ import pytest
 from ledger_kit import QUICK, batch, directory, filled, records_of, success
 
 from asyncpoll._errors import LedgerError
-from asyncpoll.ledger import Csv, Ending, JsonLines, Ledger
-from asyncpoll.ledger.sinks import Sink
+from asyncpoll.ledger import Csv, JsonLines, Ledger, OutcomeInput, Sink
 
 KINDS = pytest.mark.parametrize("kind", [JsonLines, Csv])
 
@@ -30,7 +29,7 @@ def deliver(path: Path, sink: Sink) -> int:
     """Bring a file up to date, in a session of its own."""
 
     async def session() -> int:
-        async with Ledger(path, tuning=QUICK) as ledger:
+        async with Ledger(path, settings=QUICK) as ledger:
             return await ledger.deliver(sink)
 
     return asyncio.run(session())
@@ -52,7 +51,7 @@ def test_a_file_has_every_outcome_once(path: Path, kind: type[Any]) -> None:
     assert [deliver(path, sink) for _ in range(2)] == [1200, 0]
 
     async def more() -> None:
-        async with Ledger(path, tuning=QUICK) as ledger:
+        async with Ledger(path, settings=QUICK) as ledger:
             for number in range(1201, 1206):
                 await ledger.record(success(number))
                 if number % 2:
@@ -68,10 +67,10 @@ def test_a_line_is_what_the_record_says(path: Path) -> None:
     """One line each, whatever the results hold, and nothing that a terminal would obey."""
 
     async def fill() -> None:
-        async with Ledger(path, tuning=QUICK) as ledger:
+        async with Ledger(path, settings=QUICK) as ledger:
             await ledger.enter(batch(2))
             await ledger.record(success(1, value="one\ntwo\u2028three\x1b[2J 模力"))
-            await ledger.record(Ending(number=2, state="failed", reason="no", code="17"))
+            await ledger.record(OutcomeInput(number=2, state="failed", reason="no", code="17"))
 
     asyncio.run(fill())
     sink = JsonLines(path.with_name("out.jsonl"))
@@ -86,10 +85,10 @@ def test_a_cell_is_never_a_formula(path: Path) -> None:
     hostile = ["=1+1", "+1", "-1", "@x", "\tx"]
 
     async def fill() -> None:
-        async with Ledger(path, tuning=QUICK) as ledger:
+        async with Ledger(path, settings=QUICK) as ledger:
             await ledger.enter(batch(6))
             for number, status in enumerate(hostile, 1):
-                await ledger.record(Ending(number=number, state="failed", status=status, reason='a,b\n"c"'))
+                await ledger.record(OutcomeInput(number=number, state="failed", status=status, reason='a,b\n"c"'))
             await ledger.record(success(6, polls=3, waited=1.5))
 
     asyncio.run(fill())
@@ -109,6 +108,7 @@ def test_a_cell_is_never_a_formula(path: Path) -> None:
         "code": "",
         "polls": "3",
         "waited": "1.5",
+        "attempt": "1",
     }
 
 
@@ -133,7 +133,7 @@ def test_a_process_killed_before_its_first_position_leaves_nothing_in_the_way(pa
     sink.path.write_text("lines that were written, but not recorded")
 
     async def one() -> int:
-        async with Ledger(path, tuning=QUICK) as ledger:
+        async with Ledger(path, settings=QUICK) as ledger:
             await ledger.record(success(1))
             return await ledger.deliver(sink)
 
@@ -197,7 +197,7 @@ async def test_two_deliveries_at_once_take_turns(path: Path) -> None:
     """Nothing comes twice."""
     await asyncio.to_thread(filled, path, 1000, 900)
     sink = JsonLines(path.with_name("out"))
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         delivered = await asyncio.gather(*(ledger.deliver(sink) for _ in range(3)))
     assert sorted(delivered) == [0, 0, 900]
     assert len(lines_of(sink)) == 900

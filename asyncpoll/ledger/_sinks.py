@@ -1,12 +1,12 @@
 """Files that hold every outcome exactly once, however often the process was killed.
 
-A sink writes behind what is recorded to be in its file, brings that to the disk, and only then has it recorded. What a
-killed process wrote beyond is cut off the next time, and written again.
+The ledger keeps the position of each file: the last outcome in it, and its length. A sink appends, brings the file to
+the disk, and only then stores the new position. What a killed process wrote beyond that is cut off the next time, and
+written again.
 """
 
 from __future__ import annotations
 
-import asyncio
 import csv
 import hashlib
 import io
@@ -20,23 +20,25 @@ from attrs import frozen
 
 from asyncpoll._errors import LedgerError
 from asyncpoll._json_out import json_line
-from asyncpoll.ledger.file import os_trouble
-from asyncpoll.ledger.records import Record
-from asyncpoll.ledger.rows import PAGE
-from asyncpoll.ledger.store import Store, Work
+from asyncpoll.ledger._files import os_trouble
+from asyncpoll.ledger._queries import PAGE
+from asyncpoll.ledger._records import Record
+from asyncpoll.ledger._store import Store, Work
 
-_MARK: Final = 4096  # bytes at the end by which a file is known again
+InThread = Callable[..., Awaitable[Any]]
+
+_MARK: Final = 4096  # bytes at the end that identify a file
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
 
 @frozen
 class Place:
-    """How far a file has come.
+    """The position of a file.
 
     Attributes:
         seq: The last outcome that is in it.
         length: Its length then, in bytes.
-        mark: A digest of what it then ended in.
+        mark: A digest of its last bytes then.
     """
 
     seq: int = 0
@@ -55,12 +57,12 @@ class Sink(Protocol):
         ...
 
     def text(self, records: Sequence[Record], *, first: bool) -> str:
-        """Return what to append for *records*; *first* says that the file is still empty."""
+        """Return the text to append for *records*; *first* says that the file is still empty."""
         ...
 
 
 class _File:
-    """What the files of both formats have in common."""
+    """The base of the files of both formats."""
 
     _format: ClassVar[str]
 
@@ -70,11 +72,13 @@ class _File:
     @property
     def name(self) -> str:
         """The name of this consumer in the ledger."""
-        return f"{self._format}:{self.path}".encode(errors="backslashreplace").decode()  # it may be no proper text
+        return f"{self._format}:{self.path}".encode(errors="backslashreplace").decode()  # a path may be malformed text
 
 
 class JsonLines(_File):
-    """A file with one line of JSON for each outcome, as `Record.line` gives it, in UTF-8.
+    """A file with one line of JSON for each outcome, as `Record.line` returns it, in UTF-8.
+
+    A job that was retried gets a later line with its `attempt`; the later line counts.
 
     Args:
         path: The file; made when there is none.
@@ -91,8 +95,8 @@ class JsonLines(_File):
 class Csv(_File):
     """A table with one row for each outcome and the columns of `Record.line`, in UTF-8, with a header.
 
-    Reference and value are JSON in their cells. A text that a spreadsheet would take for a formula gets a leading
-    apostrophe.
+    The last column is the attempt. Reference and value are JSON in their cells. A text that a spreadsheet would read as
+    a formula gets a leading apostrophe.
 
     Args:
         path: The file; made when there is none.
@@ -102,7 +106,7 @@ class Csv(_File):
 
     def text(self, records: Sequence[Record], *, first: bool) -> str:
         """Return one row for each record, after the header in an empty file."""
-        lines = [record.line() for record in records]
+        lines = [{**record.line(), "attempt": record.attempt} for record in records]
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\r\n")
         if first and lines:
@@ -111,12 +115,13 @@ class Csv(_File):
         return table.getvalue()
 
 
-async def bring_up_to_date(sink: Sink, do: Callable[[Work], Awaitable[Any]]) -> int:
-    """Append to the file of *sink* what is not in it yet, page by page; return how many outcomes that were.
+async def bring_up_to_date(sink: Sink, do: Callable[[Work], Awaitable[Any]], in_thread: InThread) -> int:
+    """Append to the file of *sink* the outcomes that are not in it yet, page by page; return the number of them.
 
     Args:
         sink: The file.
         do: Has work done by the ledger.
+        in_thread: Calls a function that blocks in a thread.
 
     Raises:
         LedgerError: The file is not the one that was written, or cannot be written.
@@ -125,24 +130,24 @@ async def bring_up_to_date(sink: Sink, do: Callable[[Work], Awaitable[Any]]) -> 
     place = Place(seq, length or 0, mark or "")
     begun = place.seq
     if length is None:
-        await asyncio.to_thread(begin, sink.path)
+        await in_thread(begin, sink.path)
         await do(partial(Store.place, consumer=sink.name, seq=0, length=0, mark=""))
     over = False
     while not over:
         page = await do(partial(Store.records, after=place.seq))
         over = len(page) < PAGE
         last = page[-1].seq if page else place.seq
-        text = sink.text(page, first=not place.length)
-        place = await asyncio.to_thread(extend, sink.path, place, last, text)
+        text = sink.text([record for record in page if not record.superseded], first=not place.length)
+        place = await in_thread(extend, sink.path, place, last, text)
         await do(partial(Store.place, consumer=sink.name, seq=last, length=place.length, mark=place.mark))
     return place.seq - begun
 
 
 def begin(path: Path) -> None:
-    """Make the file of a sink that the ledger does not know yet.
+    """Create the file of a sink that the ledger does not know yet.
 
     Raises:
-        LedgerError: There is something in it already ("foreign"), or it cannot be made ("readonly", "full", "io").
+        LedgerError: It is not empty ("foreign"), or it cannot be made ("readonly", "full", "io").
     """
     try:
         with path.open("ab") as file:
@@ -160,9 +165,9 @@ def extend(path: Path, place: Place, seq: int, text: str) -> Place:
 
     Args:
         path: The file.
-        place: What is recorded to be in it.
+        place: The position that is stored.
         seq: The last outcome that is in *text*.
-        text: What to append; when it is empty the file is just cut.
+        text: The text to append; with an empty one the file is only cut.
 
     Raises:
         LedgerError: The file is not the one that was written ("foreign"), shorter ("damaged"), or cannot be written.

@@ -1,4 +1,4 @@
-"""What has been submitted: written down before it is sent, so that nothing is sent twice without anybody knowing."""
+"""The items of a list that were submitted: each is stored before it is sent, so that none is sent twice unnoticed."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from typing import Any, Final, Literal, Self
 from attrs import frozen
 
 from asyncpoll._errors import ClientClosed, LedgerError
-from asyncpoll.ledger.lock import Lock, refuse_network
-from asyncpoll.ledger.tuning import Tuning
+from asyncpoll.ledger._lock import Lock, refuse_network
+from asyncpoll.ledger._records import DEFAULT_SETTINGS
 
 APPLICATION: Final = 0x61707362  # "apsb"
 VERSION: Final = 1
 
-Standing = Literal["begun", "known", "refused"]
+EntryStatus = Literal["begun", "known", "refused"]
 
 _TABLES: Final = f"""
 BEGIN IMMEDIATE;
@@ -36,38 +36,38 @@ _COLUMNS: Final = "number, key, endpoint, standing, token, job, problem"
 
 @frozen
 class Submitted:
-    """Something that was to be submitted.
+    """An item that was to be submitted.
 
     Attributes:
         number: Its place in the order in which items were first sent, from 1.
-        key: What tells it from all others.
+        key: Its key, unique in the list.
         endpoint: The name of the endpoint that it was sent to.
-        standing: "begun": it may have been sent, and nobody knows what became of it; "known": its job is known;
-            "refused": it was not accepted, or never left.
-        token: The idempotency key that it was sent with, where its API has such a thing.
-        job: What is known of its job, as JSON text.
-        problem: What went wrong.
+        standing: "begun": it may have been sent, and its answer is not known; "known": its job is known; "refused": it
+            was not accepted, or not sent.
+        token: The idempotency key that it was sent with, where its API has one.
+        job: Its job, as JSON text.
+        problem: The problem with it, in words.
     """
 
     number: int
     key: str
     endpoint: str
-    standing: Standing
+    standing: EntryStatus
     token: str | None
     job: str | None
     problem: str | None
 
 
 class Submissions:
-    """The items of one list in one file: a context manager. What a method has written is on the disk when it returns.
+    """The items of one list in one file: a context manager. A change is on the disk when its method returns.
 
-    What items consist of is not written down. Everything here blocks.
+    The content of the items is not stored. Everything here blocks.
 
     Args:
         path: The file, on a local disk; made when there is none. A lock file stands beside it while it is open.
 
     Raises:
-        LedgerError: On entering: it cannot be used, or another process is at it. Later: it cannot be written.
+        LedgerError: On entering: it cannot be used, or another process has it open. Later: it cannot be written.
     """
 
     def __init__(self, path: Path) -> None:
@@ -76,7 +76,7 @@ class Submissions:
         self._connection: sqlite3.Connection | None = None
 
     def __enter__(self) -> Self:
-        refuse_network(self.path, Tuning().mounts)
+        refuse_network(self.path, DEFAULT_SETTINGS.mounts)
         self._lock.take()
         try:
             self._connection = self._open()
@@ -97,7 +97,7 @@ class Submissions:
         return None if row is None else Submitted(*row)
 
     def begin(self, key: str, endpoint: str, token: str | None) -> int:
-        """Write down that an item is about to be sent, for the first time or again; return its number."""
+        """Store that an item is about to be sent, for the first time or again; return its number."""
         self._execute(
             "INSERT INTO item (key, endpoint, standing, token) VALUES (?, ?, 'begun', ?) "
             "ON CONFLICT (key) DO UPDATE SET standing = 'begun', token = excluded.token, problem = NULL",
@@ -106,14 +106,14 @@ class Submissions:
         number: int = self._execute("SELECT number FROM item WHERE key = ?", (key,)).fetchone()[0]
         return number
 
-    def end(self, number: int, standing: Standing, job: str | None, problem: str | None) -> None:
-        """Write down what became of an item; one whose answer was lost is still "begun", with that as the problem."""
+    def end(self, number: int, standing: EntryStatus, job: str | None, problem: str | None) -> None:
+        """Store the result of sending an item; one whose answer was lost is still "begun", with that as the problem."""
         self._execute(
             "UPDATE item SET standing = ?, job = ?, problem = ? WHERE number = ?", (standing, job, problem, number)
         )
 
     def items(self) -> Iterator[Submitted]:
-        """Give every item, in the order in which they were first sent."""
+        """Yield every item, in the order in which they were first sent."""
         yield from (Submitted(*row) for row in self._execute(f"SELECT {_COLUMNS} FROM item ORDER BY number"))  # noqa: S608
 
     def owns(self, output: Path) -> bool:
@@ -121,7 +121,7 @@ class Submissions:
         return self._execute("SELECT 1 FROM output WHERE path = ?", (str(output.absolute()),)).fetchone() is not None
 
     def own(self, output: Path) -> None:
-        """Write down that this file is made from here and may be replaced."""
+        """Store that this file is made from here and may be replaced."""
         self._execute("INSERT OR IGNORE INTO output VALUES (?)", (str(output.absolute()),))
 
     def _opened(self) -> sqlite3.Connection:
@@ -151,7 +151,7 @@ class Submissions:
             connection.executescript(_TABLES)
         signs = [connection.execute(f"PRAGMA {sign}").fetchone()[0] for sign in ("application_id", "user_version")]
         if signs != [APPLICATION, VERSION]:
-            raise LedgerError(f"{self.path} is the file of something else; choose another name", kind="foreign")
+            raise LedgerError(f"{self.path} is the file of another program; choose another name", kind="foreign")
 
     def _execute(self, statement: str, values: tuple[Any, ...] = ()) -> sqlite3.Cursor:
         connection = self._opened()
@@ -162,5 +162,5 @@ class Submissions:
 
     def _trouble(self, error: Exception) -> LedgerError:
         return LedgerError(
-            f"{self.path} cannot be used: {error}; look at the file, its directory and the disk", kind="io"
+            f"{self.path} cannot be used: {error}; check the file, its directory and the disk", kind="io"
         )

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 from attrs import frozen
-from ledger_kit import BEGINNING, QUICK, batch, directory, filled, in_run, quick, records_of, success
+from ledger_kit import BEGINNING, QUICK, batch, directory, filled, in_run, journal_of, quick, records_of, success
 
 from asyncpoll._errors import ClientClosed, LedgerError
 from asyncpoll._state import State
-from asyncpoll.ledger import Ending, Ledger, Reader, Standing
+from asyncpoll.ledger import EntryStatus, Ledger, OutcomeInput, Reader
 from asyncpoll.waiting._decision import WaitCheckpoint
 from asyncpoll.waiting._hub import Hub
 
@@ -35,7 +35,7 @@ def path() -> Iterator[Path]:
 
 async def test_jobs_are_numbered_in_the_order_of_intake(path: Path) -> None:
     """A job that is there already keeps its number, whether it comes again at once or later."""
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         first = await ledger.enter([*batch(2), *batch(1)])
         second = await ledger.enter(batch(3))
     assert [(one.number, one.fresh) for one in first] == [(1, True), (2, True), (1, False)]
@@ -45,7 +45,7 @@ async def test_jobs_are_numbered_in_the_order_of_intake(path: Path) -> None:
 
 async def test_what_is_unfinished_comes_in_the_order_of_intake(path: Path) -> None:
     """Page by page, without the jobs that have an outcome, from any number on."""
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         await ledger.enter(batch(1200))
         await asyncio.gather(*(ledger.record(success(number)) for number in range(2, 1200, 2)))
         left = [entry async for entry in ledger.unfinished()]
@@ -58,8 +58,8 @@ async def test_what_is_unfinished_comes_in_the_order_of_intake(path: Path) -> No
 @pytest.mark.parametrize("ref", [float("nan"), {"id": "half \ud800"}, {"id": {1, 2}}, {(1, 2): 3}])
 async def test_a_reference_that_cannot_be_made_again_is_refused(path: Path, ref: Any) -> None:
     """What would come back as something else must not be polled as something else."""
-    async with Ledger(path, tuning=QUICK) as ledger:
-        with pytest.raises(LedgerError, match="cannot be written down") as caught:
+    async with Ledger(path, settings=QUICK) as ledger:
+        with pytest.raises(LedgerError, match="cannot be stored") as caught:
             await ledger.enter([("key", "made.up", ref)])
     assert (caught.value.kind, ledger.counts.entries) == ("value", 0)
 
@@ -67,8 +67,8 @@ async def test_a_reference_that_cannot_be_made_again_is_refused(path: Path, ref:
 @pytest.mark.parametrize("key", ["half \ud800", "nought \0"])
 async def test_a_key_must_be_proper_text(path: Path, key: str) -> None:
     """Half a surrogate pair or a NUL is refused before anything is stored."""
-    async with Ledger(path, tuning=QUICK) as ledger:
-        with pytest.raises(LedgerError, match="cannot be written down"):
+    async with Ledger(path, settings=QUICK) as ledger:
+        with pytest.raises(LedgerError, match="cannot be stored"):
             await ledger.enter([(key, "made.up", {})])
 
 
@@ -77,11 +77,11 @@ async def test_a_key_must_be_proper_text(path: Path, key: str) -> None:
 
 async def test_an_outcome_comes_back_as_it_was_recorded(path: Path) -> None:
     """With the job's own data, in the order of recording."""
-    async with Ledger(path, tuning=quick(clock=lambda: BEGINNING)) as ledger:
+    async with Ledger(path, settings=quick(clock=lambda: BEGINNING)) as ledger:
         await ledger.enter(batch(2))
         first = await ledger.record(success(2, polls=3, waited=4.5678, running=4.0))
         await ledger.record(
-            Ending(number=1, state="failed", status="bad", reason="out of paper", code="17", error=None)
+            OutcomeInput(number=1, state="failed", status="bad", reason="out of paper", code="17", error=None)
         )
         found = [record async for record in ledger.outcomes()]
         assert [record async for record in ledger.outcomes(after=1)] == found[1:]
@@ -108,27 +108,27 @@ async def test_an_outcome_comes_back_as_it_was_recorded(path: Path) -> None:
 
 async def test_the_first_outcome_of_a_job_stands(path: Path) -> None:
     """A second one is not recorded; when it says something else, it is counted as an anomaly."""
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         await ledger.enter(batch(1))
         results = [await ledger.record(success(1)) for _ in range(2)]
         assert (results, ledger.counts.anomalies) == ([1, None], 0)
-        assert await ledger.record(Ending(number=1, state="failed")) is None
+        assert await ledger.record(OutcomeInput(number=1, state="failed")) is None
     assert ledger.counts.anomalies == 1
     assert [record.state for record in records_of(path)] == ["success"]
 
 
 async def test_counts_tell_how_jobs_ended(path: Path) -> None:
     """Those that ended by themselves by state, those given up by error, and both survive."""
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         await ledger.enter([*batch(3), ("other:1", "other", {})])
         await ledger.record(success(1))
-        await ledger.record(Ending(number=2, state="pending", error="WaitTimeout"))
-        await ledger.record(Ending(number=4, state="failed"))
+        await ledger.record(OutcomeInput(number=2, state="pending", error="WaitTimeout"))
+        await ledger.record(OutcomeInput(number=4, state="failed"))
         counts = ledger.counts
     assert counts.by_state == {("made.up", "success"): 1, ("other", "failed"): 1}
     assert counts.by_error == {("made.up", "WaitTimeout"): 1}
     assert (counts.entries, counts.outcomes, counts.unfinished) == (4, 3, 1)
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         assert ledger.counts == counts
     with Reader(path) as reader:
         assert reader.counts == counts
@@ -137,7 +137,7 @@ async def test_counts_tell_how_jobs_ended(path: Path) -> None:
 @pytest.mark.parametrize("number", [0, 2, -1])
 async def test_only_jobs_that_were_entered_have_outcomes(path: Path, number: int) -> None:
     """A number that is not there is a mistake of the caller's."""
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         await ledger.enter(batch(1))
         with pytest.raises(ValueError, match="no entry number"):
             await ledger.record(success(number))
@@ -176,7 +176,7 @@ VALUES = [
 @pytest.mark.parametrize(("value", "stored"), VALUES)
 async def test_values_are_stored_as_json(path: Path, value: Any, stored: Any) -> None:
     """What JSON lacks becomes what it has: objects, text, null for what is no number."""
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         await ledger.enter(batch(1))
         await ledger.record(success(1, value=value))
     assert records_of(path)[0].value == stored
@@ -192,7 +192,7 @@ def circle() -> list[Any]:
 @pytest.mark.parametrize("value", [{(1, 2): 3}, circle()])
 async def test_a_value_that_json_cannot_hold_is_refused(path: Path, value: Any) -> None:
     """The error says what would do instead, and the ledger goes on."""
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         await ledger.enter(batch(1))
         with pytest.raises(LedgerError, match="cannot be stored as JSON") as caught:
             await ledger.record(success(1, value=value))
@@ -208,7 +208,7 @@ HIDDEN = "https://***@files.example/a?x=1&Signature=***&y=2"
 async def test_links_are_masked_unless_wanted(path: Path, links: bool, shown: str) -> None:  # noqa: FBT001  a parameter
     """In values at any depth, in quotes, and in reasons; plain values pass as they are."""
     value = {"list": [{"url": LINK}, f'see "{LINK}"'], "n": 1, "text": "a=b?"}
-    async with Ledger(path, links=links, tuning=QUICK) as ledger:
+    async with Ledger(path, links=links, settings=QUICK) as ledger:
         await ledger.enter(batch(1))
         await ledger.record(success(1, value=value, reason=f"at {LINK}"))
     record = records_of(path)[0]
@@ -219,9 +219,9 @@ async def test_links_are_masked_unless_wanted(path: Path, links: bool, shown: st
 
 async def test_a_reason_is_bounded(path: Path) -> None:
     """At most 1,000 characters of what a server wrote are kept."""
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         await ledger.enter(batch(1))
-        await ledger.record(Ending(number=1, state="failed", reason="x" * 5000))
+        await ledger.record(OutcomeInput(number=1, state="failed", reason="x" * 5000))
     assert len(records_of(path)[0].reason or "") == 1000
 
 
@@ -230,14 +230,14 @@ async def test_a_reason_is_bounded(path: Path) -> None:
 
 async def test_options_are_kept(path: Path) -> None:
     """The newest ones come back when it is opened again; what is no JSON is refused."""
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         assert ledger.options == {}
         await ledger.keep({"timeout": 5})
         await ledger.keep({"timeout": 6, "output": "r.jsonl"})
         with pytest.raises(LedgerError):
             await ledger.keep({"timeout": float("inf")})
         assert ledger.options == {"timeout": 6, "output": "r.jsonl"}
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         assert ledger.options == {"timeout": 6, "output": "r.jsonl"}
     with Reader(path) as reader:
         assert reader.options == {"timeout": 6, "output": "r.jsonl"}
@@ -245,11 +245,11 @@ async def test_options_are_kept(path: Path) -> None:
 
 async def test_consumers_have_positions_of_their_own(path: Path) -> None:
     """Each is where it was last said to be, and at 0 before that."""
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         await ledger.acknowledge("a", 7)
         await ledger.acknowledge("b", 3)
         await ledger.acknowledge("a", 9)
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         assert [await ledger.position(name) for name in "abc"] == [9, 3, 0]
 
 
@@ -262,7 +262,7 @@ def test_time_without_a_process_does_not_count(path: Path) -> None:
 
     def session(seconds: float, work: Any) -> Any:
         async def run() -> Any:
-            async with Ledger(path, tuning=quick(clock=lambda: moment[0])) as ledger:
+            async with Ledger(path, settings=quick(clock=lambda: moment[0])) as ledger:
                 result = await work(ledger)
                 moment[0] += seconds
                 return result
@@ -274,9 +274,9 @@ def test_time_without_a_process_does_not_count(path: Path) -> None:
     session(5.0, lambda ledger: ledger.enter(batch(1, 2)))
     moment[0] += 1000.0
     assert session(0.0, lambda ledger: ledger.enter(batch(3))) == [
-        Standing(1, False, False, WaitCheckpoint(waited=15.0)),
-        Standing(2, False, False, WaitCheckpoint(waited=5.0)),
-        Standing(3, True, False),
+        EntryStatus(1, False, False, WaitCheckpoint(waited=15.0)),
+        EntryStatus(2, False, False, WaitCheckpoint(waited=5.0)),
+        EntryStatus(3, True, False),
     ]
     with Reader(path) as reader:
         assert [round(until - began) for began, until in reader.sessions] == [10, 5, 0]
@@ -288,35 +288,37 @@ def test_what_was_noted_of_a_wait_goes_on(path: Path) -> None:
 
     async def first(_hub: Hub, ledger: Ledger) -> None:
         await ledger.enter(batch(1))
-        ledger.notes.past(1, WaitCheckpoint(waited=7.0, polls=2, state=State.PENDING, in_state=1.0))
+        journal_of(ledger).pending.checkpoint(1, WaitCheckpoint(waited=7.0, polls=2, state=State.PENDING, in_state=1.0))
         await asyncio.sleep(3)
-        ledger.notes.past(1, WaitCheckpoint(waited=10.0, polls=3, state=State.PROCESSING, in_state=0.5))
+        journal_of(ledger).pending.checkpoint(
+            1, WaitCheckpoint(waited=10.0, polls=3, state=State.PROCESSING, in_state=0.5)
+        )
         await asyncio.sleep(4)
 
-    async def second(_hub: Hub, ledger: Ledger) -> list[Standing]:
+    async def second(_hub: Hub, ledger: Ledger) -> list[EntryStatus]:
         return await ledger.enter(batch(1))
 
     in_run(path, first)
     (standing,) = in_run(path, second, at=5000.0)
-    assert standing.past == WaitCheckpoint(waited=14.0, polls=3, state=State.PROCESSING, in_state=4.5)
+    assert standing.checkpoint == WaitCheckpoint(waited=14.0, polls=3, state=State.PROCESSING, in_state=4.5)
 
 
 def test_a_wall_clock_that_was_put_back_does_no_harm(path: Path) -> None:
     """Outcomes stay in the order of recording, and no time is counted twice or below nought."""
 
-    async def one(ledger: Ledger, number: int) -> Standing:
+    async def one(ledger: Ledger, number: int) -> EntryStatus:
         (standing,) = await ledger.enter(batch(1, 9))
         await ledger.enter(batch(1, number))
         await ledger.record(success(ledger.counts.entries))
         return standing
 
-    async def session(at: float, number: int) -> Standing:
-        async with Ledger(path, tuning=quick(clock=lambda: at)) as ledger:
+    async def session(at: float, number: int) -> EntryStatus:
+        async with Ledger(path, settings=quick(clock=lambda: at)) as ledger:
             return await one(ledger, number)
 
     asyncio.run(session(BEGINNING, 1))
     standing = asyncio.run(session(BEGINNING - 86_400, 2))
-    assert standing.past == WaitCheckpoint(waited=0.0)
+    assert standing.checkpoint == WaitCheckpoint(waited=0.0)
     assert [record.ended_at for record in records_of(path)] == [BEGINNING, BEGINNING - 86_400]
 
 
@@ -339,7 +341,7 @@ async def test_only_its_owner_can_read_it(path: Path) -> None:
     """The file, its log and its lock; the umask is not asked."""
     before = os.umask(0)
     try:
-        async with Ledger(path, tuning=QUICK) as ledger:
+        async with Ledger(path, settings=QUICK) as ledger:
             await ledger.enter(batch(1))
             modes = {file.name: stat.S_IMODE(file.stat().st_mode) for file in path.parent.iterdir()}
     finally:
@@ -358,14 +360,14 @@ def test_a_closed_ledger_is_one_file(path: Path) -> None:
 
 async def test_a_ledger_has_one_writer(path: Path) -> None:
     """A second one is refused with the name of the first, and is let in when that is gone."""
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         with pytest.raises(LedgerError, match=f"in use by process {os.getpid()} on ") as caught:
-            await Ledger(path, tuning=QUICK).__aenter__()
+            await Ledger(path, settings=QUICK).__aenter__()
         with Reader(path) as reader:
             assert f"process {os.getpid()}" in (reader.holder or "")
         await ledger.enter(batch(1))
     assert caught.value.kind == "locked"
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         assert ledger.counts.entries == 1
     with Reader(path) as reader:
         assert reader.holder is None
@@ -373,7 +375,7 @@ async def test_a_ledger_has_one_writer(path: Path) -> None:
 
 async def test_it_is_used_inside_its_block(path: Path) -> None:
     """Neither before nor after, nor entered twice."""
-    ledger = Ledger(path, tuning=QUICK)
+    ledger = Ledger(path, settings=QUICK)
     with pytest.raises(ClientClosed, match="not open"):
         await ledger.enter(batch(1))
     async with ledger:
@@ -387,7 +389,7 @@ async def test_it_is_used_inside_its_block(path: Path) -> None:
 
 async def test_it_belongs_to_one_event_loop(path: Path) -> None:
     """Another loop, in another thread, is turned away."""
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         with pytest.raises(ClientClosed, match="another event loop"):
             await asyncio.to_thread(lambda: asyncio.run(ledger.enter(batch(1))))
 
@@ -397,14 +399,14 @@ async def test_how_sure_a_commit_is_has_two_values(path: Path) -> None:
     with pytest.raises(ValueError, match='"full" or "normal"'):
         Ledger(path, synchronous="off")  # type: ignore[arg-type]
     assert list(path.parent.iterdir()) == []
-    async with Ledger(path, synchronous="normal", tuning=QUICK) as ledger:
+    async with Ledger(path, synchronous="normal", settings=QUICK) as ledger:
         await ledger.enter(batch(1))
     assert ledger.counts.entries == 1
 
 
 async def test_many_at_once_are_committed_in_groups(path: Path) -> None:
     """More than may wait at once have to wait their turn, and all are recorded."""
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         await ledger.enter(batch(2500))
         seqs = await asyncio.gather(*(ledger.record(success(number)) for number in range(1, 2501)))
     assert sorted(seqs, key=lambda seq: seq or 0) == list(range(1, 2501))
@@ -412,7 +414,7 @@ async def test_many_at_once_are_committed_in_groups(path: Path) -> None:
 
 async def test_cancelling_waits_for_the_commit(path: Path) -> None:
     """The outcome is recorded, and then the cancellation takes effect."""
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         await ledger.enter(batch(1))
         recording = asyncio.create_task(ledger.record(success(1)))
         await asyncio.sleep(0)
@@ -424,9 +426,9 @@ async def test_cancelling_waits_for_the_commit(path: Path) -> None:
 
 async def test_who_does_not_wait_any_more_is_passed_over(path: Path) -> None:
     """Work is done although its future was cancelled, and keeps nobody else waiting."""
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         await ledger.enter(batch(2))
-        first, second = (ledger.submit(success(number)) for number in (1, 2))
+        first, second = (journal_of(ledger).submit(success(number)) for number in (1, 2))
         first.cancel()
         await second
         assert ledger.counts.outcomes == 2
@@ -434,13 +436,13 @@ async def test_who_does_not_wait_any_more_is_passed_over(path: Path) -> None:
 
 async def test_cancelling_the_opening_leaves_nothing_open(path: Path) -> None:
     """The lock is given back, so that the next one gets it."""
-    opening = asyncio.create_task(Ledger(path, tuning=QUICK).__aenter__())
+    opening = asyncio.create_task(Ledger(path, settings=QUICK).__aenter__())
     await asyncio.sleep(0)
     await asyncio.sleep(0)
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         assert ledger.counts.entries == 0
 
 
@@ -451,9 +453,9 @@ async def test_a_mistake_in_the_writers_thread_keeps_nobody_waiting(path: Path) 
         raise KeyError("oops")
 
     async def session() -> None:
-        async with Ledger(path, tuning=QUICK) as ledger:
+        async with Ledger(path, settings=QUICK) as ledger:
             with pytest.raises(KeyError, match="oops"):
-                await ledger.do(broken)
+                await journal_of(ledger).do(broken)
             with pytest.raises(KeyError, match="oops"):
                 await ledger.enter(batch(1))
 
@@ -494,7 +496,7 @@ def test_a_reader_leaves_no_trace(path: Path) -> None:
 
 async def test_a_reader_looks_on_while_a_run_is_on(path: Path) -> None:
     """It sees what is committed, and holds nobody up."""
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         await ledger.enter(batch(600))
         with Reader(path) as reader:
             entries = reader.entries()
@@ -535,5 +537,5 @@ def test_what_is_stored_can_be_read_with_any_sqlite(path: Path) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         rows = connection.execute("SELECT ref, value FROM outcome JOIN entry USING (number) LIMIT 1").fetchall()
     connection.close()
-    assert (application.to_bytes(4).decode(), version) == ("aplg", 1)
+    assert (application.to_bytes(4).decode(), version) == ("aplg", 2)
     assert [(json.loads(ref), json.loads(value)) for ref, value in rows] == [({"id": 1}, {"n": 1})]
