@@ -155,7 +155,7 @@ async def test_damage_far_from_the_end_is_found_when_it_is_read(path: Path, stat
         list(reader.records())
 
 
-async def test_a_job_whose_entry_is_damaged_is_neither_given_out_nor_recorded(path: Path) -> None:
+async def test_a_job_whose_entry_is_damaged_is_not_used(path: Path) -> None:
     """Nobody polls a job that was never entered."""
     await asyncio.to_thread(filled, path, 1100, 0)
     mend(path, "UPDATE entry SET ref = '{}' WHERE number = 2")

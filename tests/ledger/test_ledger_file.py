@@ -151,7 +151,7 @@ def test_a_lock_file_that_was_left_behind_is_taken_over(path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b'{"pid": 1}', b"\xff"])
-def test_a_holder_that_has_not_named_itself_yet_holds_all_the_same(path: Path, content: bytes) -> None:
+def test_a_holder_that_has_no_name_yet_holds_the_ledger(path: Path, content: bytes) -> None:
     """Between making the file and writing into it there is a moment."""
     beside = path.with_name("run.db.lock")
     beside.write_bytes(content)
@@ -161,9 +161,7 @@ def test_a_holder_that_has_not_named_itself_yet_holds_all_the_same(path: Path, c
         assert holder_of(path) == "another process"
 
 
-def test_a_lock_file_that_vanishes_while_it_is_locked_is_made_again(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_lock_file_that_vanishes_is_made_again(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Who had it before may remove it between our opening and our locking."""
     beside, real = path.with_name("run.db.lock"), fcntl.flock
     vanished: list[bool] = []

@@ -125,7 +125,7 @@ def test_what_a_killed_process_wrote_beyond_is_cut_off(path: Path, kind: type[An
 
 
 @KINDS
-def test_a_process_killed_before_its_first_position_leaves_nothing_in_the_way(path: Path, kind: type[Any]) -> None:
+def test_a_process_killed_before_its_first_position(path: Path, kind: type[Any]) -> None:
     """The file is known before the first line is in it."""
     sink = kind(path.with_name("out"))
     filled(path, 10, 0)
