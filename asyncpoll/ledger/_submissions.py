@@ -18,7 +18,7 @@ from asyncpoll.ledger._records import DEFAULT_SETTINGS
 APPLICATION: Final = 0x61707362  # "apsb"
 VERSION: Final = 1
 
-EntryStatus = Literal["begun", "known", "refused"]
+ItemStatus = Literal["begun", "known", "refused"]
 
 _TABLES: Final = f"""
 BEGIN IMMEDIATE;
@@ -52,7 +52,7 @@ class Submitted:
     number: int
     key: str
     endpoint: str
-    standing: EntryStatus
+    standing: ItemStatus
     token: str | None
     job: str | None
     problem: str | None
@@ -106,7 +106,7 @@ class Submissions:
         number: int = self._execute("SELECT number FROM item WHERE key = ?", (key,)).fetchone()[0]
         return number
 
-    def end(self, number: int, standing: EntryStatus, job: str | None, problem: str | None) -> None:
+    def end(self, number: int, standing: ItemStatus, job: str | None, problem: str | None) -> None:
         """Store the result of sending an item; one whose answer was lost is still "begun", with that as the problem."""
         self._execute(
             "UPDATE item SET standing = ?, job = ?, problem = ? WHERE number = ?", (standing, job, problem, number)

@@ -19,7 +19,7 @@ from asyncpoll.cli import main
 from asyncpoll.cli.exits import Exit
 from asyncpoll.cli.report import ledger_info_of, stats_of
 from asyncpoll.cli.report._stats import Verdict
-from asyncpoll.ledger import Counts, OutcomeInput, Ledger, Reader
+from asyncpoll.ledger import Counts, Ledger, OutcomeInput, Reader
 from asyncpoll.waiting._decision import WaitCheckpoint
 from asyncpoll.waiting._hub import Hub
 from asyncpoll.waiting.learning._history import History
