@@ -115,7 +115,6 @@ class Hub:
             check_schedule("Hub(): schedule", schedule)
         self.schedule = schedule or Learned(cold=Exponential(), random=self._random)
         self._scheduler: Scheduler | None = None
-        self._prices: PriceController | None = None
         self._is_closed = False
         self.counters = Counters()
         self._recent = RecentSnapshots()
@@ -123,8 +122,8 @@ class Hub:
     async def __aenter__(self) -> Self:
         if self._scheduler is not None or self._is_closed:
             raise ClientClosed("a hub is opened once; make another one")
-        self._prices = self._price_controller()
-        self._scheduler = Scheduler(self.counters, self._limits, observers=self._observers, prices=self._prices)
+        prices = self._price_controller()
+        self._scheduler = Scheduler(self.counters, self._limits, observers=self._observers, prices=prices)
         return self
 
     async def __aexit__(
@@ -387,10 +386,10 @@ class Hub:
         if self._scheduler is None or self._is_closed:
             return
         if is_new_rate:
-            if self._prices is not None:
-                self._prices.end()
-            self._prices = self._price_controller()
-        self._scheduler.set_limits(limits, self._prices)
+            if self._scheduler.prices is not None:
+                self._scheduler.prices.end()
+            self._scheduler.prices = self._price_controller()
+        self._scheduler.dispatcher.set_limits(limits)
 
     def _price_controller(self) -> PriceController | None:
         """Return what sets the price of a call where calls are scarce; None where they are not."""

@@ -134,11 +134,11 @@ class Run(Generic[T]):
 
     def pause(self) -> None:
         """Start no polls for jobs that only this run waits for, until `resume`. Deadlines hold meanwhile."""
-        self._scheduler.pause(self)
+        self._scheduler.dispatcher.pause(self)
 
     def resume(self) -> None:
         """Go on polling."""
-        self._scheduler.resume(self)
+        self._scheduler.dispatcher.resume(self)
 
     async def __aenter__(self) -> Self:
         if self._feeder is not None:
