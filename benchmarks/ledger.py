@@ -145,8 +145,9 @@ async def fill(path: Path, jobs: int, share: float) -> None:
         for start in range(0, jobs, BATCH):
             names = (f"thing-{number:09}" for number in range(start, min(start + BATCH, jobs)))
             await ledger.enter([(f"memory.things:{name}", "memory.things", name) for name in names])
-        for start in range(0, int(jobs * share), BATCH):
-            batch = numbers[start : start + BATCH]
+        ended = numbers[: int(jobs * share)]
+        for start in range(0, len(ended), BATCH):
+            batch = ended[start : start + BATCH]
             await asyncio.gather(
                 *(ledger.record(OutcomeInput(number=number, state="success", value="done")) for number in batch)
             )
