@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
 from asyncpoll._errors import LedgerError
 from asyncpoll.ledger._files import DATABASE_ERRORS, ledger_error
 from asyncpoll.ledger._records import Entry, Record, RetryKind
-from asyncpoll.ledger._schema import START, Head, damaged, verified
+from asyncpoll.ledger._schema import MOST_AT_ONCE, START, Head, damaged, verified
 
 PAGE = 200
 """Rows that are read at once: results may be large."""
@@ -145,6 +145,16 @@ def records(connection: sqlite3.Connection, after: int, limit: int = PAGE) -> li
         previous_digest = row[_OUTCOME_COLUMNS - 1]
         own = own_entry(row[1], row[_OUTCOME_COLUMNS:-_RETRY_COLUMNS])
         found.append(record_of(own, outcome, _attempt(row[-_RETRY_COLUMNS:])))
+    return found
+
+
+def known_keys(connection: sqlite3.Connection, keys: Sequence[str]) -> set[str]:
+    """Return those of the keys whose jobs were entered."""
+    found: set[str] = set()
+    for start in range(0, len(keys), MOST_AT_ONCE):
+        page = keys[start : start + MOST_AT_ONCE]
+        places = ", ".join("?" * len(page))
+        found.update(key for (key,) in connection.execute(f"SELECT key FROM entry WHERE key IN ({places})", page))  # noqa: S608
     return found
 
 

@@ -12,6 +12,8 @@ import json
 import secrets
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final, Self
 
 from attrs import Factory, define, field
@@ -61,11 +63,11 @@ PUT: Final = {
 }
 """The statement that writes a row of a table, in place of the one with the same key if there is one."""
 
-APPEND: Final = {
-    "entry": PUT["entry"].replace("REPLACE", "INSERT") + " ON CONFLICT (key) DO NOTHING",
-    "outcome": PUT["outcome"].replace("REPLACE", "INSERT") + " ON CONFLICT (number, attempt) DO NOTHING",
-}
-"""The statement that appends a row to a table whose rows never change, unless its job has one already."""
+APPEND_OUTCOME: Final = PUT["outcome"].replace("REPLACE", "INSERT") + " ON CONFLICT (number, attempt) DO NOTHING"
+"""The statement that appends an outcome, unless its job has one already."""
+
+MOST_AT_ONCE: Final = 100
+"""The most rows in one statement. Each statement hands the interpreter over to the event loop and back."""
 
 
 def create_tables(connection: sqlite3.Connection) -> None:
@@ -74,6 +76,14 @@ def create_tables(connection: sqlite3.Connection) -> None:
         f"PRAGMA journal_mode = DELETE; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION};"
         f"BEGIN IMMEDIATE; {_TABLES} COMMIT;"
     )
+
+
+def put_many(connection: sqlite3.Connection, table: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Write many rows of a table with few statements."""
+    statement, values = PUT[table].split(" VALUES ")
+    for start in range(0, len(rows), MOST_AT_ONCE):
+        page = rows[start : start + MOST_AT_ONCE]
+        connection.execute(f"{statement} VALUES {', '.join([values] * len(page))}", [*chain.from_iterable(page)])
 
 
 def digest(previous: str, *columns: Any) -> str:

@@ -29,7 +29,7 @@ from asyncpoll.ledger._files import (
 )
 from asyncpoll.ledger._lock import Holder, Lock, refuse_network
 from asyncpoll.ledger._records import Counts, EntryStatus, LedgerSettings, Record, RetryKind
-from asyncpoll.ledger._schema import APPEND, PUT, START, Head, damaged, digest, verified
+from asyncpoll.ledger._schema import APPEND_OUTCOME, PUT, START, Head, damaged, digest, put_many, verified
 from asyncpoll.waiting._decision import WaitCheckpoint
 
 Work = Callable[["Store"], Any]
@@ -191,10 +191,29 @@ class Store:
 
     # work: what may be done in a transaction
 
-    def enter(self, batch: Iterable[tuple[str, str, str]]) -> list[EntryStatus]:
+    def enter(self, batch: Sequence[tuple[str, str, str]]) -> list[EntryStatus]:
         """Append the jobs that are not there yet, as (key, endpoint, reference); return the status of each."""
         now = self._settings.now()
-        return [self._enter(key, endpoint, ref, now) for key, endpoint, ref in batch]
+        known = _queries.known_keys(self._open(), [key for key, _, _ in batch])
+        fresh: list[tuple[Any, ...]] = []
+        statuses: list[EntryStatus | None] = []
+        for key, endpoint, ref in batch:
+            if key in known:
+                statuses.append(None)  # its row may be one of the fresh ones
+                continue
+            known.add(key)
+            columns = (self._head.entries + 1, key, endpoint, ref, now)
+            row_digest = digest(self._head.entry_digest, *columns)
+            self._head.add_entry(endpoint, row_digest)
+            fresh.append((*columns, row_digest))
+            statuses.append(EntryStatus(columns[0], True, False))
+        if fresh:
+            self._dirty = True
+            put_many(self._open(), "entry", fresh)
+        return [
+            self._status(key, now) if status is None else status
+            for (key, _, _), status in zip(batch, statuses, strict=True)
+        ]
 
     def record(self, number: int, columns: tuple[Any, ...]) -> Record | None:
         """Append an outcome, unless its job has one already.
@@ -207,7 +226,7 @@ class Store:
         state, _status, _reason, _code, error, *_ = columns
         outcome = (self._head.outcomes + 1, number, attempt, *columns)
         row_digest = digest(self._head.outcome_digest, *outcome)
-        if not self._open().execute(APPEND["outcome"], (*outcome, row_digest)).rowcount:
+        if not self._open().execute(APPEND_OUTCOME, (*outcome, row_digest)).rowcount:
             return self._record_again(number, attempt, columns)
         self._head.add_outcome(entry[2], state, error, row_digest)
         self._dirty = True
@@ -322,13 +341,8 @@ class Store:
         columns = (*self._session, now)
         self._open().execute(PUT["session"], (*columns, digest(START, *columns)))
 
-    def _enter(self, key: str, endpoint: str, ref: str, now: float) -> EntryStatus:
-        columns = (self._head.entries + 1, key, endpoint, ref, now)
-        row_digest = digest(self._head.entry_digest, *columns)
-        if self._open().execute(APPEND["entry"], (*columns, row_digest)).rowcount:
-            self._head.add_entry(endpoint, row_digest)
-            self._dirty = True
-            return EntryStatus(columns[0], True, False)
+    def _status(self, key: str, now: float) -> EntryStatus:
+        """Return the status of a job that is there already."""
         number, began_at, done, progress = _queries.status(self._open(), key)
         return EntryStatus(number, False, done, None if done else self._checkpoint_of(began_at, progress, now))
 
