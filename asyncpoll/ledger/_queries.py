@@ -39,7 +39,9 @@ _ENDED = """
 """
 
 _ENTRIES = f"SELECT {_ENTRY} FROM entry {_JOINED} WHERE entry.number > ? ORDER BY entry.number LIMIT ?"  # noqa: S608  our own names, as in all of these
-_ONE_ENTRY = f"SELECT {_ENTRY}, {_RETRY} FROM entry {_JOINED} WHERE entry.number = ?"  # noqa: S608
+_BY_NUMBER = f"""
+SELECT {_ENTRY}, {_RETRY}, outcome.seq FROM entry {_JOINED} {_ENDED} WHERE entry.number IN ({{}})
+"""  # noqa: S608
 _UNFINISHED = f"""
 SELECT {_ENTRY}, {_RETRY} FROM entry {_JOINED} {_ENDED}
 WHERE entry.number > ? AND outcome.number IS NULL ORDER BY entry.number LIMIT ?
@@ -82,14 +84,24 @@ def entries(connection: sqlite3.Connection, after: int, limit: int = PAGE) -> li
     return [_entry(own_entry(number, row)) for number, row in enumerate(rows, after + 1)]
 
 
-def entry(connection: sqlite3.Connection, number: int) -> tuple[tuple[Any, ...], int]:
-    """Return the columns of the entry with this number, and the attempt that its job is in.
+def entries_by_number(
+    connection: sqlite3.Connection, numbers: Sequence[int]
+) -> dict[int, tuple[tuple[Any, ...], int, bool]]:
+    """Return by number the columns of entries, the attempt of each job, and whether that has an outcome.
 
     Raises:
-        LedgerError: It is damaged, or missing.
+        LedgerError: One of them is damaged, or missing.
     """
-    row = connection.execute(_ONE_ENTRY, (number,)).fetchone() or (None,) * (_ENTRY_COLUMNS + _RETRY_COLUMNS)
-    return own_entry(number, row[:_ENTRY_COLUMNS]), _attempt(row[_ENTRY_COLUMNS:])
+    found: dict[int, tuple[tuple[Any, ...], int, bool]] = {}
+    for start in range(0, len(numbers), MOST_AT_ONCE):
+        page = numbers[start : start + MOST_AT_ONCE]
+        for *row, seq in connection.execute(_BY_NUMBER.format(", ".join("?" * len(page))), page):
+            own, retry = tuple(row[:_ENTRY_COLUMNS]), tuple(row[_ENTRY_COLUMNS:])
+            found[row[0]] = own_entry(row[0], own), _attempt(retry), seq is not None
+    for number in numbers:
+        if number not in found:
+            raise damaged(f"entry {number}")
+    return found
 
 
 def unfinished(connection: sqlite3.Connection, after: int, limit: int = PAGE) -> list[Entry]:

@@ -63,9 +63,6 @@ PUT: Final = {
 }
 """The statement that writes a row of a table, in place of the one with the same key if there is one."""
 
-APPEND_OUTCOME: Final = PUT["outcome"].replace("REPLACE", "INSERT") + " ON CONFLICT (number, attempt) DO NOTHING"
-"""The statement that appends an outcome, unless its job has one already."""
-
 MOST_AT_ONCE: Final = 100
 """The most rows in one statement. Each statement hands the interpreter over to the event loop and back."""
 

@@ -7,6 +7,7 @@ import sqlite3
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -29,7 +30,7 @@ from asyncpoll.ledger._files import (
 )
 from asyncpoll.ledger._lock import Holder, Lock, refuse_network
 from asyncpoll.ledger._records import Counts, EntryStatus, LedgerSettings, Record, RetryKind
-from asyncpoll.ledger._schema import APPEND_OUTCOME, PUT, START, Head, damaged, digest, put_many, verified
+from asyncpoll.ledger._schema import PUT, START, Head, damaged, digest, put_many, verified
 from asyncpoll.waiting._decision import WaitCheckpoint
 
 Work = Callable[["Store"], Any]
@@ -111,6 +112,8 @@ class Store:
         self._head = Head()
         self._dirty = False
         self._uptime = Uptime()
+        self._entries: dict[int, tuple[tuple[Any, ...], int, bool]] = {}  # of the jobs that a group records
+        self._appended: list[tuple[Any, ...]] = []  # outcomes that are not in the table yet
         self.counts: Counts = self._head.counts()
         self.loss: str | None = None
 
@@ -170,8 +173,11 @@ class Store:
             connection = self._connection or self._connect()
             before = connection.total_changes
             connection.execute("BEGIN IMMEDIATE")
+            self._fetch_entries(_numbers_in(group))
             results = [work(self) for work in group]
             self._note_alive(self._settings.now())
+            self._open()  # so that every outcome is in the table
+            self._entries.clear()
             has_changed = self._dirty or connection.total_changes != before
             if has_changed:
                 self._head.commits += 1
@@ -222,12 +228,16 @@ class Store:
             number: The number of its entry.
             columns: Those of the table from `state` to `value`.
         """
-        entry, attempt = _queries.entry(self._open(), number)
+        if number not in self._entries:
+            self._fetch_entries([number])
+        entry, attempt, is_ended = self._entries[number]
+        if is_ended:
+            return self._record_again(number, attempt, columns)
         state, _status, _reason, _code, error, *_ = columns
         outcome = (self._head.outcomes + 1, number, attempt, *columns)
         row_digest = digest(self._head.outcome_digest, *outcome)
-        if not self._open().execute(APPEND_OUTCOME, (*outcome, row_digest)).rowcount:
-            return self._record_again(number, attempt, columns)
+        self._entries[number] = entry, attempt, True
+        self._appended.append((*outcome, row_digest))
         self._head.add_outcome(entry[2], state, error, row_digest)
         self._dirty = True
         return _queries.record_of(entry, outcome, attempt)
@@ -235,6 +245,7 @@ class Store:
     def retry(self, kinds: Sequence[RetryKind]) -> int:
         """Begin a new attempt for the jobs with an outcome of these kinds; return how many there are."""
         now = self._settings.now()
+        self._entries.clear()
         found = _queries.retryable(self._open(), kinds)
         for number, attempt, endpoint, state, error in found:
             columns = (number, attempt + 1, now)
@@ -289,8 +300,15 @@ class Store:
     # details
 
     def _open(self) -> sqlite3.Connection:
+        """Return the connection, through which all outcomes so far can be read."""
         assert self._connection is not None  # noqa: S101  work is done inside `commit`, which connects
+        appended, self._appended = self._appended, []
+        put_many(self._connection, "outcome", appended)
         return self._connection
+
+    def _fetch_entries(self, numbers: Sequence[int]) -> None:
+        """Read the entries of jobs that are about to be recorded, with few statements."""
+        self._entries |= _queries.entries_by_number(self._open(), numbers)
 
     def _connect(self) -> sqlite3.Connection:
         inspect(self.path)
@@ -315,6 +333,8 @@ class Store:
     def _drop(self) -> None:
         """Close the connection: after an error its view of the file is not to be trusted."""
         connection, self._connection, self._dirty = self._connection, None, False
+        self._entries.clear()
+        self._appended.clear()
         if connection is not None:
             with suppress(sqlite3.Error):
                 connection.close()
@@ -365,6 +385,11 @@ class Store:
             self._head.anomalies += 1
             self._dirty = True
         return None
+
+
+def _numbers_in(group: Sequence[Work]) -> list[int]:
+    """Return the numbers of the jobs whose outcomes a group records."""
+    return [work.keywords["number"] for work in group if isinstance(work, partial) and work.func is Store.record]
 
 
 def _verdict(columns: tuple[Any, ...]) -> tuple[Any, ...]:
