@@ -27,7 +27,7 @@ from drive import KEY, POLLS_PER_JOB, AtOnce
 
 from asyncpoll import Endpoint, Hub, Job, Snapshot, State
 from asyncpoll.http import Reply, Request
-from asyncpoll.ledger import Ending, Ledger
+from asyncpoll.ledger import Ledger, OutcomeInput
 from asyncpoll.providers import BigModel
 from asyncpoll.testing import MemoryTransport
 
@@ -71,8 +71,8 @@ async def waited(jobs: Any, ledger: Ledger | None) -> None:
                 async for _ in outcomes:
                     pass
         else:
-            async with hub.run(jobs, ledger=ledger, timeout=600) as records:
-                async for _ in records:
+            async with hub.run(jobs, ledger=ledger, timeout=600) as run:
+                async for _ in run:
                     pass
 
 
@@ -145,10 +145,11 @@ async def fill(path: Path, jobs: int, share: float) -> None:
         for start in range(0, jobs, BATCH):
             names = (f"thing-{number:09}" for number in range(start, min(start + BATCH, jobs)))
             await ledger.enter([(f"memory.things:{name}", "memory.things", name) for name in names])
-        for start in range(0, int(jobs * share), BATCH):
-            batch = numbers[start : start + BATCH]
+        ended = numbers[: int(jobs * share)]
+        for start in range(0, len(ended), BATCH):
+            batch = ended[start : start + BATCH]
             await asyncio.gather(
-                *(ledger.record(Ending(number=number, state="success", value="done")) for number in batch)
+                *(ledger.record(OutcomeInput(number=number, state="success", value="done")) for number in batch)
             )
 
 

@@ -82,9 +82,9 @@ async def in_memory(options: argparse.Namespace, place: Path | None) -> None:
         else:
             async with (
                 Ledger(place / "run.db") as ledger,
-                hub.run(things(options.references), ledger=ledger, timeout=PATIENCE, max_pending=AWAITED) as records,
+                hub.run(things(options.references), ledger=ledger, timeout=PATIENCE, max_pending=AWAITED) as run,
             ):
-                ended = [record.state == "success" async for record in records]
+                ended = [record.state == "success" async for record, _ in run]
     expect(sum(ended), options.references)
 
 

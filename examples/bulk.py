@@ -31,8 +31,8 @@ async def main(ids: Path, results: Path) -> None:
     """Wait for all jobs, then write the results."""
     ledger_file = results.with_suffix(".ledger")
     async with BigModel.from_env() as client, Ledger(ledger_file) as ledger, Hub(rate=50) as hub:
-        async with hub.run(jobs(client, ids), ledger=ledger, timeout=3600) as records:
-            async for record in records:
+        async with hub.run(jobs(client, ids), ledger=ledger, timeout=3600) as run:
+            async for record, _ in run:
                 print(record.key, record.state)
         written = await ledger.deliver(JsonLines(results))
         print(f"{written} new results, {client.requests} requests")

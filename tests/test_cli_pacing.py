@@ -13,7 +13,7 @@ from run_kit import SUBTASKS, make_ledger, subtask
 from asyncpoll._schedule import Fixed
 from asyncpoll.cli import main
 from asyncpoll.cli.pacing import MOST_REPLAYED, Sample, history_of, pacing_key
-from asyncpoll.ledger import Ending, Ledger, Record
+from asyncpoll.ledger import Ledger, OutcomeInput, Record
 from asyncpoll.providers import ENDPOINTS, BigModel, Molizhishu
 
 Output = pytest.CaptureFixture[str]
@@ -110,7 +110,7 @@ def test_other_schedules_are_compared_on_paper(tmp_path: Path, capsys: Output) -
         async with Ledger(path) as ledger:
             await ledger.enter([(f"{number}", SUBTASKS, subtask(number)["ref"]) for number in range(1, 201)])
             ends = (
-                Ending(number=number, state="success", polls=9, waited=60 + number % 7, running=59 + number % 7)
+                OutcomeInput(number=number, state="success", polls=9, waited=60 + number % 7, running=59 + number % 7)
                 for number in range(1, 201)
             )
             await asyncio.gather(*(ledger.record(end) for end in ends))

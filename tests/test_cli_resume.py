@@ -15,7 +15,7 @@ from run_kit import FAST, environment, live, make_ledger, numbers, read_lines, s
 from asyncpoll.cli import main
 from asyncpoll.cli.run.options import Options
 from asyncpoll.ledger import Ledger, Reader
-from asyncpoll.ledger.lock import Lock
+from asyncpoll.ledger._lock import Lock
 from asyncpoll.simulator import Simulator
 
 Output = pytest.CaptureFixture[str]
@@ -131,7 +131,7 @@ def test_refused_output(name: str, tmp_path: Path) -> None:
 
 
 def test_copy_without_its_log(tmp_path: Path, capsys: Output) -> None:
-    """A copy made during a run that holds nothing, for want of the log, does not pass for a run that is over."""
+    """A copy made during a run, without the log, does not pass for a run that is over."""
 
     async def copy() -> None:
         async with Ledger(tmp_path / "run.db") as ledger:
@@ -139,10 +139,21 @@ def test_copy_without_its_log(tmp_path: Path, capsys: Output) -> None:
             shutil.copy(ledger.path, tmp_path / "copy.db")
 
     asyncio.run(copy())
-    assert resume(tmp_path / "copy.db") == 2
-    assert "copy.db holds no run" in capsys.readouterr().err
-    assert main(["status", str(tmp_path / "copy.db")]) == 0
-    assert "made at an unknown time" in capsys.readouterr().out
+    for verb in (resume, lambda path: main(["status", str(path)])):
+        assert verb(tmp_path / "copy.db") == 6
+        assert "copy.db is not complete" in capsys.readouterr().err
+
+
+def test_ledger_without_a_run(tmp_path: Path, capsys: Output) -> None:
+    """A ledger in which nothing was begun cannot be resumed."""
+
+    async def make() -> None:
+        async with Ledger(tmp_path / "run.db"):
+            pass
+
+    asyncio.run(make())
+    assert resume(tmp_path / "run.db") == 2
+    assert "holds no run; begin one with asyncpoll run" in capsys.readouterr().err
 
 
 def test_locked(tmp_path: Path, capsys: Output) -> None:

@@ -21,7 +21,7 @@ from run_kit import FAST, SUBTASKS, environment, live, numbers, read_lines, subt
 
 from asyncpoll.cli import main
 from asyncpoll.cli.run import driving
-from asyncpoll.ledger import Ledger, Reader, Tuning
+from asyncpoll.ledger import Ledger, LedgerSettings, Reader
 from asyncpoll.simulator import Fault, Latency, Simulator
 
 Output = pytest.CaptureFixture[str]
@@ -169,8 +169,12 @@ def test_stopped_while_the_disk_is_full(
 ) -> None:
     """A run that is asked to end does not wait for room on the disk; it says what is wrong, and can go on."""
     faults = Faults(code=sqlite3.SQLITE_FULL)
-    monkeypatch.setattr(driving, "Ledger", partial(Ledger, tuning=Tuning(connect=faults.connect)))
-    for where in (f"{driving.__name__}._SAVING", "asyncpoll.ledger.run._GRACE", "asyncpoll.ledger.ledger.COMMIT_GRACE"):
+    monkeypatch.setattr(driving, "Ledger", partial(Ledger, settings=LedgerSettings(connect=faults.connect)))
+    for where in (
+        f"{driving.__name__}._SAVING",
+        "asyncpoll.ledger._run._GRACE",
+        "asyncpoll.ledger._journal.COMMIT_GRACE",
+    ):
         monkeypatch.setattr(where, 0.1)
 
     def stop() -> None:
@@ -185,7 +189,7 @@ def test_stopped_while_the_disk_is_full(
         stopping.result()
     err = capsys.readouterr().err
     assert "Ctrl-C again stops at once" in err
-    assert err.endswith("cannot be used: there is no space left; make some\n")
+    assert err.endswith("cannot be used: there is no space left; free some\n")
     monkeypatch.undo()
     for name, value in environment(world).items():
         monkeypatch.setenv(name, value)

@@ -12,8 +12,8 @@ import pytest
 from run_kit import make_ledger
 
 from asyncpoll.cli import main
-from asyncpoll.ledger import Ending, Ledger
-from asyncpoll.ledger.lock import Lock
+from asyncpoll.ledger import Ledger, OutcomeInput
+from asyncpoll.ledger._lock import Lock
 
 Output = pytest.CaptureFixture[str]
 
@@ -75,7 +75,7 @@ def contradict(ledger: Path) -> None:
 
     async def report() -> None:
         async with Ledger(ledger) as again:
-            assert await again.record(Ending(number=1, state="failed")) is None
+            assert await again.record(OutcomeInput(number=1, state="failed")) is None
 
     asyncio.run(report())
 

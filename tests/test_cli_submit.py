@@ -20,7 +20,7 @@ from asyncpoll._errors import LedgerError, Throttled
 from asyncpoll.cli import main
 from asyncpoll.cli.submit.items import Item
 from asyncpoll.cli.submit.sending import Sender
-from asyncpoll.ledger.submissions import Submissions
+from asyncpoll.ledger._submissions import Submissions
 from asyncpoll.simulator import Constant, Effect, ErrorStatus, Fault, Latency, Reset, Rewrite, Simulator
 from asyncpoll.testing import run_virtual
 

@@ -8,11 +8,10 @@ from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
+from asyncpoll._atomic_file import replacing
 from asyncpoll.cli.exits import Exit
-from asyncpoll.cli.files import replacing
 from asyncpoll.cli.run.options import format_of
-from asyncpoll.ledger import Reader
-from asyncpoll.ledger.sinks import Csv, JsonLines, Sink
+from asyncpoll.ledger import Csv, JsonLines, Reader, Sink
 
 _PAGE = 500  # outcomes that are written at once
 

@@ -21,10 +21,7 @@ def run(args: argparse.Namespace) -> int:
         raise ValueError(f"there is no ledger {args.ledger}; asyncpoll run makes one")
     with Reader(args.ledger) as reader:
         if not (reader.options or reader.counts.entries):
-            raise ValueError(
-                f"{args.ledger} holds no run; of a copy it may be that {args.ledger.name}-wal was left behind, "
-                "else begin with asyncpoll run"
-            )
+            raise ValueError(f"{args.ledger} holds no run; begin one with asyncpoll run")
         kept = Options.kept(reader.options)
     options = kept.changed(args)
     if args.output is not None:

@@ -7,6 +7,8 @@ neither a credential nor a cookie, and reaches public addresses only.
 from __future__ import annotations
 
 import asyncio
+import base64
+import hashlib
 import re
 from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +18,9 @@ from ssl import SSLContext
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Unpack
 
-from attrs import define, frozen
+from attrs import define, field, frozen
 
+from asyncpoll._atomic_file import AtomicFile
 from asyncpoll._checks import whole
 from asyncpoll._errors import BadReply, Rejected, TransportError
 from asyncpoll.http._classify import fault, status_kind
@@ -26,10 +29,10 @@ from asyncpoll.http._retry import QUICK
 from asyncpoll.http._settings import Limits, Proxy, TransportSettings, check_ssl
 from asyncpoll.http._ssrf import AddressGuard, is_public_host
 from asyncpoll.http._urls import Link, check_link, follow
-from asyncpoll.http.partial import Partial
 
 if TYPE_CHECKING:
     import os
+    from hashlib import _Hash
 
 
 OnProgress = Callable[[int, int | None], object]
@@ -154,7 +157,7 @@ async def _fetch(link: Link, target: Path, terms: _Terms) -> None:
         _compare(stream.headers.get("content-md5"), partial.digest())
 
 
-async def _pour(stream: Stream, partial: Partial, in_thread: InThread, terms: _Terms) -> None:
+async def _pour(stream: Stream, partial: _Download, in_thread: InThread, terms: _Terms) -> None:
     total = _length(stream.headers)
     if total is not None and total > terms.max_bytes:
         raise _too_large(terms)
@@ -211,8 +214,24 @@ class Rate:
         self.since, self.received = now, 0
 
 
+@define(eq=False)
+class _Download(AtomicFile):
+    """A file that keeps the digest of what is written to it."""
+
+    _md5: _Hash = field(factory=lambda: hashlib.md5(usedforsecurity=False), init=False)
+
+    def write(self, data: bytes) -> None:
+        """Append *data*."""
+        self.file.write(data)
+        self._md5.update(data)
+
+    def digest(self) -> str:
+        """Return the MD5 digest of what was written, as `Content-MD5` spells it (RFC 1864)."""
+        return base64.b64encode(self._md5.digest()).decode()
+
+
 @asynccontextmanager
-async def _filling(target: Path) -> AsyncGenerator[tuple[Partial, InThread], None]:
+async def _filling(target: Path) -> AsyncGenerator[tuple[_Download, InThread], None]:
     """Yield a file to fill, committed at the end or discarded on the way, and a function that runs its methods.
 
     They run in a thread of their own, in order: a write that is cancelled here goes on there to its end, and only
@@ -220,7 +239,7 @@ async def _filling(target: Path) -> AsyncGenerator[tuple[Partial, InThread], Non
     """
     loop = asyncio.get_running_loop()
     thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="asyncpoll-download")
-    partial = Partial(target)
+    partial = _Download(target)
 
     async def in_thread(step: Callable[..., None], *args: object) -> None:
         try:

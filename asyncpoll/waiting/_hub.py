@@ -8,6 +8,8 @@ from random import Random
 from types import TracebackType
 from typing import Any, Protocol, Self, TypeVar, Unpack
 
+from attrs import evolve
+
 from asyncpoll import events
 from asyncpoll._checks import delay, is_number, plain_function
 from asyncpoll._errors import ClientClosed, WaitTimeout
@@ -120,9 +122,7 @@ class Hub:
     async def __aenter__(self) -> Self:
         if self._scheduler is not None or self._is_closed:
             raise ClientClosed("a hub is opened once; make another one")
-        prices = None
-        if isinstance(self.schedule, Learned) and self._limits.rate < math.inf:
-            prices = PriceController(self.schedule, self._limits.rate)
+        prices = self._price_controller()
         self._scheduler = Scheduler(self.counters, self._limits, observers=self._observers, prices=prices)
         return self
 
@@ -130,6 +130,24 @@ class Hub:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.aclose()
+
+    @property
+    def rate(self) -> float | None:
+        """The most polls a second, or None for any number. It may be set at any time: 0 pauses all polls."""
+        return None if self._limits.rate == math.inf else self._limits.rate
+
+    @rate.setter
+    def rate(self, rate: float | None) -> None:
+        self._set_limits(evolve(self._limits, rate=0.0 if rate == 0 and is_number(rate) else _rate("rate", rate)))
+
+    @property
+    def concurrency(self) -> int:
+        """The most polls in flight. It may be set at any time; polls that are in flight are not cut."""
+        return self._limits.concurrency
+
+    @concurrency.setter
+    def concurrency(self, concurrency: int) -> None:
+        self._set_limits(evolve(self._limits, concurrency=_whole("concurrency", concurrency)))
 
     async def aclose(self) -> None:
         """End every wait with `ClientClosed`, and cut every poll. Closing a hub that is closed does nothing."""
@@ -362,6 +380,22 @@ class Hub:
         poll_options = {name: value for name, value in options.items() if name not in run_options}
         policy = self._policy(caller, timeout, poll_options)
         return Run(scheduler, policy, jobs, at_once=self._limits.concurrency, **run_options)
+
+    def _set_limits(self, limits: Limits) -> None:
+        is_new_rate, self._limits = limits.rate != self._limits.rate, limits
+        if self._scheduler is None or self._is_closed:
+            return
+        if is_new_rate:
+            if self._scheduler.prices is not None:
+                self._scheduler.prices.end()
+            self._scheduler.prices = self._price_controller()
+        self._scheduler.dispatcher.set_limits(limits)
+
+    def _price_controller(self) -> PriceController | None:
+        """Return what sets the price of a call where calls are scarce; None where they are not."""
+        if isinstance(self.schedule, Learned) and 0 < self._limits.rate < math.inf:
+            return PriceController(self.schedule, self._limits.rate)
+        return None
 
     def _open(self) -> Scheduler:
         if self._scheduler is None:

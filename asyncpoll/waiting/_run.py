@@ -132,6 +132,14 @@ class Run(Generic[T]):
         """Have *journal* remember the run; to be called before it is entered."""
         self._journal = journal
 
+    def pause(self) -> None:
+        """Start no polls for jobs that only this run waits for, until `resume`. Deadlines hold meanwhile."""
+        self._scheduler.dispatcher.pause(self)
+
+    def resume(self) -> None:
+        """Go on polling."""
+        self._scheduler.dispatcher.resume(self)
+
     async def __aenter__(self) -> Self:
         if self._feeder is not None:
             raise RuntimeError("a run is entered once; make another one")
@@ -143,6 +151,7 @@ class Run(Generic[T]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._over = True
+        self.resume()
         feeder = cast("asyncio.Task[None]", self._feeder)
         feeder.cancel()
         for wait in self._scheduler.registry.waits_of(self) if self._pending else ():

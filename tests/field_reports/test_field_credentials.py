@@ -171,8 +171,8 @@ async def test_two_accounts_share_a_hub_and_a_ledger(tmp_path: Path) -> None:
         Hub() as hub,
     ):
         jobs = [client.file_parser.job(task_id=7) for client in (first, second)]
-        async with hub.run(jobs, ledger=ledger, timeout=20) as records:
-            values = {record.key: record.value["content"] async for record in records}
+        async with hub.run(jobs, ledger=ledger, timeout=20) as run:
+            values = {record.key: record.value["content"] async for record, _ in run}
         assert values == {jobs[0].key: "a", jobs[1].key: "b"}
         again = second.job_from_json(jobs[1].to_json())
         assert again.key == jobs[1].key

@@ -66,8 +66,8 @@ async def test_a_run_takes_integer_ids_from_a_ledger(tmp_path: Path) -> None:
     """The keys in a ledger are those of text ids, so that an entry is found again."""
     client = Molizhishu("key", transport=MemoryTransport(_answer))
     jobs = [client.tasks.job(task_id=one) for one in (4124831, "4124831")]
-    async with Ledger(tmp_path / "run.db") as ledger, Hub() as hub, hub.run(jobs, ledger=ledger, timeout=20) as records:
-        found = [record.key async for record in records]
+    async with Ledger(tmp_path / "run.db") as ledger, Hub() as hub, hub.run(jobs, ledger=ledger, timeout=20) as run:
+        found = [record.key async for record, _ in run]
     assert found == ['molizhishu.tasks:{"task_id":"4124831"}']
 
 

@@ -14,13 +14,14 @@ from typing import Any, TypeVar
 from attrs import evolve
 from hub_kit import EVERY_SECOND
 
-from asyncpoll.ledger import Ending, Ledger, Reader, Record, Tuning
+from asyncpoll.ledger import Ledger, LedgerSettings, OutcomeInput, Reader, Record
+from asyncpoll.ledger._journal import Journal
 from asyncpoll.testing import run_virtual
 from asyncpoll.waiting._hub import Hub
 
 T = TypeVar("T")
 
-QUICK = Tuning(linger=0.001, retry_every=0.001, patience=0.05, busy=0.05)
+QUICK = LedgerSettings(linger=0.001, retry_every=0.001, patience=0.05, busy=0.05)
 """For ledgers in real time that must not take any."""
 
 BEGINNING = 1_700_000_000.0
@@ -45,9 +46,15 @@ def files_up_to(size: int) -> Generator[None, None, None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
 
 
-def quick(**changes: Any) -> Tuning:
-    """Return a tuning in which nothing takes time, with some changes."""
+def quick(**changes: Any) -> LedgerSettings:
+    """Return settings in which nothing takes time, with some changes."""
     return evolve(QUICK, **changes)
+
+
+def journal_of(ledger: Ledger) -> Journal:
+    """Return the journal of an open ledger."""
+    assert ledger._journal is not None
+    return ledger._journal
 
 
 def batch(count: int, first: int = 1) -> list[tuple[str, str, Any]]:
@@ -55,16 +62,16 @@ def batch(count: int, first: int = 1) -> list[tuple[str, str, Any]]:
     return [(f"made.up:{number}", "made.up", {"id": number}) for number in range(first, first + count)]
 
 
-def success(number: int, **facts: Any) -> Ending:
+def success(number: int, **facts: Any) -> OutcomeInput:
     """Return how the wait for a job ended well."""
-    return evolve(Ending(number=number, state="success", status="done", value={"n": number}), **facts)
+    return evolve(OutcomeInput(number=number, state="success", status="done", value={"n": number}), **facts)
 
 
 def filled(path: Path, entries: int = 10, outcomes: int = 6, **options: Any) -> None:
     """Write a ledger with so many entries and outcomes, a note of progress and a position, and close it."""
 
     async def fill() -> None:
-        async with Ledger(path, tuning=quick(clock=lambda: BEGINNING), **options) as ledger:
+        async with Ledger(path, settings=quick(clock=lambda: BEGINNING), **options) as ledger:
             await ledger.keep({"timeout": 5.0})
             await ledger.enter(batch(entries))
             await asyncio.gather(*(ledger.record(success(number)) for number in range(1, outcomes + 1)))
@@ -79,7 +86,7 @@ def records_of(path: Path) -> list[Record]:
         return list(reader.records())
 
 
-def in_run(path: Path, work: Callable[[Hub, Ledger], Awaitable[T]], *, at: float = 0.0, **tuning: Any) -> T:
+def in_run(path: Path, work: Callable[[Hub, Ledger], Awaitable[T]], *, at: float = 0.0, **settings: Any) -> T:
     """Run *work* in virtual time with a hub that polls every second and an open ledger; nothing is left behind.
 
     It begins *at* seconds after the beginning.
@@ -87,8 +94,8 @@ def in_run(path: Path, work: Callable[[Hub, Ledger], Awaitable[T]], *, at: float
 
     async def main() -> T:
         clock = asyncio.get_running_loop().time
-        told: dict[str, Any] = {"clock": lambda: BEGINNING + at + clock(), **tuning}
-        async with Ledger(path, tuning=Tuning(**told)) as ledger, Hub(schedule=EVERY_SECOND) as hub:
+        told: dict[str, Any] = {"clock": lambda: BEGINNING + at + clock(), **settings}
+        async with Ledger(path, settings=LedgerSettings(**told)) as ledger, Hub(schedule=EVERY_SECOND) as hub:
             result = await work(hub, ledger)
         assert asyncio.all_tasks() == {asyncio.current_task()}
         return result

@@ -12,7 +12,7 @@ from attrs import define, field
 from asyncpoll.cli.report._page import load_template, render
 from asyncpoll.cli.report._stats import RunStats
 from asyncpoll.cli.report._view import LedgerInfo
-from asyncpoll.ledger.records import Record
+from asyncpoll.ledger import Record
 
 BEGAN = 1_763_700_000.0
 INFO = LedgerInfo("run.db", BEGAN + 7_200)

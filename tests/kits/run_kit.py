@@ -14,7 +14,7 @@ from typing import Any
 from cli_kit import KEY, PATIENCE
 
 from asyncpoll._state import State
-from asyncpoll.ledger import Ending, Ledger
+from asyncpoll.ledger import Ledger, OutcomeInput
 from asyncpoll.simulator import Life, Simulator
 
 SUBTASKS = "molizhishu.subtasks"
@@ -86,12 +86,12 @@ def make_ledger(path: Path, *endings: str | None, options: Mapping[str, Any] = M
     return path
 
 
-def ending(number: int, word: str) -> Ending:
+def ending(number: int, word: str) -> OutcomeInput:
     """Return an ending of a job, in a state or with the name of an error."""
     value = {"text": "=é\u202e\n", "link": "https://a.example/?sig=canary"}
     if word in list(State):
-        return Ending(number=number, state=word, value=value, waited=1.5)
-    return Ending(number=number, state="unknown", error=word, waited=1.5)
+        return OutcomeInput(number=number, state=word, value=value, waited=1.5)
+    return OutcomeInput(number=number, state="unknown", error=word, waited=1.5)
 
 
 def key_of(ref: Any) -> str:

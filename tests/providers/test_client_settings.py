@@ -167,8 +167,8 @@ async def test_two_accounts_share_a_ledger(tmp_path: Path) -> None:
 
     jobs = [account(name).file_parser.job(task_id="1") for name in ("team-a", "team-b")]
     values: dict[str, Any] = {}
-    async with Ledger(tmp_path / "run.db") as ledger, Hub() as hub, hub.run(jobs, ledger=ledger, timeout=20) as records:
-        async for record in records:
+    async with Ledger(tmp_path / "run.db") as ledger, Hub() as hub, hub.run(jobs, ledger=ledger, timeout=20) as run:
+        async for record, _ in run:
             values[record.key] = record.value["content"]
     assert values == {jobs[0].key: "team-a", jobs[1].key: "team-b"}
 

@@ -398,10 +398,14 @@ Script(["done"])  # type: ignore[arg-type]  # snapshots, states and exceptions
 async def durable(job: Job[int]) -> None:
     """Run jobs that a ledger remembers, and look into it."""
     async with Ledger("run.db", synchronous="normal", links=True) as ledger, Hub() as hub:
-        async with hub.run([job], ledger=ledger, timeout=60, max_pending=9) as records:
-            assert_type(records, DurableRun)
-            async for record in records:
+        async with hub.run([job], ledger=ledger, timeout=60, max_pending=9) as run:
+            assert_type(run, DurableRun[Any])
+            async for record, _ in run:
                 assert_type((record.seq, record.state, record.waited), tuple[int, str, float])
+        async with ledger.run(hub, [job], timeout=60) as typed:
+            async for item in typed:
+                assert_type(item.record, Record)
+                assert_type(item.outcome, Outcome[int] | None)
         assert_type(await ledger.deliver(JsonLines("results.jsonl")), int)
         assert_type(await ledger.deliver(Csv("results.csv")), int)
         assert_type(ledger.counts.outcomes, int)

@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 
+from asyncpoll._atomic_file import replacing
 from asyncpoll.cli.exits import Exit
-from asyncpoll.cli.files import replacing
 from asyncpoll.cli.pacing import history_of
 from asyncpoll.cli.report._page import load_template, render
 from asyncpoll.cli.report._stats import RunStats
@@ -44,7 +44,7 @@ def run(args: argparse.Namespace) -> int:
 
 def stats_of(reader: Reader) -> RunStats:
     """Return the statistics of a run as it is now; outcomes recorded in the meantime are left out."""
-    outcomes = reader.counts.outcomes
+    outcomes = reader.counts.recorded
     records = takewhile(lambda record: record.seq <= outcomes, reader.records())
     return RunStats.of(records, reader.last_states(outcomes=outcomes), history_of(reader.options))
 

@@ -18,7 +18,7 @@ from asyncpoll.cli.report._words import moment
 from asyncpoll.waiting.learning._history import History
 
 if TYPE_CHECKING:
-    from asyncpoll.ledger.records import Record
+    from asyncpoll.ledger import Record
 
 SLOWEST = 20
 MOST_BINS = 160

@@ -62,7 +62,7 @@ class Drive:
     history: History
     finished: bool = False
     sample: Sample = field(factory=Sample)
-    records: DurableRun | None = None
+    records: DurableRun[Any] | None = None
 
     async def run(self, lines: Lines | None, *, plain: bool) -> None:
         """Wait for all jobs, or until a signal comes, and show how far that has come.
@@ -121,9 +121,9 @@ class Drive:
             note(f"asyncpoll: go on with: asyncpoll resume {shlex.quote(str(path))}")
 
     async def _wait(self, jobs: AsyncGenerator[Job[Any], None]) -> None:
-        async with self.hub.run(jobs, ledger=self.ledger, timeout=self.options.timeout) as records:
-            self.records = records
-            async for record in records:  # the ledger has it, and the results file gets it from there
+        async with self.hub.run(jobs, ledger=self.ledger, timeout=self.options.timeout) as run:
+            self.records = run
+            async for record, _ in run:  # the ledger has it, and the results file gets it from there
                 self.sample.add(record)
 
     async def _jobs(self, lines: Lines | None, asked: asyncio.Future[None]) -> AsyncGenerator[Job[Any], None]:

@@ -12,9 +12,9 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
+from asyncpoll._atomic_file import replacing
 from asyncpoll.cli.access import settings_of
 from asyncpoll.cli.exits import Exit
-from asyncpoll.cli.files import replacing
 from asyncpoll.cli.output import note
 from asyncpoll.cli.run.clients import Clients
 from asyncpoll.cli.run.complaints import Complaints
@@ -24,7 +24,7 @@ from asyncpoll.cli.run.source import reading
 from asyncpoll.cli.run.stop import halt, run_stoppable, stoppable
 from asyncpoll.cli.submit.items import Item, Items
 from asyncpoll.cli.submit.sending import Sender
-from asyncpoll.ledger.submissions import Submissions
+from asyncpoll.ledger._submissions import Submissions
 
 __all__ = ["run"]
 

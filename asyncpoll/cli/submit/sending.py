@@ -18,8 +18,8 @@ from asyncpoll.cli.result import result_of
 from asyncpoll.cli.run.stop import halt
 from asyncpoll.cli.submit.items import Item
 from asyncpoll.events import Ended
-from asyncpoll.ledger.plain import as_text
-from asyncpoll.ledger.submissions import Submissions, Submitted
+from asyncpoll.ledger._serialize import json_text
+from asyncpoll.ledger._submissions import Submissions, Submitted
 from asyncpoll.waiting._misses import CONDEMNING
 
 T = TypeVar("T")
@@ -120,8 +120,8 @@ class Sender:
     def _line(self, job: Job[Any]) -> str:
         """Return the line that names a job for `asyncpoll run`; of one that has ended at once, its result."""
         if job.submitted is None:
-            return as_text({"endpoint": job.endpoint.name, "ref": job.endpoint.plain(job.ref)}, links=True)
-        return as_text(result_of(job, Ended(None, job.submitted, None, polls=0, waited=0.0)), links=self.links)
+            return json_text({"endpoint": job.endpoint.name, "ref": job.endpoint.plain(job.ref)}, links=True)
+        return json_text(result_of(job, Ended(None, job.submitted, None, polls=0, waited=0.0)), links=self.links)
 
     async def _write(self, write: Callable[..., T], *args: Any) -> T:
         async with self._file:

@@ -5,18 +5,17 @@ Ages are seconds; times are seconds since 1970, by the wall clock.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import logging
 import math
-import os
-import tempfile
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from attrs import evolve, frozen
+
+from asyncpoll._atomic_file import AtomicFile
 
 WINDOW = 64  # records of a track; the older ones are dropped
 MOST_TRACKS = 1024  # of a history; those that have gone longest without a new record are dropped
@@ -167,17 +166,8 @@ class History:
         """
         path = Path(path)
         self.merge(History.load(path))
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-                file.write(self.to_json())
-                file.flush()
-                os.fsync(descriptor)
-            Path(temporary).replace(path)
-        except BaseException:
-            with contextlib.suppress(OSError):
-                Path(temporary).unlink()
-            raise
+        with AtomicFile(path, replace=True) as new:
+            new.file.write(self.to_json().encode())
 
     def _keep_newest(self, tracks: Iterable[tuple[TrackName, Track]]) -> None:
         by_age = sorted(tracks, key=lambda named: (named[1].newest, named[0]))

@@ -66,6 +66,10 @@ class PriceController:
         self._updated_at = -math.inf
         self._polls = 0  # by then
 
+    def end(self) -> None:
+        """Set no price any more."""
+        self._learned.scarcity = 0.0
+
     def update(self, now: float, late: Callable[[], float], waits: int, polls: int) -> None:
         """Set the price anew if a second has passed.
 

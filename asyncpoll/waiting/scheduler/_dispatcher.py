@@ -18,12 +18,15 @@ from attrs import frozen
 
 from asyncpoll.waiting._decision import NEVER, OVERSLEPT
 from asyncpoll.waiting.scheduler._lane import AdaptiveRateLimiter, Lane
-from asyncpoll.waiting.scheduler._targets import Target
+from asyncpoll.waiting.scheduler._targets import Sink, Target
 from asyncpoll.waiting.scheduler._timer_queue import TimerQueue
 
 _MOST_AT_ONCE = 1000  # targets that become due between two turns of the event loop
 _MOST_LANES = 1000  # lanes that are kept although some of them may be at rest
 _LATE = 0.05  # seconds that a timer may fire late without the polls falling behind their rate
+PAUSE = 2.0
+"""Seconds after which a target that is due while it is paused is looked at again."""
+
 _NEWCOMERS = 50  # of so many slots one is kept for a client that has not asked for any yet
 
 
@@ -33,7 +36,7 @@ class Limits:
 
     Attributes:
         concurrency: The most polls in flight.
-        rate: The most polls a second; `math.inf` for any number.
+        rate: The most polls a second; `math.inf` for any number, 0 while all polls are paused.
         lane_concurrency: The most polls in flight towards one client; None for a fair share.
         lane_rate: The most polls a second towards one client.
     """
@@ -86,6 +89,7 @@ class Dispatcher:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
         self._fired_at = -math.inf
+        self._paused: set[Sink] = set()
 
     def now(self) -> float:
         """Return the time: the event loop's, or that of the last timer, should it have fired a bit early.
@@ -103,6 +107,13 @@ class Dispatcher:
     def ready_and_in_flight(self) -> tuple[list[Target], list[Target]]:
         """Return the targets that are due and have not started, and those that are being polled."""
         return [target for lane in self._waiting.values() for target in lane.ready], list(self._in_flight)
+
+    def set_limits(self, limits: Limits) -> None:
+        """Change the limits; lanes that exist keep their own."""
+        if limits.rate != self._limits.rate:
+            self._limiter = AdaptiveRateLimiter(limits.rate)
+        self._limits = limits
+        self._set_timer(self.now())
 
     # targets
 
@@ -145,6 +156,21 @@ class Dispatcher:
         self._queue.remove(target)
         if self._waiting:  # there may be a slot for another lane now
             self._set_timer(self.now())
+
+    def pause(self, sink: Sink) -> None:
+        """Start no polls of targets that only this sink, and others that are paused, wait for. Deadlines hold."""
+        self._paused.add(sink)
+        now = self.now()
+        for key, lane in list(self._waiting.items()):
+            for target in [target for target in lane.ready if self._is_paused(target)]:
+                del lane.ready[target]
+                self._put_off(target, now)
+            if not lane.ready:
+                del self._waiting[key]
+
+    def resume(self, sink: Sink) -> None:
+        """Poll the targets of this sink again, each within `PAUSE` seconds."""
+        self._paused.discard(sink)
 
     def is_in_flight(self, target: Target) -> bool:
         """Return whether *target* is being polled."""
@@ -289,14 +315,28 @@ class Dispatcher:
             if target.due != NEVER:  # the waits that are left want it later
                 return
             expires_at = target.expires_at
+        if self._paused and is_idle and self._is_paused(target):
+            self._put_off(target, now)
+            return
         if is_idle:
             lane.ready[target] = None
             self._waiting[id(lane.transport)] = lane
         self._queue.put(target, expires_at)
 
+    def _is_paused(self, target: Target) -> bool:
+        return all(wait.sink in self._paused for primary in target.primaries for wait in primary.waits)
+
+    def _put_off(self, target: Target, now: float) -> None:
+        self._queue.put(target, min(target.expires_at, now + PAUSE))
+
     def _start_ready(self, at: float, now: float) -> None:
         limits = self._limits
-        while self._waiting and len(self._in_flight) < limits.concurrency and self._limiter.opens_at <= now:
+        while (
+            limits.rate > 0
+            and self._waiting
+            and len(self._in_flight) < limits.concurrency
+            and self._limiter.opens_at <= now
+        ):
             target = self._start_next(at, now)
             if target is None:
                 return
@@ -331,7 +371,8 @@ class Dispatcher:
     def _next_look(self) -> float:
         """Return when there may be something to do: a timer is due, or a target that is ready may start."""
         next_due = self._queue.next_due()
-        if not self._waiting or len(self._in_flight) >= self._limits.concurrency:
+        limits = self._limits
+        if not self._waiting or len(self._in_flight) >= limits.concurrency or limits.rate == 0:
             return next_due
         opens_at = min(lane.opens_at if self._has_slot(lane) else NEVER for lane in self._waiting.values())
         return min(next_due, max(opens_at, self._limiter.opens_at))

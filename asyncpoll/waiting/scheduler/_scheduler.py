@@ -49,6 +49,8 @@ class Scheduler:
         prices: Sets the price of a call where calls are scarce, or None.
 
     Attributes:
+        dispatcher: Starts the polls.
+        prices: Sets the price of a call where calls are scarce, or None.
         registry: The jobs that are awaited.
         cancels: The remote cancels of abandoned jobs.
     """
@@ -65,10 +67,10 @@ class Scheduler:
         self._affinity = LoopAffinity("the hub", "use it inside its block: async with Hub() as hub")
         self._counters = counters
         self._announcer = Announcer(observers) if observers else None
-        self._prices = prices
-        self._dispatcher = Dispatcher(self, limits, context)
-        counters._targets = self._dispatcher.ready_and_in_flight  # noqa: SLF001  a hub's counters outlive its scheduler
-        self._batcher = Batcher(self._dispatcher, context)
+        self.prices = prices
+        self.dispatcher = Dispatcher(self, limits, context)
+        counters._targets = self.dispatcher.ready_and_in_flight  # noqa: SLF001  a hub's counters outlive its scheduler
+        self._batcher = Batcher(self.dispatcher, context)
         self.registry = WaitRegistry()
         self._interner = SnapshotInterner()
         self.cancels = RemoteCancels(limits.concurrency)
@@ -88,7 +90,7 @@ class Scheduler:
 
     def now(self) -> float:
         """Return the time on the event loop's clock."""
-        return self._dispatcher.now()
+        return self.dispatcher.now()
 
     def enter(
         self,
@@ -151,8 +153,8 @@ class Scheduler:
     def poll_now(self, wait: Wait) -> None:
         """Poll the job of *wait* now, unless it is being polled already."""
         target = self._batcher.target_of(self.registry.primary_of(wait))
-        if not self._dispatcher.is_in_flight(target):
-            self._dispatcher.hasten(target, self.now())
+        if not self.dispatcher.is_in_flight(target):
+            self.dispatcher.hasten(target, self.now())
 
     async def drain(self, grace: float) -> None:
         """Begin no wait any more, and end those that are open after *grace* seconds."""
@@ -182,7 +184,7 @@ class Scheduler:
                 for wait in primary.waits:
                     closed = ClientClosed("the hub was closed while the job was awaited; wait inside its block")
                     self._end(wait, closed, self.now(), abandoned=True)
-        await self._dispatcher.aclose()
+        await self.dispatcher.aclose()
         await self.cancels.settle()
 
     # one poll, in four steps
@@ -191,7 +193,7 @@ class Scheduler:
         """Poll *target* once."""
         result = await self._fetch(target)
         effects = self._apply(target, result)
-        self._dispatcher.finish(target, result, effects.due, effects.interval, confirm=effects.confirm)
+        self.dispatcher.finish(target, result, effects.due, effects.interval, confirm=effects.confirm)
         if not isinstance(result, BaseException):
             self._count_news(target, effects.steps)
         self._deliver(effects)
@@ -199,7 +201,7 @@ class Scheduler:
     async def _fetch(self, target: Target) -> Any:
         """Ask about *target*; return what was seen, or the error that came instead, whatever it is."""
         counters = self._counters
-        called_at = self._dispatcher.now() if self._announcer is not None else 0.0
+        called_at = self.dispatcher.now() if self._announcer is not None else 0.0
         counters.in_flight += 1
         result: Any = None
         try:
@@ -222,7 +224,7 @@ class Scheduler:
         if self._announcer is not None:
             jobs = len(target.asked) if isinstance(target, Batch) else 1
             waits = [wait for primary in target.primaries for wait in primary.waits]
-            self._announcer.call(waits, jobs, self._dispatcher.now() - called_at, result)
+            self._announcer.call(waits, jobs, self.dispatcher.now() - called_at, result)
         return result
 
     def _count_news(self, target: Target, steps: Sequence[Step]) -> None:
@@ -249,7 +251,7 @@ class Scheduler:
 
     def _apply(self, target: Target, result: Any) -> Effects:
         """Apply a result to every wait that it was made for, and detach those that are over."""
-        now = self._dispatcher.now()
+        now = self.dispatcher.now()
         steps: list[Step] = []
         if isinstance(result, Rejected) and self._concerns_all(target, result):
             return self._apply_refusal(target, result, now)
@@ -325,14 +327,14 @@ class Scheduler:
 
     def _concerns_all(self, target: Target, error: Rejected) -> bool:
         """Return whether a refusal concerns every job of the client, if there is one."""
-        first_contact = self._dispatcher.is_first_contact(target)
+        first_contact = self.dispatcher.is_first_contact(target)
         return transport_of(target) is not None and is_condemning(error, first_contact=first_contact)
 
     def _apply_refusal(self, target: Target, error: Exception, now: float) -> Effects:
         """Have a refusal that concerns every job of a client confirmed first, then detach all their waits."""
         if isinstance(target, Batch):
             target.finish(error)
-        if not self._dispatcher.is_suspect(target):
+        if not self.dispatcher.is_suspect(target):
             return Effects(now, [], now, confirm=True)
         transport = transport_of(target)
         waits = [wait for primary in self.registry if transport_of(primary) is transport for wait in primary.waits]
@@ -350,8 +352,8 @@ class Scheduler:
             nudged, self._nudged = self._nudged, set()
             for primary in nudged:
                 self._nudge(primary)
-        if self._prices is not None:
-            self._prices.update(effects.now, self._dispatcher.overdue, self._counters.pending, self._counters.polls)
+        if self.prices is not None:
+            self.prices.update(effects.now, self.dispatcher.overdue, self._counters.pending, self._counters.polls)
 
     def _deliver_step(self, step: Step, now: float) -> None:
         wait, sink, result, verdict, cancel = step
@@ -372,7 +374,7 @@ class Scheduler:
 
     def expire(self, target: Target, now: float) -> None:
         """End the waits of *target* whose deadline has come."""
-        in_flight = self._dispatcher.is_in_flight(target)
+        in_flight = self.dispatcher.is_in_flight(target)
         for primary in target.primaries:
             for wait in primary.waits:
                 if wait.deadline <= now:
@@ -391,7 +393,7 @@ class Scheduler:
             for primary in primaries:
                 for wait in primary.waits:
                     self._end(wait, as_outcome(error), self.now())
-        self._dispatcher.finish(target, error, self.now() if target.is_awaited else NEVER)
+        self.dispatcher.finish(target, error, self.now() if target.is_awaited else NEVER)
 
     # joining and leaving
 
@@ -417,14 +419,14 @@ class Scheduler:
         """Poll a job that is idle when the waits that are left want it, now that another has left."""
         wanted = [self._wanted[wait] for wait in primary.waits if wait in self._wanted]
         if wanted and self._batcher.target_of(primary) is primary:
-            self._dispatcher.postpone(primary, min(wanted))
+            self.dispatcher.postpone(primary, min(wanted))
 
     def _nudge(self, primary: Wait) -> None:
         target = self._batcher.target_of(primary)
-        if self._dispatcher.is_in_flight(target):  # its answer may be older than the reason for the nudge
+        if self.dispatcher.is_in_flight(target):  # its answer may be older than the reason for the nudge
             self._nudged.add(primary)
         else:
-            self._dispatcher.hasten(target, self.now())
+            self.dispatcher.hasten(target, self.now())
 
     def _end(self, wait: Wait, error: BaseException, now: float, *, abandoned: bool = False) -> None:
         sink, cancel = self._detach(wait, abandoned=abandoned)
@@ -468,9 +470,9 @@ class Scheduler:
                 _log.exception("the schedule %r failed to learn", learning)
         self._nudged.discard(primary)
         batch = self._batcher.forget(primary)
-        self._dispatcher.remove(primary)
+        self.dispatcher.remove(primary)
         if batch is not None:
-            self._dispatcher.remove(batch)
+            self.dispatcher.remove(batch)
 
     def _conclude(
         self, wait: Wait, sink: Sink, error: BaseException | None, cancel: asyncio.Task[None] | None, now: float

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from cli_kit import PATIENCE, process
-from ledger_kit import QUICK, directory, filled, in_run
+from ledger_kit import QUICK, directory, filled, in_run, journal_of
 from report_kit import Seen, run_of
 
 from asyncpoll._state import State
@@ -19,7 +19,7 @@ from asyncpoll.cli import main
 from asyncpoll.cli.exits import Exit
 from asyncpoll.cli.report import ledger_info_of, stats_of
 from asyncpoll.cli.report._stats import Verdict
-from asyncpoll.ledger import Counts, Ending, Ledger, Reader
+from asyncpoll.ledger import Counts, Ledger, OutcomeInput, Reader
 from asyncpoll.waiting._decision import WaitCheckpoint
 from asyncpoll.waiting._hub import Hub
 from asyncpoll.waiting.learning._history import History
@@ -44,10 +44,10 @@ def run_db(place: Path) -> Path:
 async def write_run(path: Path, jobs: int) -> None:
     """Write a ledger of a made-up run, in which every tenth job is unfinished."""
     records = list(run_of(jobs))
-    async with Ledger(path, tuning=QUICK) as ledger:
+    async with Ledger(path, settings=QUICK) as ledger:
         await ledger.enter([(one.key, one.endpoint, one.ref) for one in records])
         ended = (
-            Ending(
+            OutcomeInput(
                 number=one.number,
                 state=one.state,
                 status=one.status,
@@ -114,9 +114,9 @@ def test_unfinished_jobs_have_their_last_state(place: Path) -> None:
     async def work(_hub: Hub, ledger: Ledger) -> None:
         await ledger.enter([(f"a:{number}", "a", {}) for number in range(1, 5)])
         for number in (1, 2):
-            ledger.notes.past(number, WaitCheckpoint(polls=1, state=State.PENDING))
+            journal_of(ledger).pending.checkpoint(number, WaitCheckpoint(polls=1, state=State.PENDING))
         await asyncio.sleep(3)
-        await ledger.record(Ending(number=4, state="success"))
+        await ledger.record(OutcomeInput(number=4, state="success"))
 
     in_run(place / "run.db", work)
     assert main(["report", str(place / "run.db"), "-o", str(place / "report.html")]) == Exit.SUCCESS
@@ -129,10 +129,10 @@ async def test_the_history_of_the_ledger_is_shown(place: Path) -> None:
     history = History()
     for _ in range(9):
         history.add("a", "processing", 100.0, 101.0)
-    async with Ledger(place / "run.db", tuning=QUICK) as ledger:
+    async with Ledger(place / "run.db", settings=QUICK) as ledger:
         await ledger.keep({"history": history.to_json()})
         await ledger.enter([("a:1", "a", {})])
-        await ledger.record(Ending(number=1, state="success", polls=3, waited=10.0, running=9.0))
+        await ledger.record(OutcomeInput(number=1, state="success", polls=3, waited=10.0, running=9.0))
     assert main(["report", str(place / "run.db"), "-o", str(place / "report.html")]) == Exit.SUCCESS
     text = Seen.of((place / "report.html").read_text(encoding="utf-8")).text
     assert "Half of such jobs are processed for more than 1 min 40 s, as learned from 9 jobs." in text
@@ -148,9 +148,9 @@ def test_no_result_gets_onto_the_page(place: Path) -> None:
 
 async def test_a_run_in_progress_can_be_shown(place: Path) -> None:
     """While a process writes the ledger the page shows all that is committed."""
-    async with Ledger(place / "run.db", tuning=QUICK) as ledger:
+    async with Ledger(place / "run.db", settings=QUICK) as ledger:
         await ledger.enter([(f"a:{number}", "a", {}) for number in range(1, 5)])
-        await ledger.record(Ending(number=2, state="success"))
+        await ledger.record(OutcomeInput(number=2, state="success"))
         with Reader(ledger.path) as reader:
             shown = stats_of(reader).counts()
     assert shown == {Verdict.SUCCEEDED: 1, Verdict.UNFINISHED: 3}
@@ -170,12 +170,12 @@ class EarlyReader(Reader):
 
 async def test_outcomes_recorded_meanwhile_are_left_out(place: Path) -> None:
     """An outcome that is recorded after the counts were read is left out as a whole: its job is unfinished."""
-    async with Ledger(place / "run.db", tuning=QUICK) as ledger:
+    async with Ledger(place / "run.db", settings=QUICK) as ledger:
         await ledger.enter([(f"a:{number}", "a", {}) for number in (1, 2)])
-        await ledger.record(Ending(number=1, state="success"))
+        await ledger.record(OutcomeInput(number=1, state="success"))
         with EarlyReader(ledger.path) as reader:
             assert reader.counts.outcomes == 1
-            await ledger.record(Ending(number=2, state="failed"))
+            await ledger.record(OutcomeInput(number=2, state="failed"))
             shown = stats_of(reader).counts()
     assert shown == {Verdict.SUCCEEDED: 1, Verdict.UNFINISHED: 1}
 

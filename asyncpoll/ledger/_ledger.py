@@ -1,0 +1,301 @@
+"""A ledger: one file that remembers one run."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from functools import partial
+from hashlib import blake2b
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, TypeVar, Unpack
+
+from asyncpoll._errors import ClientClosed, LedgerError
+from asyncpoll._timeout import Timeout
+from asyncpoll.ledger._journal import Journal, committed
+from asyncpoll.ledger._records import (
+    DEFAULT_SETTINGS,
+    RETRY_KINDS,
+    Counts,
+    Entry,
+    EntryStatus,
+    LedgerSettings,
+    OutcomeInput,
+    Record,
+    RetryKind,
+)
+from asyncpoll.ledger._run import DurableRun
+from asyncpoll.ledger._serialize import clean_text, exact_text
+from asyncpoll.ledger._sinks import Sink, bring_up_to_date
+from asyncpoll.ledger._store import Store, Synchronous
+from asyncpoll.waiting._hub import Hub, RunOptions
+from asyncpoll.waiting._run import Jobs
+
+T = TypeVar("T")
+J = TypeVar("J")
+
+_SOURCE = 65_536  # bytes at the beginning of a file that are its identity
+
+
+class Ledger:
+    """The jobs of one run and their outcomes in one file: an async context manager, and the file's only writer.
+
+    Each job has at most one outcome, the first that is recorded; a recorded outcome is on the disk. Only its owner can
+    read the file, and no credential is ever in it.
+
+    At rest a ledger is one file, which may be moved or copied. While it is open, and after its process was killed, the
+    files `NAME-wal` and `NAME.lock` beside it belong to it: move them with it, or open it once and close it. A ledger
+    that lacks them, or in which they are damaged, is refused.
+
+    Args:
+        path: The file, on a local disk; made when there is none.
+        synchronous: "full" waits for the disk with every group of outcomes, at most ten times a second. "normal" does
+            not, and may lose the last seconds when the power fails, as it then says; a process that is killed loses
+            nothing either way.
+        links: Store links in results with their keys and signatures, which are masked otherwise.
+        accept_loss: Open a ledger although its newest changes are missing. Jobs whose outcomes are lost are unfinished
+            again.
+        settings: Timing.
+
+    Attributes:
+        path: The file.
+        options: The options that `keep` has kept.
+
+    Raises:
+        LedgerError: On entering: it cannot be used, as `kind` says. It was left as it is.
+    """
+
+    def __init__(
+        self,
+        path: str | Path,
+        *,
+        synchronous: Synchronous = "full",
+        links: bool = False,
+        accept_loss: bool = False,
+        settings: LedgerSettings = DEFAULT_SETTINGS,
+    ) -> None:
+        if synchronous not in ("full", "normal"):
+            raise ValueError(f'synchronous must be "full" or "normal", not {synchronous!r}')
+        self.path = Path(path)
+        self.options: Mapping[str, Any] = {}
+        self._links = links
+        self._accept_loss = accept_loss
+        self._settings = settings
+        self._store = Store(self.path, synchronous, settings)
+        self._journal: Journal | None = None
+        self._delivering = asyncio.Lock()
+
+    async def __aenter__(self) -> Self:
+        if self._journal is not None:
+            raise ClientClosed("a ledger is opened once; make another one for the same file")
+        self._journal = Journal(self._store, self._settings, links=self._links)
+        try:
+            self.options = await self._journal.open(accept_loss=self._accept_loss)
+        except BaseException:
+            await self._journal.aclose()
+            raise
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._opened().aclose()
+        if error is None:
+            self._opened().raise_failure()
+
+    @property
+    def counts(self) -> Counts:
+        """The counts at the last commit; they are made once a commit, so they may be read at any rate."""
+        return self._store.counts
+
+    @property
+    def stalled(self) -> LedgerError | None:
+        """Why nothing can be written at present, such as a full disk; None while the ledger is written.
+
+        The polls of its run pause meanwhile. It is tried again every five seconds, and given up after five minutes.
+        """
+        return None if self._journal is None else self._journal.stalled
+
+    @property
+    def loss(self) -> str | None:
+        """What was missing when the ledger was opened with *accept_loss*, in words, or None."""
+        return self._store.loss
+
+    async def keep(self, options: Mapping[str, Any]) -> None:
+        """Keep the options that are needed to resume the run, in place of the former ones. They must not hold a key.
+
+        Raises:
+            LedgerError: They are not JSON data ("value"), or cannot be written.
+        """
+        text = exact_text(dict(options), "options")
+        await self._opened().do(partial(Store.keep, text=text))
+        self.options = json.loads(text)
+
+    async def claim_source(self, source: str | Path, *, append: bool = False) -> None:
+        """Check that the jobs come from where they came from before, so that two runs are not merged by mistake.
+
+        Args:
+            source: A `Path` to a file, which its first 64 KiB identify: it may have been renamed, or have grown. Or any
+                text that identifies the source.
+            append: Accept another source, too, from now on.
+
+        Raises:
+            LedgerError: The ledger has the jobs of another source; the kind is "source".
+            OSError: The file cannot be read.
+        """
+        journal = self._opened()
+        name, head = (source, None) if isinstance(source, str) else await journal.in_file_thread(_head_of, source)
+        known = await journal.do(Store.sources)
+        if any(_is_source(one, name, head) for one in known):
+            return
+        if known and not append:
+            raise LedgerError(
+                f"the ledger {self.path} holds the run of {', '.join(one[0] for one in known)}, and {name} is another "
+                "source, or has changed at its beginning; resume that run, or pass append=True to add these jobs to it",
+                kind="source",
+            )
+        facts = [name, None, ""] if head is None else [name, len(head), _digest(head)]
+        await journal.do(partial(Store.add_source, source=facts))
+
+    async def enter(self, jobs: Sequence[tuple[str, str, Any]]) -> list[EntryStatus]:
+        """Enter jobs, each given as (key, name of the endpoint, reference as JSON data).
+
+        Returns:
+            The status of each, in the same order. A job that is there already is not entered again.
+
+        Raises:
+            LedgerError: A reference is not JSON data ("value"), or the ledger cannot be written.
+        """
+        return await self._opened().enter(jobs)
+
+    async def record(self, outcome: OutcomeInput) -> int | None:
+        """Record the end of the wait for a job.
+
+        Returns:
+            Its seq, once it is committed; or None when the job has an outcome already, which stands.
+
+        Raises:
+            LedgerError: The value cannot be stored ("value"), or the ledger cannot be written.
+            ValueError: There is no entry with this number.
+        """
+        journal = self._opened()
+        await journal.has_room()
+        record = await committed(journal.submit(outcome))
+        return None if record is None else record.seq
+
+    async def retry(self, *kinds: RetryKind) -> int:
+        """Make jobs unfinished again that were given up or failed, so that the next run asks about them again.
+
+        A job that succeeded is never asked about again. Each of the others begins a new attempt, with a new deadline.
+        Its former outcome does not count any more; a results file that has it gets a later line, with the attempt.
+
+        Args:
+            *kinds: "rejected", "unfinished" or "failed"; see `RetryKind`.
+
+        Returns:
+            The number of these jobs.
+
+        Raises:
+            ValueError: A kind is unknown, or none is given.
+            LedgerError: The ledger cannot be written, or an outcome is damaged.
+        """
+        if not kinds or not set(kinds) <= set(RETRY_KINDS):
+            raise ValueError(f"retry() takes some of {', '.join(RETRY_KINDS)}, not {', '.join(map(str, kinds))}")
+        count: int = await self._opened().do(partial(Store.retry, kinds=kinds))
+        return count
+
+    async def acknowledge(self, consumer: str, seq: int) -> None:
+        """Store durably that *consumer* has handled all outcomes up to *seq*.
+
+        Raises:
+            LedgerError: The ledger cannot be written.
+        """
+        await self._opened().do(partial(Store.place, consumer=clean_text(consumer), seq=seq))
+
+    async def position(self, consumer: str) -> int:
+        """Return the seq up to which *consumer* has handled the outcomes; 0 for an unknown one.
+
+        Raises:
+            LedgerError: The ledger cannot be read, or the position is damaged.
+        """
+        return await self._opened().position(clean_text(consumer))
+
+    def unfinished(self, *, after: int = 0) -> AsyncIterator[Entry]:
+        """Yield the entries without an outcome in their order, from number *after* + 1; they are read in pages.
+
+        Raises:
+            LedgerError: The ledger cannot be read, or an entry is damaged.
+        """
+        return self._paged(Store.unfinished, after, lambda entry: entry.number)
+
+    async def outcomes(self, *, after: int = 0) -> AsyncIterator[Record]:
+        """Yield the outcomes that count in order of recording, from seq *after* + 1; they are read in pages.
+
+        Raises:
+            LedgerError: The ledger cannot be read, or an outcome is damaged.
+        """
+        async for record in self._paged(Store.records, after, lambda record: record.seq):
+            if not record.superseded:
+                yield record
+
+    async def deliver(self, sink: Sink) -> int:
+        """Bring a file up to date: append every outcome that is not in it yet, exactly once over all processes.
+
+        Args:
+            sink: Such as `JsonLines(path)`; at any time, as often as wanted.
+
+        Returns:
+            The number of outcomes that were appended.
+
+        Raises:
+            LedgerError: The file is not the one that was written, or cannot be written.
+        """
+        async with self._delivering:
+            return await bring_up_to_date(sink, self._opened().do, self._opened().in_file_thread)
+
+    def run(
+        self, hub: Hub, jobs: Jobs[J], *, timeout: float | Timeout | None, **options: Unpack[RunOptions]
+    ) -> DurableRun[J]:
+        """Return a run of *jobs* in *hub* whose outcomes are recorded before they are yielded; see `DurableRun`.
+
+        Args:
+            hub: Polls the jobs.
+            jobs: A list, an iterable or an async iterable of jobs. Those with an outcome in this ledger are left out.
+            timeout: For each wait, over all processes; time in which no process had the ledger open does not count.
+            **options: Those of `Hub.as_completed`; without `max_pending`, 100,000 jobs are waited for at once.
+
+        Raises:
+            ClientClosed: The ledger is not open.
+        """
+        return DurableRun(self._opened(), hub, jobs, timeout, options)
+
+    # details
+
+    def _opened(self) -> Journal:
+        if self._journal is None:
+            raise ClientClosed("the ledger is not open; use it inside its block: async with Ledger(path) as ledger")
+        return self._journal
+
+    async def _paged(self, page: Callable[..., list[T]], after: int, place: Callable[[T], int]) -> AsyncIterator[T]:
+        while rows := await self._opened().do(partial(page, after=after)):
+            for row in rows:
+                yield row
+            after = place(rows[-1])
+
+
+def _head_of(path: Path) -> tuple[str, bytes]:
+    with path.open("rb") as file:
+        return str(path.absolute()), file.read(_SOURCE)
+
+
+def _digest(head: bytes) -> str:
+    return blake2b(head, digest_size=8).hexdigest()
+
+
+def _is_source(known: Sequence[Any], name: str, head: bytes | None) -> bool:
+    """Return whether a known source, as (name, length, digest), is the one with this name and beginning."""
+    its_name, length, its_digest = known
+    if head is None or not length:
+        return bool(its_name == name and (length is None) == (head is None))
+    return bool(_digest(head[:length]) == its_digest)

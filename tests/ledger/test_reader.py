@@ -1,0 +1,95 @@
+"""A reader shows all that a ledger holds, and changes nothing."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from ledger_kit import QUICK, batch, directory, filled, success
+
+from asyncpoll._errors import LedgerError
+from asyncpoll.ledger import Ledger, Reader
+
+
+@pytest.fixture
+def path() -> Iterator[Path]:
+    """Return where a ledger may be made."""
+    with directory() as place:
+        yield place / "run.db"
+
+
+def test_a_reader_reads_everything(path: Path) -> None:
+    """Entries, what is unfinished and what is recorded, each from anywhere on."""
+    filled(path, 1100, 600)
+    with Reader(path) as reader:
+        assert [entry.number for entry in reader.entries()] == list(range(1, 1101))
+        assert [entry.number for entry in reader.entries(after=1098)] == [1099, 1100]
+        assert [entry.number for entry in reader.unfinished()] == list(range(601, 1101))
+        assert [record.seq for record in reader.records()] == list(range(1, 601))
+        assert [record.seq for record in reader.records(after=599)] == [600]
+        assert reader.check() == []
+
+
+def test_a_reader_leaves_no_trace(path: Path) -> None:
+    """Not even where nothing may be written."""
+    filled(path)
+    before = path.read_bytes()
+    path.chmod(0o400)
+    path.parent.chmod(0o500)
+    try:
+        with Reader(path) as reader:
+            assert (reader.counts.outcomes, reader.check(), reader.holder) == (6, [], None)
+    finally:
+        path.parent.chmod(0o700)
+    assert [file.name for file in path.parent.iterdir()] == ["run.db"]
+    assert path.read_bytes() == before
+
+
+async def test_a_reader_looks_on_while_a_run_is_on(path: Path) -> None:
+    """It sees what is committed, and holds nobody up."""
+    async with Ledger(path, settings=QUICK) as ledger:
+        await ledger.enter(batch(600))
+        with Reader(path) as reader:
+            entries = reader.entries()
+            assert next(entries).number == 1
+            await ledger.record(success(1))
+            assert [record.number for record in reader.records()] == [1]
+            assert len(list(entries)) == 599
+            assert reader.check() == []
+
+
+def test_a_ledger_that_was_never_used_is_empty(path: Path) -> None:
+    """No jobs, no outcomes, and nothing wrong."""
+    filled(path, 0, 0)
+    with Reader(path) as reader:
+        assert (list(reader.entries()), list(reader.records()), reader.check()) == ([], [], [])
+
+
+def test_no_file_is_made_by_reading(path: Path) -> None:
+    """A name without a file is an error, and stays one."""
+    with pytest.raises(LedgerError, match="there is no ledger") as caught:
+        Reader(path).__enter__()
+    assert (caught.value.kind, path.exists()) == ("io", False)
+
+
+def test_a_path_through_a_file_is_refused(path: Path) -> None:
+    """What cannot even be looked for is told as the system tells it."""
+    path.write_text("no directory")
+    with pytest.raises(LedgerError) as caught:
+        Reader(path / "run.db").__enter__()
+    assert caught.value.kind == "io"
+
+
+def test_what_is_stored_can_be_read_with_any_sqlite(path: Path) -> None:
+    """The tables are plain, and the file is signed and numbered."""
+    filled(path)
+    with sqlite3.connect(path) as connection:
+        (application,) = connection.execute("PRAGMA application_id").fetchone()
+        (version,) = connection.execute("PRAGMA user_version").fetchone()
+        rows = connection.execute("SELECT ref, value FROM outcome JOIN entry USING (number) LIMIT 1").fetchall()
+    connection.close()
+    assert (application.to_bytes(4).decode(), version) == ("aplg", 2)
+    assert [(json.loads(ref), json.loads(value)) for ref, value in rows] == [({"id": 1}, {"n": 1})]
