@@ -20,7 +20,7 @@ if not metadata("asyncpoll").get_all("Project-URL"):
     sys.exit("the wheel does not say where the project is")
 
 suffixes = {path.name.rpartition(".")[2] for path in (files("asyncpoll") / "cli" / "report").iterdir()}
-if not (files("asyncpoll") / "py.typed").is_file() or not suffixes >= {"css"}:
+if not (files("asyncpoll") / "py.typed").is_file() or not suffixes >= {"css", "j2"}:
     sys.exit(f"data files are missing: {suffixes}")
 
 
