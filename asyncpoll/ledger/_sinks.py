@@ -111,7 +111,9 @@ class Csv(_File):
         if not records:
             return ""
         lines = [{**record.line(), "attempt": record.attempt} for record in records]
-        metas: list[Mapping[str, Any]] = [line.pop("meta", {}) for line in lines]
+        metas: list[Mapping[str, Any]] = [record.meta or {} for record in records]
+        for line in lines:
+            line.pop("meta", None)
         columns = tuple(lines[0])
         if first:
             self._keys = tuple(dict.fromkeys(key for meta in metas for key in meta))
