@@ -97,7 +97,7 @@ def inspect(path: Path) -> None:
             names = "application_id", "user_version"
             application, version = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names)
     except FileNotFoundError as error:
-        raise LedgerError(f"there is no ledger {path}; check the name", kind="io") from error
+        raise LedgerError(f"there is no ledger {path}; check the name", kind="missing") from error
     except OSError as error:
         raise os_trouble(error, path) from error
     except sqlite3.Error as error:

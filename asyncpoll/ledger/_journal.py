@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -13,7 +13,7 @@ from typing import Any, Final, TypeVar
 from asyncpoll._affinity import LoopAffinity
 from asyncpoll._errors import LedgerError
 from asyncpoll.ledger._records import Counts, EntryStatus, LedgerSettings, OutcomeInput, Record
-from asyncpoll.ledger._serialize import exact_text, outcome_columns
+from asyncpoll.ledger._serialize import exact_text, meta_text, outcome_columns
 from asyncpoll.ledger._store import Store, Work
 from asyncpoll.waiting._decision import WaitCheckpoint
 
@@ -143,15 +143,32 @@ class Journal:
         """
         return await committed(self.add(work, urgent=True))
 
-    async def enter(self, jobs: Sequence[tuple[str, str, Any]]) -> list[EntryStatus]:
+    async def enter(
+        self, jobs: Sequence[tuple[str, str, Any]], metas: Sequence[Mapping[str, Any] | None] = ()
+    ) -> list[EntryStatus]:
         """Enter jobs, given as (key, name of the endpoint, reference as JSON data); return the status of each.
+
+        Args:
+            jobs: The jobs.
+            metas: The data of the caller's own for each of them, or nothing.
 
         Raises:
             LedgerError: A reference is not JSON data ("value"), or the ledger cannot be written.
         """
         batch = [(str(key), str(endpoint), exact_text(ref, key)) for key, endpoint, ref in jobs]
-        found: list[EntryStatus] = await self.do(partial(Store.enter, batch=batch))
-        return found
+        texts = [
+            None if meta is None else meta_text(meta, key, links=self._links)
+            for (key, *_), meta in zip(batch, metas, strict=False)
+        ]
+
+        def enter(store: Store) -> list[EntryStatus]:
+            found = store.enter(batch)
+            if any(texts):
+                store.keep_meta(found, texts)
+            return found
+
+        statuses: list[EntryStatus] = await self.do(enter)
+        return statuses
 
     def submit(self, outcome: OutcomeInput) -> asyncio.Future[Record | None]:
         """Queue an outcome; return the future of its record, or of None when the job has an outcome already.

@@ -29,21 +29,23 @@ _OUTCOME = """
     outcome.error, outcome.polls, outcome.waited, outcome.running, outcome.ended_at, outcome.value, outcome.digest
 """
 _RETRY = "retry.number, retry.attempt, retry.began_at, retry.digest"
-_ENTRY_COLUMNS, _OUTCOME_COLUMNS, _RETRY_COLUMNS = 7, 14, 4
+_META = "meta.number, meta.data, meta.digest"
+_ENTRY_COLUMNS, _OUTCOME_COLUMNS, _RETRY_COLUMNS, _META_COLUMNS = 7, 14, 4, 3
 _JOINED = """
     LEFT JOIN entry AS entry_before ON entry_before.number = entry.number - 1
     LEFT JOIN retry ON retry.number = entry.number
+    LEFT JOIN meta ON meta.number = entry.number
 """
 _ENDED = """
     LEFT JOIN outcome ON outcome.number = entry.number AND outcome.attempt = COALESCE(retry.attempt, 1)
 """
 
-_ENTRIES = f"SELECT {_ENTRY} FROM entry {_JOINED} WHERE entry.number > ? ORDER BY entry.number LIMIT ?"  # noqa: S608  our own names, as in all of these
+_ENTRIES = f"SELECT {_META}, {_ENTRY} FROM entry {_JOINED} WHERE entry.number > ? ORDER BY entry.number LIMIT ?"  # noqa: S608  our own names, as in all of these
 _BY_NUMBER = f"""
-SELECT {_ENTRY}, {_RETRY}, outcome.seq FROM entry {_JOINED} {_ENDED} WHERE entry.number IN ({{}})
+SELECT {_META}, {_ENTRY}, {_RETRY}, outcome.seq FROM entry {_JOINED} {_ENDED} WHERE entry.number IN ({{}})
 """  # noqa: S608  our own names
 _UNFINISHED = f"""
-SELECT {_ENTRY}, {_RETRY} FROM entry {_JOINED} {_ENDED}
+SELECT {_META}, {_ENTRY}, {_RETRY} FROM entry {_JOINED} {_ENDED}
 WHERE entry.number > ? AND outcome.number IS NULL ORDER BY entry.number LIMIT ?
 """  # noqa: S608  our own names
 _LAST_STATES = f"""
@@ -52,7 +54,7 @@ LEFT JOIN progress ON progress.number = entry.number
 WHERE entry.number > ? AND outcome.number IS NULL ORDER BY entry.number LIMIT ?
 """  # noqa: S608  our own names
 _OUTCOMES = f"""
-SELECT {_OUTCOME}, {_ENTRY}, {_RETRY} FROM outcome LEFT JOIN entry ON entry.number = outcome.number {_JOINED}
+SELECT {_META}, {_OUTCOME}, {_ENTRY}, {_RETRY} FROM outcome LEFT JOIN entry ON entry.number = outcome.number {_JOINED}
 WHERE outcome.seq > ? ORDER BY outcome.seq LIMIT ?
 """  # noqa: S608  our own names
 _STATUS = f"""
@@ -81,23 +83,27 @@ def entries(connection: sqlite3.Connection, after: int, limit: int = PAGE) -> li
         LedgerError: One of them is damaged.
     """
     rows = connection.execute(_ENTRIES, (after, limit)).fetchall()
-    return [_entry(own_entry(number, row)) for number, row in enumerate(rows, after + 1)]
+    return [
+        _entry(own_entry(number, row[_META_COLUMNS:]), _meta(row[:_META_COLUMNS]))
+        for number, row in enumerate(rows, after + 1)
+    ]
 
 
 def entries_by_number(
     connection: sqlite3.Connection, numbers: Sequence[int]
-) -> dict[int, tuple[tuple[Any, ...], int, bool]]:
-    """Return by number the columns of entries, the attempt of each job, and whether that has an outcome.
+) -> dict[int, tuple[tuple[Any, ...], int, bool, Any]]:
+    """Return by number the columns of entries, the attempt of each job, whether that has an outcome, and its meta.
 
     Raises:
         LedgerError: One of them is damaged, or missing.
     """
-    found: dict[int, tuple[tuple[Any, ...], int, bool]] = {}
+    found: dict[int, tuple[tuple[Any, ...], int, bool, Any]] = {}
     for start in range(0, len(numbers), MOST_AT_ONCE):
         page = numbers[start : start + MOST_AT_ONCE]
-        for *row, seq in connection.execute(_BY_NUMBER.format(", ".join("?" * len(page))), page):
+        for *one, seq in connection.execute(_BY_NUMBER.format(", ".join("?" * len(page))), page):
+            meta, row = tuple(one[:_META_COLUMNS]), one[_META_COLUMNS:]
             own, retry = tuple(row[:_ENTRY_COLUMNS]), tuple(row[_ENTRY_COLUMNS:])
-            found[row[0]] = own_entry(row[0], own), _attempt(retry), seq is not None
+            found[row[0]] = own_entry(row[0], own), _attempt(retry), seq is not None, _meta(meta)
     for number in numbers:
         if number not in found:
             raise damaged(f"entry {number}")
@@ -110,10 +116,12 @@ def unfinished(connection: sqlite3.Connection, after: int, limit: int = PAGE) ->
     Raises:
         LedgerError: One of them is damaged.
     """
-    rows = connection.execute(_UNFINISHED, (after, limit)).fetchall()
-    for row in rows:
+    found: list[Entry] = []
+    for one in connection.execute(_UNFINISHED, (after, limit)).fetchall():
+        meta, row = one[:_META_COLUMNS], one[_META_COLUMNS:]
         _attempt(row[_ENTRY_COLUMNS:])
-    return [_entry(own_entry(row[0], row[:_ENTRY_COLUMNS])) for row in rows]
+        found.append(_entry(own_entry(row[0], row[:_ENTRY_COLUMNS]), _meta(meta)))
+    return found
 
 
 def last_states(
@@ -150,13 +158,14 @@ def records(connection: sqlite3.Connection, after: int, limit: int = PAGE) -> li
     previous = connection.execute("SELECT digest FROM outcome WHERE seq = ?", (after,)).fetchone()
     previous_digest = START if previous is None else previous[0]
     found: list[Record] = []
-    for seq, row in enumerate(rows, after + 1):
+    for seq, one in enumerate(rows, after + 1):
+        meta, row = one[:_META_COLUMNS], one[_META_COLUMNS:]
         if row[0] != seq:
             raise damaged(f"outcome {seq}")
         outcome = verified(f"outcome {seq}", row[:_OUTCOME_COLUMNS], previous_digest)
         previous_digest = row[_OUTCOME_COLUMNS - 1]
         own = own_entry(row[1], row[_OUTCOME_COLUMNS:-_RETRY_COLUMNS])
-        found.append(record_of(own, outcome, _attempt(row[-_RETRY_COLUMNS:])))
+        found.append(record_of(own, outcome, _attempt(row[-_RETRY_COLUMNS:]), _meta(meta)))
     return found
 
 
@@ -217,13 +226,13 @@ def own_entry(number: int, row: tuple[Any, ...]) -> tuple[Any, ...]:
     return verified(f"entry {number}", tuple(columns), before or START)
 
 
-def record_of(entry: tuple[Any, ...], outcome: tuple[Any, ...], attempt: int) -> Record:
-    """Return the record for the columns of an outcome and of its entry, and the attempt that its job is in now."""
+def record_of(entry: tuple[Any, ...], outcome: tuple[Any, ...], attempt: int, meta: Any) -> Record:
+    """Return the record for the columns of an outcome and of its entry, and the attempt and the meta of its job."""
     seq, number, its_attempt, state, status, reason, code, error, polls, waited, running, ended_at, value = outcome
     _, key, endpoint, ref, began_at = entry
     return Record(
         seq, number, key, endpoint, json.loads(ref), state, status, json.loads(value), reason, code, error, polls,
-        waited, running, began_at, ended_at, its_attempt, its_attempt < attempt,
+        waited, running, began_at, ended_at, its_attempt, its_attempt < attempt, meta,
     )  # fmt: skip
 
 
@@ -305,6 +314,11 @@ def _attempt(retry: tuple[Any, ...]) -> int:
     return attempt
 
 
-def _entry(columns: tuple[Any, ...]) -> Entry:
+def _meta(row: tuple[Any, ...]) -> Any:
+    """Return the meta of a job, given its row of `meta` as it was read."""
+    return None if row[0] is None else json.loads(verified("the meta of a job", row)[1])
+
+
+def _entry(columns: tuple[Any, ...], meta: Any) -> Entry:
     number, key, endpoint, ref, _began_at = columns
-    return Entry(number, key, endpoint, json.loads(ref))
+    return Entry(number, key, endpoint, json.loads(ref), meta)

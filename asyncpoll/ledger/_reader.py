@@ -162,7 +162,7 @@ def _problems(connection: sqlite3.Connection, path: Path) -> Iterator[str]:
     except LedgerError as error:
         yield str(error)
         return
-    for table in ("session", "progress", "consumer", "retry"):
+    for table in ("session", "progress", "consumer", "retry", "meta"):
         yield from (str(row) for row in walk(connection, table, path) if isinstance(row, LedgerError))
     attempts = {row[0]: row[1] for row in walk(connection, "retry", path) if not isinstance(row, LedgerError)}
     counted = Head(anomalies=head.anomalies)

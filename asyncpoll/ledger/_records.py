@@ -33,12 +33,14 @@ class Entry:
         key: The job's key, unique in the ledger.
         endpoint: The name of its endpoint.
         ref: Its reference as JSON data.
+        meta: What `Job.with_meta` gave it, as JSON data, or None.
     """
 
     number: int
     key: str
     endpoint: str
     ref: Any
+    meta: Mapping[str, Any] | None = None
 
 
 @frozen
@@ -122,6 +124,7 @@ class Record:
         ended_at: When its outcome was recorded, likewise.
         attempt: 1, or more for a job that was asked about again; see `Ledger.retry`.
         superseded: Whether the job has been retried since: then this outcome does not count any more.
+        meta: What `Job.with_meta` gave the job, as JSON data, or None.
     """
 
     seq: int
@@ -142,10 +145,14 @@ class Record:
     ended_at: float
     attempt: int = 1
     superseded: bool = False
+    meta: Mapping[str, Any] | None = None
 
     def line(self) -> dict[str, Any]:
-        """Return the fields of a result line. `waited` is in seconds; `attempt` is there when it is above 1."""
-        line = {
+        """Return the fields of a result line. `waited` is in seconds.
+
+        `attempt` is there when it is above 1, `meta` when the job has one.
+        """
+        line: dict[str, Any] = {
             "endpoint": self.endpoint,
             "ref": self.ref,
             "state": self.state,
@@ -156,7 +163,11 @@ class Record:
             "polls": self.polls,
             "waited": round(self.waited, _MILLISECONDS),
         }
-        return line if self.attempt == 1 else {**line, "attempt": self.attempt}
+        if self.attempt > 1:
+            line["attempt"] = self.attempt
+        if self.meta is not None:
+            line["meta"] = self.meta
+        return line
 
 
 @frozen

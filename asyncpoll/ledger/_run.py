@@ -250,7 +250,7 @@ class Ingest:
         pages = _Pages(self._jobs)
         try:
             while page := await pages.next():
-                statuses = await self._journal.enter([_described(job) for job in page])
+                statuses = await self._journal.enter([_described(job) for job in page], [job.meta for job in page])
                 self.taken += len(page)
                 for job, status in zip(page, statuses, strict=True):
                     if self._is_wanted(job, status):

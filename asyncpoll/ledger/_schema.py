@@ -46,6 +46,7 @@ CREATE TABLE outcome (
 CREATE TABLE retry (
     number INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, began_at REAL NOT NULL, digest TEXT NOT NULL
 );
+CREATE TABLE meta (number INTEGER PRIMARY KEY, data TEXT NOT NULL, digest TEXT NOT NULL);
 CREATE TABLE progress (
     number INTEGER PRIMARY KEY, noted_at REAL NOT NULL, waited REAL NOT NULL, polls INTEGER NOT NULL, state TEXT,
     in_state REAL NOT NULL, digest TEXT NOT NULL
@@ -55,7 +56,8 @@ CREATE TABLE consumer (
 ) WITHOUT ROWID;
 """
 _COLUMNS: Final = {
-    "head": 3, "options": 3, "session": 4, "entry": 6, "outcome": 14, "retry": 4, "progress": 7, "consumer": 5,
+    "head": 3, "options": 3, "session": 4, "entry": 6, "outcome": 14, "retry": 4, "meta": 3, "progress": 7,
+    "consumer": 5,
 }  # fmt: skip
 PUT: Final = {
     table: f"REPLACE INTO {table} VALUES ({', '.join('?' * columns)})"  # noqa: S608  our own names

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from attrs import evolve
@@ -17,6 +17,9 @@ from asyncpoll.ledger._records import OutcomeInput
 _encode_exactly = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"), default=as_json_data).encode
 _LONGEST_REASON = 1000
+MOST_META = 65_536
+"""The most characters of the JSON text of the meta of a job."""
+
 _LONGEST_PROBLEM = 200
 _LONGEST_KEY = 200
 
@@ -49,6 +52,20 @@ def described(outcome: OutcomeInput, error: LedgerError) -> OutcomeInput:
     if outcome.reason:
         reason = f"{reason}; {outcome.reason}"
     return evolve(outcome, value={"type": name, "problem": problem}, reason=reason)
+
+
+def meta_text(meta: Mapping[str, Any], key: str, *, links: bool) -> str:
+    """Return the data of the caller's own that belong to the job with this *key* as JSON text.
+
+    Raises:
+        LedgerError: JSON cannot hold them, or they take more than 64 KiB; the kind is "value".
+    """
+    text = json_text(dict(meta), links=links)
+    if len(text) > MOST_META:
+        raise LedgerError(
+            f"the meta of {key:.200} takes more than {MOST_META >> 10} KiB; keep a key to it", kind="value"
+        )
+    return text
 
 
 def json_text(data: Any, *, links: bool) -> str:

@@ -11,7 +11,7 @@ import csv
 import hashlib
 import io
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
@@ -95,23 +95,39 @@ class JsonLines(_File):
 class Csv(_File):
     """A table with one row for each outcome and the columns of `Record.line`, in UTF-8, with a header.
 
-    The last column is the attempt. Reference and value are JSON in their cells. A text that a spreadsheet would read as
-    a formula gets a leading apostrophe.
+    After these come the attempt and a column for each key of the metas of the jobs. The columns are those of the first
+    records, up to 200; a key that none of them has is left out. Reference and value are JSON in their cells, and so are
+    lists and objects in a meta. A text that a spreadsheet would read as a formula gets a leading apostrophe.
 
     Args:
         path: The file; made when there is none.
     """
 
     _format = "csv"
+    _keys: tuple[str, ...] | None = None
 
     def text(self, records: Sequence[Record], *, first: bool) -> str:
         """Return one row for each record, after the header in an empty file."""
+        if not records:
+            return ""
         lines = [{**record.line(), "attempt": record.attempt} for record in records]
+        metas: list[Mapping[str, Any]] = [record.meta or {} for record in records]
+        for line in lines:
+            line.pop("meta", None)
+        columns = tuple(lines[0])
+        if first:
+            self._keys = tuple(dict.fromkeys(key for meta in metas for key in meta))
+        elif self._keys is None:  # the header was written by another process
+            with self.path.open(encoding="utf-8", newline="") as file:
+                self._keys = tuple(map(_unsafe, next(csv.reader(file), [])[len(columns) :]))
+        keys = self._keys
         table = io.StringIO()
         writer = csv.writer(table, lineterminator="\r\n")
-        if first and lines:
-            writer.writerow(lines[0])
-        writer.writerows([_cell(name, value) for name, value in line.items()] for line in lines)
+        if first:
+            writer.writerow((*columns, *map(_safe, keys)))
+        for line, meta in zip(lines, metas, strict=True):
+            own = [_safe(_plain(meta.get(key))) for key in keys]
+            writer.writerow([*(_cell(name, value) for name, value in line.items()), *own])
         return table.getvalue()
 
 
@@ -205,4 +221,17 @@ def _mark(file: io.BufferedRandom, length: int) -> str:
 def _cell(name: str, value: Any) -> Any:
     if name in ("ref", "value"):
         value = "" if value is None else json_line(value)
+    return _safe(value)
+
+
+def _plain(value: Any) -> Any:
+    return value if value is None or isinstance(value, str | int | float) else json_line(value)
+
+
+def _unsafe(title: str) -> str:
+    """Return a title as it was before `_safe`."""
+    return title[1:] if title.startswith("'") and title[1:].startswith(_FORMULA) else title
+
+
+def _safe(value: Any) -> Any:
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value

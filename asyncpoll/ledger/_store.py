@@ -112,7 +112,7 @@ class Store:
         self._head = Head()
         self._dirty = False
         self._uptime = Uptime()
-        self._entries: dict[int, tuple[tuple[Any, ...], int, bool]] = {}  # of the jobs that a group records
+        self._entries: dict[int, tuple[tuple[Any, ...], int, bool, Any]] = {}  # of the jobs that a group records
         self._appended: list[tuple[Any, ...]] = []  # outcomes that are not in the table yet
         self.counts: Counts = self._head.counts()
         self.loss: str | None = None
@@ -221,6 +221,15 @@ class Store:
             for (key, _, _), status in zip(batch, statuses, strict=True)
         ]
 
+    def keep_meta(self, statuses: Sequence[EntryStatus], metas: Sequence[str | None]) -> None:
+        """Keep the data of the caller's own, as JSON text, of those jobs that have just been entered."""
+        rows = [
+            (status.number, text, digest(START, status.number, text))
+            for status, text in zip(statuses, metas, strict=True)
+            if status.fresh and text is not None
+        ]
+        put_many(self._open(), "meta", rows)
+
     def record(self, number: int, columns: tuple[Any, ...]) -> Record | None:
         """Append an outcome, unless its job has one already.
 
@@ -230,17 +239,17 @@ class Store:
         """
         if number not in self._entries:
             self._fetch_entries([number])
-        entry, attempt, is_ended = self._entries[number]
+        entry, attempt, is_ended, meta = self._entries[number]
         if is_ended:
             return self._record_again(number, attempt, columns)
         state, _status, _reason, _code, error, *_ = columns
         outcome = (self._head.outcomes + 1, number, attempt, *columns)
         row_digest = digest(self._head.outcome_digest, *outcome)
-        self._entries[number] = entry, attempt, True
+        self._entries[number] = entry, attempt, True, meta
         self._appended.append((*outcome, row_digest))
         self._head.add_outcome(entry[2], state, error, row_digest)
         self._dirty = True
-        return _queries.record_of(entry, outcome, attempt)
+        return _queries.record_of(entry, outcome, attempt, meta)
 
     def retry(self, kinds: Sequence[RetryKind]) -> int:
         """Begin a new attempt for the jobs with an outcome of these kinds; return how many there are."""

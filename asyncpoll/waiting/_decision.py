@@ -276,6 +276,7 @@ class Decision:
         elapsed = now - self.began
         if not is_miss(error, elapsed=elapsed, not_found_grace=policy.not_found_grace, miss_on=policy.miss_on):
             raise error
+        _log.debug("%s: poll %d was missed, after %.3g s: %s", self.key, self.polls, elapsed, error)
         rare = self._own_rare()
         misses = rare.misses = rare.misses or MissRow(error)
         too_many = misses.add(error, now)

@@ -131,7 +131,7 @@ def test_the_largest_reply_can_be_set(size: str, status: int, capsys: Output) ->
     """In bytes, or with a unit."""
     with network() as (server, _):
         assert wait(server, "--max-body", size, "--timeout", "1") in {status, 4 if status else 0}
-    assert ("max_body" in capsys.readouterr().err) == bool(status)
+    assert ("--max-body" in capsys.readouterr().err) == bool(status)
 
 
 @pytest.mark.parametrize("size", ["", "0", "-1", "1.5M", "M", "1T", "many"])

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from asyncpoll._endpoint import Job
-from asyncpoll.http._message import Reply
+from asyncpoll.http import Reply
 from asyncpoll.providers import BigModel, Molizhishu
 from asyncpoll.simulator import Simulator
 from asyncpoll.testing import MemoryTransport

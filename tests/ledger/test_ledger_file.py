@@ -87,7 +87,7 @@ def test_what_is_no_sound_ledger_is_refused(path: Path, kind: str, words: str, m
 
 
 @pytest.mark.parametrize(
-    ("name", "kind", "words"), [("none.db", "io", "there is no ledger"), ("", "foreign", "is a dir")]
+    ("name", "kind", "words"), [("none.db", "missing", "there is no ledger"), ("", "foreign", "is a dir")]
 )
 def test_what_is_not_there_cannot_be_read(path: Path, name: str, kind: str, words: str) -> None:
     """Neither a file that is missing nor a directory."""

@@ -72,7 +72,7 @@ def test_no_file_is_made_by_reading(path: Path) -> None:
     """A name without a file is an error, and stays one."""
     with pytest.raises(LedgerError, match="there is no ledger") as caught:
         Reader(path).__enter__()
-    assert (caught.value.kind, path.exists()) == ("io", False)
+    assert (caught.value.kind, path.exists()) == ("missing", False)
 
 
 def test_a_path_through_a_file_is_refused(path: Path) -> None:

@@ -7,14 +7,14 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from datetime import UTC, datetime
 from itertools import takewhile
 from pathlib import Path
 
 from asyncpoll._atomic_file import replacing
-from asyncpoll.cli.exits import Exit
-from asyncpoll.cli.pacing import history_of
+from asyncpoll.cli import Exit
+from asyncpoll.cli._output import write_results
+from asyncpoll.cli._pacing import history_of
 from asyncpoll.cli.report._page import load_template, render
 from asyncpoll.cli.report._stats import RunStats
 from asyncpoll.cli.report._view import LedgerInfo
@@ -32,10 +32,10 @@ def run(args: argparse.Namespace) -> int:
     """
     target = None if args.output == "-" else _target(Path(args.output), args.ledger)
     template = load_template()
-    with Reader(args.ledger) as reader:
+    with Reader(args.ledger, accept_loss=args.accept_loss) as reader:
         page = render(template, stats_of(reader), ledger_info_of(reader)).encode()
     if target is None:
-        sys.stdout.buffer.write(page)
+        write_results(page)
         return Exit.SUCCESS
     with replacing(target) as file:
         file.write(page)

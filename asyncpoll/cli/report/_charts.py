@@ -13,8 +13,9 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from attrs import frozen
 
+from asyncpoll.cli._output import duration
 from asyncpoll.cli.report._stats import Timeline, Verdict
-from asyncpoll.cli.report._words import clock, count, date, duration
+from asyncpoll.cli.report._words import clock, count, date
 
 Tick = tuple[float, str]
 """A place along an axis (0 to 1) and its label."""

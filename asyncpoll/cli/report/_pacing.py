@@ -9,9 +9,9 @@ from statistics import fmean
 from attrs import evolve, frozen
 
 from asyncpoll._schedule import Progress
-from asyncpoll.cli.pacing import Cost, Sample, Seen
+from asyncpoll.cli._pacing import Cost, Sample, Seen
+from asyncpoll.cli._tune import schedules
 from asyncpoll.cli.report._stats import RunStats
-from asyncpoll.cli.tune import schedules
 from asyncpoll.waiting.learning._history import LONGEST_KEY, History
 from asyncpoll.waiting.learning._learned import Learned
 from asyncpoll.waiting.learning._survival import HORIZON, SurvivalCurve
@@ -98,4 +98,4 @@ def _polls(learned: Learned, key: str, progress: Progress, until: float) -> Iter
 
 def _costs(sample: Sample) -> dict[str, Cost]:
     known = schedules(random.Random(0).random)
-    return {"as it was": sample.really(), **{name: sample.with_(known[name]) for name in _COMPARED}}
+    return {"as it was": sample.actual_cost(), **{name: sample.replay_cost(known[name]) for name in _COMPARED}}

@@ -11,9 +11,10 @@ import hashlib
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
+from asyncpoll.cli._output import duration
 from asyncpoll.cli.report._stats import RunStats
 from asyncpoll.cli.report._view import LedgerInfo, view_of
-from asyncpoll.cli.report._words import count, date, duration, iso
+from asyncpoll.cli.report._words import count, date, iso
 
 if TYPE_CHECKING:
     from jinja2 import Template

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from attrs import define, evolve, field, frozen
 
-from asyncpoll.cli.pacing import Sample
+from asyncpoll.cli._pacing import Sample
 from asyncpoll.cli.report._words import moment
 from asyncpoll.waiting.learning._history import History
 

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from attrs import frozen
 
+from asyncpoll.cli._output import duration
 from asyncpoll.cli.report._charts import (
     Curve,
     Histogram,
@@ -23,7 +24,7 @@ from asyncpoll.cli.report._charts import (
 )
 from asyncpoll.cli.report._pacing import PacingSummary, summarize_pacing
 from asyncpoll.cli.report._stats import FailureKind, Measurements, Number, RunStats, SlowJob, Verdict, quantile
-from asyncpoll.cli.report._words import count, duration, percent, shown
+from asyncpoll.cli.report._words import count, percent, shown
 
 _LONGEST_KEY, _LONGEST_REASON = 100, 200  # characters
 _MOST_ENDPOINTS = 20

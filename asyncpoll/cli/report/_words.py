@@ -1,4 +1,4 @@
-"""Format numbers, durations, times and texts from outside for the page."""
+"""Format numbers, times and texts from outside for the page."""
 
 from __future__ import annotations
 
@@ -6,14 +6,8 @@ from datetime import UTC, datetime
 
 from asyncpoll.http._secrets import masked, printable
 
-_SECOND, _MINUTE, _HOUR, _DAY = 1, 60, 3_600, 86_400
+_DAY = 86_400
 _LAST_MOMENT = 253_402_300_799.0  # the end of the year 9999, the last that a calendar date can name
-_PARTS = (
-    (86_370.0, _DAY, "d", _HOUR, "h"),  # what rounds to 24 h is a day,
-    (3_599.5, _HOUR, "h", _MINUTE, "min"),  # and what rounds to 60 min an hour
-    (0.0, _MINUTE, "min", _SECOND, "s"),
-)
-"""From how many seconds on a duration is written in which two units."""
 
 
 def shown(text: str, limit: int = 60) -> str:
@@ -33,17 +27,6 @@ def percent(part: int, whole: int) -> str:
     if part in {0, whole}:
         return "100 %" if part else "0 %"
     return f"{min(max(100 * part / whole, 0.1), 99.9):.1f}\N{NO-BREAK SPACE}%"
-
-
-def duration(seconds: float) -> str:
-    """Return a duration with about three digits, in milliseconds, or in the two largest units that fit."""
-    if seconds < 0.9995:  # noqa: PLR2004  what rounds to a second is one
-        return f"{seconds * 1000:.3g} ms" if seconds else "0 s"
-    if seconds < 59.95:  # noqa: PLR2004  what rounds to a minute is one
-        return f"{seconds:.3g} s"
-    _, size, unit, smaller, rest = next(part for part in _PARTS if seconds >= part[0])
-    large, small = divmod(round(seconds / smaller), size // smaller)
-    return f"{large:,} {unit} {small} {rest}" if small else f"{large:,} {unit}"
 
 
 def moment(at: float) -> float:

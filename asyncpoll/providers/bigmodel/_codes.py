@@ -49,7 +49,7 @@ def classify(reply: Reply) -> None:
     """
     if reply.status == _NOT_FOUND:
         code, message = complaint(reply)
-        raise fault("not_found", message, reply=reply, code=code)
+        raise fault("not_found", message, reply=reply, code=code, from_api=code is not None)
     classify_status(reply, CODES)
     if not isinstance(reply.json, dict):
         raise fault("malformed", "an object is expected", reply=reply)

@@ -15,8 +15,7 @@ from ledger_kit import QUICK, directory, filled, in_run, journal_of
 from report_kit import Seen, run_of
 
 from asyncpoll._state import State
-from asyncpoll.cli import main
-from asyncpoll.cli.exits import Exit
+from asyncpoll.cli import Exit, main
 from asyncpoll.cli.report import ledger_info_of, stats_of
 from asyncpoll.cli.report._stats import Verdict
 from asyncpoll.ledger import Counts, Ledger, OutcomeInput, Reader
@@ -237,7 +236,7 @@ def test_a_missing_ledger_leaves_the_old_page(place: Path, capsys: Output) -> No
     """Without a ledger nothing is written, and one line says why."""
     page = place / "report.html"
     page.write_text("old")
-    assert main(["report", str(place / "none.db"), "-o", str(page)]) == Exit.TRANSPORT
+    assert main(["report", str(place / "none.db"), "-o", str(page)]) == Exit.USAGE
     assert capsys.readouterr().err.count("\n") == 1
     assert page.read_text() == "old"
 

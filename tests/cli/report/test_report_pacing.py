@@ -14,10 +14,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from report_kit import Seen, page, page_of, record
 
-from asyncpoll.cli.pacing import Sample
+from asyncpoll.cli._pacing import Sample
+from asyncpoll.cli._tune import schedules
 from asyncpoll.cli.report._pacing import PacingSummary, summarize_pacing
 from asyncpoll.cli.report._stats import RunStats
-from asyncpoll.cli.tune import schedules
 from asyncpoll.ledger import Record
 from asyncpoll.waiting.learning._history import History
 
@@ -100,8 +100,8 @@ def test_costs_are_those_of_a_replay() -> None:
     (pace,) = summaries_of(*records)
     drawn, known = Sample.of(records), schedules(random.Random(0).random)
     sample = evolve(drawn, jobs=drawn.jobs)
-    expected = {name: sample.with_(known[name]) for name in ("Exponential()", "Learned(price=0.03)")}
-    assert pace.costs == {"as it was": sample.really(), **expected}
+    expected = {name: sample.replay_cost(known[name]) for name in ("Exponential()", "Learned(price=0.03)")}
+    assert pace.costs == {"as it was": sample.actual_cost(), **expected}
     assert pace.costs["as it was"].calls == 9.0
     assert pace.costs["as it was"].delay == pytest.approx(1.0)
     assert pace.costs["Learned(price=0.03)"].delay < pace.costs["Exponential()"].delay

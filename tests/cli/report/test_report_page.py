@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from report_kit import BEGAN, INFO, Seen, page_of, record, run_of
 
+from asyncpoll.cli._output import duration
 from asyncpoll.cli.report._stats import RunStats, quantile, verdict_of
 from asyncpoll.cli.report._view import LedgerInfo, sentence
-from asyncpoll.cli.report._words import count, duration
+from asyncpoll.cli.report._words import count
 
 HOSTILE = {
     "markup": "</title></style></svg><script>alert(1)</script><img src=//evil.example/x onerror='a()'>",

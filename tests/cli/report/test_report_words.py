@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncpoll.cli.report._words import clock, count, date, duration, iso, moment, percent, shown
+from asyncpoll.cli._output import duration
+from asyncpoll.cli.report._words import clock, count, date, iso, moment, percent, shown
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,341 @@
+"""`asyncpoll submit`: start many jobs, each at most once, whatever happens to the process or to the answers.
+
+An item is written down before it is sent. If its answer is lost, the job may or may not run: the item is named and left
+alone, unless its API takes an idempotency key; then it is sent again with the same one.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import hashlib
+import inspect
+import json
+from collections import Counter
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Literal, TypeVar
+from uuid import uuid4
+
+from attrs import define, field, frozen
+
+from asyncpoll._atomic_file import replacing
+from asyncpoll._endpoint import Job
+from asyncpoll._errors import PollError, Rejected, Throttled, TransportError
+from asyncpoll._schedule import Exponential
+from asyncpoll._schedule import Progress as Attempts
+from asyncpoll.cli import Exit
+from asyncpoll.cli._clients import Access, Clients
+from asyncpoll.cli._ingest import Feed
+from asyncpoll.cli._lines import (
+    META,
+    BadLine,
+    BadLines,
+    Line,
+    Lines,
+    address,
+    read_objects,
+    reading,
+    with_checked_start,
+)
+from asyncpoll.cli._output import message_of, note, result_of
+from asyncpoll.cli._progress import Progress, follow, view_of
+from asyncpoll.cli._signals import halt, run_stoppable, stoppable
+from asyncpoll.events import Ended
+from asyncpoll.ledger._serialize import json_text
+from asyncpoll.ledger._submissions import Submissions, Submitted
+from asyncpoll.providers._client import CLIENT
+from asyncpoll.waiting._misses import is_condemning
+
+T = TypeVar("T")
+Fate = Literal["submitted", "known", "refused", "unknown"]
+
+IDEMPOTENCY_KEYS: Mapping[str, str] = MappingProxyType({"molizhishu.tasks": "consumer_task_id"})
+"""From the name of an endpoint to the argument with which its API tells a repeated submit from a new one."""
+
+NOT_ACCEPTED = frozenset({"connect", "dns", "throttled", "overloaded"})
+"""Kinds of failure after which it is certain that there is no job: nothing was sent, or the API itself said no.
+
+Refusals are as certain. All the rest, such as a timeout, a lost connection or trouble at the server, may have come
+after the job was made.
+"""
+
+_USAGE = 'an item has an "endpoint" (text) and a "submit" (object)'
+_MOST_ATTEMPTS = 6  # of an item that is throttled
+_LONGEST_PAUSE = 120.0  # seconds; an item that is to stay away for longer is sent in another run
+_PAUSES = Exponential(1.0, _LONGEST_PAUSE)
+_MOST_REPORTED = 20
+
+
+@frozen
+class Item:
+    """Something to submit.
+
+    Attributes:
+        line: The number of its line.
+        key: A text that tells it from all others: the content of its line, and how often that came before.
+        endpoint: The name of its endpoint.
+        start: Starts its job.
+        arguments: The arguments of *start*.
+        meta: The caller's own keys of its line.
+    """
+
+    line: int
+    key: str
+    endpoint: str
+    start: Callable[..., Awaitable[Job[Any]]] = field(repr=False)
+    arguments: Mapping[str, Any] = field(repr=False)
+    meta: Mapping[str, Any] | None = field(default=None, repr=False)
+
+    @property
+    def takes_token(self) -> bool:
+        """Whether it may be sent again with the same idempotency key without a second job."""
+        return self.endpoint in IDEMPOTENCY_KEYS
+
+    def with_token(self, token: str | None) -> Mapping[str, Any]:
+        """Return the arguments with an idempotency key: that of the line if it has one, else *token*."""
+        if not self.takes_token or self.arguments.get(IDEMPOTENCY_KEYS[self.endpoint]) is not None:
+            return self.arguments
+        return {**self.arguments, IDEMPOTENCY_KEYS[self.endpoint]: token}
+
+
+@define
+class Items:
+    """Makes items of lines.
+
+    Attributes:
+        clients: Where jobs are started.
+    """
+
+    clients: Clients
+    _seen: Counter[str] = field(factory=Counter, init=False)
+
+    def read(self, line: Line | BadLine) -> Item | BadLine:
+        """Return the item of a line, or what is wrong with the line.
+
+        Raises:
+            ValueError: There is no key for its endpoint, or the key or the address is unusable.
+        """
+        if isinstance(line, BadLine):
+            return line
+        named = address(line, "submit", _USAGE)
+        if isinstance(named, BadLine):
+            return named
+        endpoint, kind, arguments = named.endpoint, named.kind, named.content
+        client = self.clients.open(kind, named.client)
+        start = getattr(getattr(client, endpoint.removeprefix(f"{kind.provider}.")), "start", None)
+        if start is None:
+            return BadLine(line.number, f"jobs of {endpoint} are not started on their own")
+        try:
+            inspect.signature(start).bind(**arguments)
+        except TypeError as problem:
+            return BadLine(line.number, f"start of {endpoint}: {problem}")
+        said = arguments if named.client is None else {**arguments, CLIENT: named.client}
+        return Item(line.number, self._key(endpoint, said), endpoint, start, arguments, named.meta)
+
+    def _key(self, endpoint: str, arguments: dict[str, Any]) -> str:
+        content = json.dumps([endpoint, arguments], sort_keys=True, separators=(",", ":"))
+        digest = hashlib.sha256(content.encode()).hexdigest()
+        self._seen[digest] += 1
+        return f"{digest}:{self._seen[digest]}"
+
+
+@define
+class Sender:
+    """Sends items. None is sent twice without an idempotency key, unless the user asks for it.
+
+    Attributes:
+        submissions: The file in which it is written down.
+        asked: Done when no more is to be sent.
+        links: Whether signed links in results are kept as they are.
+        retry_unknown: Whether items are sent again that may have been sent.
+        counts: How many items had which fate.
+    """
+
+    submissions: Submissions
+    asked: asyncio.Future[None]
+    links: bool = False
+    retry_unknown: bool = False
+    counts: Counter[Fate] = field(factory=Counter)
+    _file: asyncio.Lock = field(factory=asyncio.Lock, init=False)
+
+    def summary(self) -> str:
+        """Return the counts in words."""
+        counts = self.counts
+        return (
+            f"{counts['submitted']:,} submitted, {counts['known']:,} submitted before, "
+            f"{counts['refused']:,} refused, {counts['unknown']:,} unknown"
+        )
+
+    async def send(self, item: Item) -> None:
+        """Send an item, unless its job is known, or may exist.
+
+        A refused credential, or a file that cannot be written, ends the whole submit.
+        """
+        try:
+            await self._send_once(item)
+        except PollError as error:
+            halt(self.asked, error)
+
+    async def _send_once(self, item: Item) -> None:
+        before = await self._write(self.submissions.find, item.key)
+        if before is not None and before.standing == "known":
+            self.counts["known"] += 1
+        elif before is not None and before.standing == "begun" and not (item.takes_token or self.retry_unknown):
+            self._report("unknown", item, before.problem or "the process ended before the answer came")
+        else:
+            token = _token(item, before)
+            number = await self._write(self.submissions.begin, item.key, item.endpoint, token)
+            await self._send(item, number, token)
+
+    async def _send(self, item: Item, number: int, token: str | None) -> None:
+        try:
+            job = await self._start(item, token)
+        except (ValueError, TypeError, OSError) as problem:  # an argument is wrong; nothing was sent
+            await self._end(item, number, "refused", message_of(problem))
+        except TransportError as error:
+            certain = isinstance(error, Rejected) or error.kind in NOT_ACCEPTED
+            await self._end(item, number, "refused" if certain else "unknown", message_of(error))
+            if isinstance(error, Rejected) and is_condemning(error, first_contact=not self.counts["submitted"]):
+                raise
+        else:
+            await self._write(self.submissions.end, number, "known", self._line(item, job), None)
+            self.counts["submitted"] += 1
+
+    async def _start(self, item: Item, token: str | None) -> Job[Any]:
+        """Start the job of an item; one that is throttled waits and is sent again."""
+        attempts = 0
+        while True:
+            attempts += 1
+            try:
+                return await item.start(**item.with_token(token))
+            except Throttled as error:
+                pause = max(error.retry_after or 0.0, _PAUSES.delay(Attempts(attempts, 0.0)))
+                if attempts == _MOST_ATTEMPTS or pause > _LONGEST_PAUSE:
+                    raise
+                await asyncio.wait({self.asked}, timeout=pause)
+                if self.asked.done():
+                    raise
+
+    async def _end(self, item: Item, number: int, fate: Literal["refused", "unknown"], problem: str) -> None:
+        standing = "refused" if fate == "refused" else "begun"
+        await self._write(self.submissions.end, number, standing, None, problem)
+        self._report(fate, item, problem)
+
+    def _report(self, fate: Fate, item: Item, problem: str) -> None:
+        self.counts[fate] += 1
+        if self.counts[fate] <= _MOST_REPORTED:
+            note(f"asyncpoll: line {item.line}: {fate}: {problem}")
+
+    def _line(self, item: Item, job: Job[Any]) -> str:
+        """Return the line that names a job for `asyncpoll run`; of one that has ended at once, its result."""
+        own = {} if item.meta is None else {META: item.meta}
+        if job.submitted is None:
+            named = {"endpoint": job.endpoint.name, "ref": job.endpoint.plain(job.ref)}
+            return json_text({**named, **own}, links=True)
+        result = result_of(job, Ended(None, job.submitted, None, polls=0, waited=0.0))
+        return json_text({**result, **own}, links=self.links)
+
+    async def _write(self, write: Callable[..., T], *args: Any) -> T:
+        async with self._file:
+            return await asyncio.to_thread(write, *args)
+
+
+def _token(item: Item, before: Submitted | None) -> str | None:
+    """Return the idempotency key of an item, which is always the same for the same item."""
+    if not item.takes_token:
+        return None
+    return uuid4().hex if before is None else before.token
+
+
+# the verb
+
+
+def run(args: argparse.Namespace) -> int:
+    """Submit the items of a file, and write the jobs that are known to another file."""
+    output: Path = args.output
+    path: Path = args.ledger or output.with_name(f"{output.name}.submitted")
+    clients = Clients(Access.of(args))
+    with reading(args.items) as file:
+        lines = read_objects(file)
+        if not path.exists():
+            lines = with_checked_start(lines, Items(clients).read)
+        with Submissions(path) as submissions:
+            if output.exists() and not submissions.owns(output):
+                raise ValueError(f"{output} exists already and is not made from {path}; choose another --output")
+            submissions.own(output)
+            try:
+                return run_stoppable(_submit(args, lines, clients, submissions))
+            finally:
+                with replacing(output) as jobs:
+                    for item in submissions.items():
+                        jobs.write(b"" if item.job is None else f"{item.job}\n".encode())
+
+
+async def _submit(args: argparse.Namespace, lines: Lines, clients: Clients, submissions: Submissions) -> Exit:
+    bad = BadLines()
+    async with clients:
+        with stoppable() as asked:
+            sender = Sender(submissions, asked, links=args.links, retry_unknown=args.retry_unknown)
+            watch = asyncio.create_task(_watch(sender, plain=args.plain))
+            try:
+                async with asyncio.TaskGroup() as group:
+                    items = _items(Items(clients), lines, bad)
+                    feeder = group.create_task(_feed(items, sender, group, args))
+                    asked.add_done_callback(lambda _: _stop(feeder, asked))
+            finally:
+                watch.cancel()
+                await asyncio.wait({watch})
+                _summarize(sender, bad)
+            if asked.done():
+                await asked  # which raises the error that is the reason, unless it was a signal
+                return Exit.INTERRUPTED
+    counts = sender.counts
+    return Exit.FAILED if bad.number or counts["refused"] or counts["unknown"] else Exit.SUCCESS
+
+
+async def _watch(sender: Sender, *, plain: bool) -> None:
+    with view_of(lambda: Progress(sender.summary()), plain=plain) as view:
+        await follow(view, sender.asked)
+
+
+def _stop(feeder: asyncio.Task[None], asked: asyncio.Future[None]) -> None:
+    """Have no more items sent; those that are under way come to their ends."""
+    feeder.cancel()
+    if not asked.cancelled() and asked.exception() is None:
+        note("asyncpoll: waiting for submits under way; Ctrl-C again stops at once")
+
+
+async def _feed(
+    items: AsyncGenerator[Item, None], sender: Sender, group: asyncio.TaskGroup, args: argparse.Namespace
+) -> None:
+    """Have items sent, so many at once, and one after the other at the rate that is allowed."""
+    slots = asyncio.Semaphore(args.concurrency)
+    try:
+        async with aclosing(items):
+            async for item in items:
+                await slots.acquire()
+                group.create_task(sender.send(item)).add_done_callback(lambda _: slots.release())
+                if args.rate is not None:
+                    await asyncio.sleep(1 / args.rate)
+    except (ValueError, OSError) as error:  # there is no key, say
+        halt(sender.asked, error)
+
+
+async def _items(items: Items, lines: Lines, bad: BadLines) -> AsyncGenerator[Item, None]:
+    async with aclosing(Feed(lines).each()) as each:
+        async for line in each:
+            item = items.read(line)
+            if isinstance(item, BadLine):
+                bad.add(item)
+            else:
+                yield item
+
+
+def _summarize(sender: Sender, bad: BadLines) -> None:
+    bad.summarize()
+    note(f"asyncpoll: {sender.summary()}")
+    if sender.counts["unknown"]:
+        note("asyncpoll: the unknown items may or may not run; --retry-unknown submits them again")
