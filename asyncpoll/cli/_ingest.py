@@ -102,7 +102,7 @@ class Feed(Generic[T]):
 
 
 @define
-class Ingest:
+class LineIngest:
     """Makes jobs of lines, and counts both.
 
     Attributes:
@@ -165,9 +165,9 @@ def check(lines: Iterable[Line | BadLine], clients: Clients) -> None:
         clients: Where jobs come from.
 
     Raises:
-        ValueError: One does not, or as `Ingest.each`.
+        ValueError: One does not, or as `LineIngest.each`.
     """
-    ingest = Ingest(clients)
+    ingest = LineIngest(clients)
     for line in lines:
         job = ingest.read(line)
         if isinstance(job, BadLine):

@@ -44,7 +44,7 @@ class Cost:
 
 
 @frozen
-class Seen:
+class SeenJob:
     """A job that was seen to end.
 
     Attributes:
@@ -70,7 +70,7 @@ class Sample:
 
     count: int = 0
     _random: random.Random = field(factory=lambda: random.Random(0))
-    _jobs: list[Seen] = field(factory=list)
+    _jobs: list[SeenJob] = field(factory=list)
 
     @classmethod
     def of(cls, records: Iterable[Record]) -> Self:
@@ -87,11 +87,11 @@ class Sample:
         self.count += 1
         place = len(self._jobs) if len(self._jobs) < MOST_REPLAYED else self._random.randrange(self.count)
         if place < MOST_REPLAYED:
-            seen = Seen(pacing_key(record.endpoint, record.ref), record.running, record.waited, record.polls)
+            seen = SeenJob(pacing_key(record.endpoint, record.ref), record.running, record.waited, record.polls)
             self._jobs[place : place + 1] = [seen]
 
     @property
-    def jobs(self) -> list[Seen]:
+    def jobs(self) -> list[SeenJob]:
         """The sample, shuffled."""
         return random.Random(0).sample(self._jobs, len(self._jobs))
 

@@ -1,6 +1,6 @@
 """Show how far many waits have come, as plain lines or drawn with rich. A view pulls, and costs the waits nothing.
 
-A verb provides a function that returns its `Progress` at the moment; `view_of` chooses the view that suits standard
+A verb provides a function that returns its `ProgressView` at the moment; `view_of` chooses the view that suits standard
 error; `follow` draws it until there is a reason to stop.
 """
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from asyncpoll.cli._ingest import Ingest
+from asyncpoll.cli._ingest import LineIngest
 from asyncpoll.cli._output import ENDINGS, columns_of_terminal, duration, message_of, note, with_switches
 from asyncpoll.ledger import Counts, Ledger
 from asyncpoll.waiting._counters import Counters
@@ -58,7 +58,7 @@ class Row:
 
 
 @frozen
-class Progress:
+class ProgressView:
     """Many waits at one moment.
 
     Attributes:
@@ -89,7 +89,9 @@ class View:
     period: float
 
 
-def view_of(look: Callable[[], Progress], *, plain: bool, prefix: str = "asyncpoll: ") -> AbstractContextManager[View]:
+def view_of(
+    look: Callable[[], ProgressView], *, plain: bool, prefix: str = "asyncpoll: "
+) -> AbstractContextManager[View]:
     """Return the view that suits standard error: drawn, where rich is installed and standard error is a terminal.
 
     Args:
@@ -103,7 +105,7 @@ def view_of(look: Callable[[], Progress], *, plain: bool, prefix: str = "asyncpo
 
 
 @contextmanager
-def _drawn_view(look: Callable[[], Progress]) -> Generator[View, None, None]:
+def _drawn_view(look: Callable[[], ProgressView]) -> Generator[View, None, None]:
     """Open a table on standard error that is drawn anew twice a second, and is gone at the end."""
     from rich.console import Console  # noqa: PLC0415  rich is an extra
     from rich.live import Live  # noqa: PLC0415  likewise
@@ -121,7 +123,7 @@ async def follow(view: View, *reasons: asyncio.Future[Any]) -> None:
         pause = view.period
 
 
-def table_of(progress: Progress, width: int) -> Any:
+def table_of(progress: ProgressView, width: int) -> Any:
     """Return the table of a moment, for rich; in a narrow one columns with nothing but zeros are left out."""
     from rich.progress_bar import ProgressBar  # noqa: PLC0415  rich is an extra
     from rich.table import Table  # noqa: PLC0415  likewise
@@ -170,14 +172,14 @@ class Gauge:
 
     ledger: Ledger
     counters: Counters
-    ingest: Ingest
+    ingest: LineIngest
     _seen: deque[tuple[float, int, int]] = field(factory=deque, init=False)
 
-    def look(self) -> Progress:
+    def look(self) -> ProgressView:
         """Return how far the run has come."""
         counts = self.ledger.counts
         ended = f"{counts.outcomes:,} of {counts.entries:,} ended: {endings(counts)}"
-        return Progress(ended, tuple(self._pace(counts)), tuple(_rows(counts)))
+        return ProgressView(ended, tuple(self._pace(counts)), tuple(_rows(counts)))
 
     def _pace(self, counts: Counts) -> Iterator[str]:
         now, polls = asyncio.get_running_loop().time(), self.counters.polls

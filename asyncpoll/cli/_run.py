@@ -17,7 +17,7 @@ from asyncpoll._errors import LedgerError
 from asyncpoll._state import State
 from asyncpoll.cli import Exit
 from asyncpoll.cli._clients import Access, Clients
-from asyncpoll.cli._ingest import Feed, Ingest, check
+from asyncpoll.cli._ingest import Feed, LineIngest, check
 from asyncpoll.cli._lines import STANDARD_INPUT, Lines, read_jobs, reading, with_checked_start
 from asyncpoll.cli._output import counted, duration, message_of, note
 from asyncpoll.cli._pacing import Sample, history_of
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> int:
             file.seek(0)
         lines = read_jobs(file, args.endpoint)
         if kept is None:
-            lines = with_checked_start(lines, Ingest(clients).read)
+            lines = with_checked_start(lines, LineIngest(clients).read)
         start = Start(source=_source_of(args.jobs), append=args.append, accept_loss=args.accept_loss)
         return run_stoppable(drive(path, options, start, lines, clients, plain=args.plain))
 
@@ -150,7 +150,7 @@ class Drive:
     ledger: Ledger
     hub: Hub
     clients: Clients
-    ingest: Ingest
+    ingest: LineIngest
     history: History
     finished: bool = False
     sample: Sample = field(factory=Sample)
@@ -314,7 +314,7 @@ async def drive(
         options.hub(history := history_of(ledger.options)) as hub,
     ):
         await _prepare(ledger, start)
-        run = Drive(options, ledger, hub, clients, Ingest(clients), history)
+        run = Drive(options, ledger, hub, clients, LineIngest(clients), history)
         entries = ledger.counts.entries
         try:
             await run.run(lines, plain=plain)

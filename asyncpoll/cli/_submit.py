@@ -24,8 +24,7 @@ from attrs import define, field, frozen
 from asyncpoll._atomic_file import replacing
 from asyncpoll._endpoint import Job
 from asyncpoll._errors import PollError, Rejected, Throttled, TransportError
-from asyncpoll._schedule import Exponential
-from asyncpoll._schedule import Progress as Attempts
+from asyncpoll._schedule import Exponential, Progress
 from asyncpoll.cli import Exit
 from asyncpoll.cli._clients import Access, Clients
 from asyncpoll.cli._ingest import Feed
@@ -41,7 +40,7 @@ from asyncpoll.cli._lines import (
     with_checked_start,
 )
 from asyncpoll.cli._output import message_of, note, result_of
-from asyncpoll.cli._progress import Progress, follow, view_of
+from asyncpoll.cli._progress import ProgressView, follow, view_of
 from asyncpoll.cli._signals import halt, run_stoppable, stoppable
 from asyncpoll.events import Ended
 from asyncpoll.ledger._serialize import json_text
@@ -212,7 +211,7 @@ class Sender:
             try:
                 return await item.start(**item.with_token(token))
             except Throttled as error:
-                pause = max(error.retry_after or 0.0, _PAUSES.delay(Attempts(attempts, 0.0)))
+                pause = max(error.retry_after or 0.0, _PAUSES.delay(Progress(attempts, 0.0)))
                 if attempts == _MOST_ATTEMPTS or pause > _LONGEST_PAUSE:
                     raise
                 await asyncio.wait({self.asked}, timeout=pause)
@@ -297,7 +296,7 @@ async def _submit(args: argparse.Namespace, lines: Lines, clients: Clients, subm
 
 
 async def _watch(sender: Sender, *, plain: bool) -> None:
-    with view_of(lambda: Progress(sender.summary()), plain=plain) as view:
+    with view_of(lambda: ProgressView(sender.summary()), plain=plain) as view:
         await follow(view, sender.asked)
 
 

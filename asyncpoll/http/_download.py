@@ -26,7 +26,7 @@ from asyncpoll._errors import BadReply, Rejected, TransportError
 from asyncpoll.http._classify import fault, status_kind
 from asyncpoll.http._message import Reply, Stream, values_of
 from asyncpoll.http._retry import QUICK
-from asyncpoll.http._settings import Limits, Proxy, TransportSettings, check_ssl
+from asyncpoll.http._settings import ExchangeLimits, Proxy, TransportSettings, check_ssl
 from asyncpoll.http._ssrf import AddressGuard, is_public_host
 from asyncpoll.http._urls import Link, check_link, follow
 
@@ -124,7 +124,7 @@ class _Terms:
     max_bytes: int
     on_progress: OnProgress | None
     trusted: Collection[str]
-    limits: Limits
+    limits: ExchangeLimits
     proxy: Proxy | None
     trust_env: bool
     ssl: SSLContext | None
@@ -139,7 +139,7 @@ def _terms(
         if name in _UNUSED and value:
             raise TypeError(f"download() does not use {name}=: {_UNUSED[name]}")
     given = {name: settings[name] for name in ("attempt", "connect", "read_gap", "max_body") if name in settings}
-    limits = Limits(**{"max_body": max_bytes, **given})
+    limits = ExchangeLimits(**{"max_body": max_bytes, **given})
     return _Terms(
         min(max_bytes, limits.max_body),
         on_progress,

@@ -42,7 +42,7 @@ class TransportSettings(TypedDict, total=False):
 
 
 @frozen
-class Limits:
+class ExchangeLimits:
     """The limits of an exchange, and of how many there are at once: see `AiohttpTransport`."""
 
     attempt: float = field(default=20.0, validator=by_field(duration, qualified=False))

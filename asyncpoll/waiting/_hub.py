@@ -25,7 +25,7 @@ from asyncpoll.waiting._wait import Fetch, changes_of, check_fetch
 from asyncpoll.waiting.learning._learned import Learned
 from asyncpoll.waiting.learning._plan import RandomSource
 from asyncpoll.waiting.learning._shared_price import PriceController
-from asyncpoll.waiting.scheduler._dispatcher import Limits
+from asyncpoll.waiting.scheduler._dispatcher import HubLimits
 from asyncpoll.waiting.scheduler._scheduler import Scheduler
 
 T = TypeVar("T")
@@ -101,7 +101,7 @@ class Hub:
         observe: events.Observers = None,
         random: RandomSource | None = None,
     ) -> None:
-        self._limits = Limits(
+        self._limits = HubLimits(
             _whole("concurrency", concurrency),
             _rate("rate", rate),
             None if lane_concurrency is None else _whole("lane_concurrency", lane_concurrency),
@@ -381,7 +381,7 @@ class Hub:
         policy = self._policy(caller, timeout, poll_options)
         return Run(scheduler, policy, jobs, at_once=self._limits.concurrency, **run_options)
 
-    def _set_limits(self, limits: Limits) -> None:
+    def _set_limits(self, limits: HubLimits) -> None:
         is_new_rate, self._limits = limits.rate != self._limits.rate, limits
         if self._scheduler is None or self._is_closed:
             return

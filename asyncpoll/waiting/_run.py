@@ -72,7 +72,7 @@ class Outcome(Generic[T]):
         return self.snapshot.unwrap()
 
 
-class Journal(Protocol):
+class RunJournal(Protocol):
     """Remembers a run beyond this process."""
 
     def past(self, job: Any, /) -> WaitCheckpoint | None:
@@ -123,12 +123,12 @@ class Run(Generic[T]):
         self._outcomes: deque[Outcome[T]] = deque()
         self._cancels: list[asyncio.Task[None]] = []
         self._refusal: Exception | None = None
-        self._journal: Journal | None = None
+        self._journal: RunJournal | None = None
         self._feeder: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._over = False
 
-    def remember_in(self, journal: Journal) -> None:
+    def remember_in(self, journal: RunJournal) -> None:
         """Have *journal* remember the run; to be called before it is entered."""
         self._journal = journal
 

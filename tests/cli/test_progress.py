@@ -17,8 +17,8 @@ from asyncpoll._state import State
 from asyncpoll.cli._clients import Access, Clients
 from asyncpoll.cli._demo import _watch
 from asyncpoll.cli._demo._checks import Tally
-from asyncpoll.cli._ingest import Ingest
-from asyncpoll.cli._progress import Gauge, Progress, Row, View, follow, table_of, view_of
+from asyncpoll.cli._ingest import LineIngest
+from asyncpoll.cli._progress import Gauge, ProgressView, Row, View, follow, table_of, view_of
 from asyncpoll.events import Event, Missed, Polled, StateChanged, UnknownWord
 from asyncpoll.ledger import Counts
 from asyncpoll.testing import run_virtual
@@ -36,7 +36,7 @@ COUNTS = Counts(
     {"b.y": 2000, "a.x": 10_000},
     recorded=7,
 )
-PROGRESS = Progress("1 of 3 ended: 1 success", ("1 polls",), (Row("vendor.things", 3, (1, 0, 0, 0)),))
+PROGRESS = ProgressView("1 of 3 ended: 1 success", ("1 polls",), (Row("vendor.things", 3, (1, 0, 0, 0)),))
 
 
 class Sampled:
@@ -52,14 +52,16 @@ class Sampled:
         return next(self._counts)
 
 
-def looked(*counts: Counts, complete: bool = True, stalled: LedgerError | None = None, **facts: Any) -> list[Progress]:
+def looked(
+    *counts: Counts, complete: bool = True, stalled: LedgerError | None = None, **facts: Any
+) -> list[ProgressView]:
     """Return what a gauge sees every 20 seconds while 100 polls are made in each second."""
 
-    async def look() -> list[Progress]:
-        counters, ingest = Counters(**facts), Ingest(Clients(Access()), complete=complete)
+    async def look() -> list[ProgressView]:
+        counters, ingest = Counters(**facts), LineIngest(Clients(Access()), complete=complete)
         gauge: Any = Gauge
         gauge = gauge(Sampled(*counts, stalled=stalled), counters, ingest)
-        seen: list[Progress] = []
+        seen: list[ProgressView] = []
         for _ in counts:
             seen.append(gauge.look())
             await asyncio.sleep(20)
@@ -74,7 +76,7 @@ def outcomes(*numbers: int) -> list[Counts]:
     return [Counts(1000, number, {}, {}, 0, {}, recorded=number) for number in numbers]
 
 
-def drawn(progress: Progress, width: int = 80) -> list[str]:
+def drawn(progress: ProgressView, width: int = 80) -> list[str]:
     """Return the lines of the table in a terminal of this width."""
     console = Console(file=io.StringIO(), width=width)
     with console.capture() as captured:
@@ -129,7 +131,7 @@ def test_the_table_of_a_run_fits_into_80_columns() -> None:
 def test_a_narrow_table_keeps_the_names() -> None:
     """In 60 columns names survive, and columns with nothing in them go."""
     long = "molizhishu.task_results"
-    progress = Progress("8 of 20 ended", (), (Row(long, 10, (5, 1, 0, 0)), Row("a.x", 10, (0, 2, 0, 0))))
+    progress = ProgressView("8 of 20 ended", (), (Row(long, 10, (5, 1, 0, 0)), Row("a.x", 10, (0, 2, 0, 0))))
     lines = drawn(progress, 60)
     assert [line.split() for line in lines[:3]] == [
         ["endpoint", "open", "success", "failed"],

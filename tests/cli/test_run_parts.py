@@ -13,7 +13,7 @@ import pytest
 from asyncpoll._errors import LedgerError
 from asyncpoll._schedule import Fixed
 from asyncpoll.cli._clients import Access, Clients, DrainableTransport
-from asyncpoll.cli._ingest import Ingest
+from asyncpoll.cli._ingest import LineIngest
 from asyncpoll.cli._lines import BadLines
 from asyncpoll.cli._parser import build_parser
 from asyncpoll.cli._run import Drive
@@ -191,7 +191,7 @@ def deliver(*troubles: LedgerError | None) -> int:
 
     async def deliver() -> int:
         parts: Any = {"ledger": Disk(*troubles), "hub": Hub(), "options": Options(output="out.jsonl")}
-        drive: Any = Drive(clients=Clients(Access()), ingest=Ingest(Clients(Access())), history=History(), **parts)
+        drive: Any = Drive(clients=Clients(Access()), ingest=LineIngest(Clients(Access())), history=History(), **parts)
         with suppress(TimeoutError):
             async with asyncio.timeout(10):
                 await drive._keep_delivering()

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from asyncpoll.http._settings import UPLOAD_RATE, Limits
+from asyncpoll.http._settings import UPLOAD_RATE, ExchangeLimits
 
 
 @pytest.mark.parametrize("name", ["attempt", "connect", "read_gap"])
@@ -17,7 +17,7 @@ def test_durations(name: str, seconds: float) -> None:
     """A time limit is a number of seconds above 0."""
     facts: dict[str, Any] = {name: seconds}
     with pytest.raises(ValueError, match=f"{name} must be a finite number of seconds above 0"):
-        Limits(**facts)
+        ExchangeLimits(**facts)
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ def test_numbers(name: str, number: int) -> None:
     """Sizes and counts start at 1."""
     facts: dict[str, Any] = {name: number}
     with pytest.raises(ValueError, match=name):
-        Limits(**facts)
+        ExchangeLimits(**facts)
 
 
 @pytest.mark.parametrize("name", ["attempt", "connect", "read_gap", "max_body", "connections"])
@@ -35,7 +35,7 @@ def test_numbers(name: str, number: int) -> None:
 def test_limits_of_another_type(name: str, value: Any) -> None:
     """The error names the limit."""
     with pytest.raises(TypeError, match=f"{name} must be a .*number"):
-        Limits(**{name: value})
+        ExchangeLimits(**{name: value})
 
 
 @pytest.mark.parametrize(
@@ -44,17 +44,17 @@ def test_limits_of_another_type(name: str, value: Any) -> None:
 def test_slots(monkeypatch: pytest.MonkeyPatch, files: int, connections: int, slots: int) -> None:
     """Exchanges take at most 60 % of the files that the process may open, but one is always possible."""
     monkeypatch.setattr(os, "sysconf", {"SC_OPEN_MAX": files}.__getitem__)
-    assert Limits(connections=connections).slots == slots
+    assert ExchangeLimits(connections=connections).slots == slots
 
 
 def test_slots_on_a_system_without_that_limit(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where there is no such limit, nothing is taken off."""
     monkeypatch.delattr(os, "sysconf")
-    assert Limits(connections=30_000).slots == 30_000
+    assert ExchangeLimits(connections=30_000).slots == 30_000
 
 
 def test_time_for_an_upload() -> None:
     """A large upload gets time in proportion to its size."""
-    limits = Limits(attempt=20.0)
+    limits = ExchangeLimits(attempt=20.0)
     assert limits.time_for(0) == 20.0
     assert limits.time_for(100 * UPLOAD_RATE) == 120.0

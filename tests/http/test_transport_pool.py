@@ -133,7 +133,7 @@ class Wire(asyncio.Transport):
 @pytest.mark.parametrize("news", [b"", json_reply(1), b"nonsense\r\n\r\n"])
 async def test_news_for_someone_who_has_just_left(news: bytes) -> None:
     """What comes between a cancel and its delivery is for nobody, and is no error."""
-    line = _pool.Line(asyncio.get_running_loop())
+    line = _pool.PooledConnection(asyncio.get_running_loop())
     line.connection_made(Wire())
     asked = line.ask("GET", b"")
     asked.cancel()

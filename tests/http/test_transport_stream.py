@@ -13,7 +13,7 @@ from raw_server import Act, json_reply, raw_server, reply
 
 from asyncpoll._errors import Rejected, TransportError
 from asyncpoll.http._message import Stream
-from asyncpoll.http._settings import Limits
+from asyncpoll.http._settings import ExchangeLimits
 from asyncpoll.http._ssrf import AddressInfo
 from asyncpoll.http.transport import open_stream
 
@@ -25,7 +25,7 @@ def _any_socket(info: AddressInfo) -> socket.socket:
 @asynccontextmanager
 async def opened(url: str, **settings: Any) -> AsyncGenerator[Stream, None]:
     """Open *url* with limits that do not matter, unless they are given."""
-    limits = Limits(**{name: settings.pop(name, 5.0) for name in ("attempt", "connect", "read_gap")})
+    limits = ExchangeLimits(**{name: settings.pop(name, 5.0) for name in ("attempt", "connect", "read_gap")})
     defaults: dict[str, Any] = {"socket_factory": _any_socket, "limits": limits}
     async with open_stream(url, **(defaults | settings)) as stream:
         yield stream

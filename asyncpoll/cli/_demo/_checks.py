@@ -14,7 +14,7 @@ from attrs import define, field, frozen
 from asyncpoll._endpoint import Job
 from asyncpoll._state import State
 from asyncpoll.cli._output import ENDINGS, Grid, columns_of_terminal
-from asyncpoll.cli._progress import Progress, Row
+from asyncpoll.cli._progress import ProgressView, Row
 from asyncpoll.events import Event, Missed, Polled, UnknownWord
 from asyncpoll.simulator import Truth
 from asyncpoll.waiting._run import Outcome
@@ -113,12 +113,14 @@ class Tally:
         """Return the names of the endpoints, in order."""
         return sorted({job.endpoint.name for job in self.jobs.values()})
 
-    def look(self) -> Progress:
+    def look(self) -> ProgressView:
         """Return how far the waits have come."""
         states = Counter(end.state for end in self.ends)
         ended = ", ".join(f"{states[state]} {state}" for state in ENDINGS if states[state]) or "none"
         rows = tuple(map(self._row, self.endpoints()))
-        return Progress(f"{len(self.ends)} of {len(self.jobs)} ended: {ended}", (f"{self.polls.total()} polls",), rows)
+        return ProgressView(
+            f"{len(self.ends)} of {len(self.jobs)} ended: {ended}", (f"{self.polls.total()} polls",), rows
+        )
 
     def _row(self, endpoint: str) -> Row:
         states = Counter(state for key, state in self.states.items() if self.jobs[key].endpoint.name == endpoint)

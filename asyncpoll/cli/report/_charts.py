@@ -14,7 +14,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from attrs import frozen
 
 from asyncpoll.cli._output import duration
-from asyncpoll.cli.report._stats import Timeline, Verdict
+from asyncpoll.cli.report._stats import RunVerdict, Timeline
 from asyncpoll.cli.report._words import clock, count, date
 
 Tick = tuple[float, str]
@@ -51,7 +51,7 @@ class Piece:
         size: How long it is.
     """
 
-    verdict: Verdict
+    verdict: RunVerdict
     jobs: int
     start: float
     size: float
@@ -62,7 +62,7 @@ class Bar:
     """A bar of a histogram: the values that it stands for, such as "1 s to 2 s", and its jobs by verdict."""
 
     values: str
-    jobs: Counter[Verdict]
+    jobs: Counter[RunVerdict]
 
     @property
     def title(self) -> str:
@@ -121,14 +121,14 @@ class Curve:
         return "L".join(f"{side * step / steps:.4g} {side * (1 - share):.0f}" for step, share in enumerate(self.shares))
 
 
-def in_words(jobs: Mapping[Verdict, int]) -> str:
+def in_words(jobs: Mapping[RunVerdict, int]) -> str:
     """Return the jobs by verdict in words."""
-    return ", ".join(f"{count(jobs[verdict])} {verdict}" for verdict in Verdict if jobs.get(verdict))
+    return ", ".join(f"{count(jobs[verdict])} {verdict}" for verdict in RunVerdict if jobs.get(verdict))
 
 
-def stacked(jobs: Mapping[Verdict, int], whole: int, least: float) -> list[Piece]:
+def stacked(jobs: Mapping[RunVerdict, int], whole: int, least: float) -> list[Piece]:
     """Return the pieces of a bar that stands for *jobs* of *whole*, each at least *least* long if all fit then."""
-    sizes = {verdict: max(jobs[verdict] / whole, least) for verdict in Verdict if jobs.get(verdict)}
+    sizes = {verdict: max(jobs[verdict] / whole, least) for verdict in RunVerdict if jobs.get(verdict)}
     shrink = min(1.0, 1.0 / (sum(sizes.values()) or 1.0))
     starts = itertools.accumulate(sizes.values(), initial=0.0)
     return [
@@ -144,7 +144,7 @@ def scale(most: int) -> tuple[int, int]:
     return max(1, -(-most // step)) * step, step
 
 
-def histogram_of_durations(values: Mapping[Verdict, Sequence[float]]) -> Histogram:
+def histogram_of_durations(values: Mapping[RunVerdict, Sequence[float]]) -> Histogram:
     """Return the histogram of durations, in seconds; every value is in exactly one bar."""
     low = min((min(sample) for sample in values.values() if sample), default=0.0)
     high = max((max(sample) for sample in values.values() if sample), default=0.0)
@@ -159,7 +159,7 @@ def histogram_of_durations(values: Mapping[Verdict, Sequence[float]]) -> Histogr
     return Histogram(_bars(titles, places), axis.ticks(), axis.logarithmic)
 
 
-def histogram_of_numbers(values: Mapping[Verdict, Counter[int]]) -> Histogram:
+def histogram_of_numbers(values: Mapping[RunVerdict, Counter[int]]) -> Histogram:
     """Return the histogram of whole numbers from 0; every value is in exactly one bar."""
     present = [number for counts in values.values() for number in counts]
     low, high = min(present, default=0), max(present, default=0)
@@ -170,7 +170,7 @@ def histogram_of_numbers(values: Mapping[Verdict, Counter[int]]) -> Histogram:
         width = (high - low) // _MOST_BARS + 1
         starts = list(range(low, high + width + 1, width))
     starts = starts[bisect_right(starts, low) - 1 : bisect_right(starts, high) + 1]
-    places: dict[Verdict, Counter[int]] = {verdict: Counter() for verdict in values}
+    places: dict[RunVerdict, Counter[int]] = {verdict: Counter() for verdict in values}
     for verdict, counts in values.items():
         for number, jobs in counts.items():
             places[verdict][bisect_right(starts, number) - 1] += jobs
@@ -200,7 +200,7 @@ def calendar(first: float, last: float) -> list[Tick]:
     return _spaced(((at - first) / span, clock(at, span)) for at in moments) or [(0.0, clock(first, span))]
 
 
-def _bars(titles: Sequence[str], places: Mapping[Verdict, Counter[int]]) -> list[Bar]:
+def _bars(titles: Sequence[str], places: Mapping[RunVerdict, Counter[int]]) -> list[Bar]:
     """Return a bar for each title, with the jobs of each verdict at its place."""
     return [
         Bar(title, +Counter({verdict: counts[place] for verdict, counts in places.items()}))

@@ -9,7 +9,7 @@ from statistics import fmean
 from attrs import evolve, frozen
 
 from asyncpoll._schedule import Progress
-from asyncpoll.cli._pacing import Cost, Sample, Seen
+from asyncpoll.cli._pacing import Cost, Sample, SeenJob
 from asyncpoll.cli._tune import schedules
 from asyncpoll.cli.report._stats import RunStats
 from asyncpoll.waiting.learning._history import LONGEST_KEY, History
@@ -56,7 +56,7 @@ def summarize_pacing(stats: RunStats) -> list[PacingSummary]:
 
     A job that took longer than a day is left out: schedules do not plan for so long.
     """
-    jobs: dict[str, list[Seen]] = {}
+    jobs: dict[str, list[SeenJob]] = {}
     for job in stats.sample.jobs:
         if job.hi <= HORIZON and len(job.key) <= LONGEST_KEY:
             jobs.setdefault(job.key, []).append(job)
@@ -64,7 +64,7 @@ def summarize_pacing(stats: RunStats) -> list[PacingSummary]:
     return [_summary(key, jobs[key][:_MOST_JOBS], stats) for key in most[:_MOST_KEYS]]
 
 
-def _summary(key: str, jobs: list[Seen], stats: RunStats) -> PacingSummary:
+def _summary(key: str, jobs: list[SeenJob], stats: RunStats) -> PacingSummary:
     history = stats.history
     phase = next((phase for phase in ("processing", "pending") if history.track(key, phase).records), "")
     learned = Learned(history=history if phase else History(), random=random.Random(0).random)

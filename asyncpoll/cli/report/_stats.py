@@ -38,10 +38,10 @@ _VARYING = re.compile(
 _TENTHS = (1, 2, 10, 20, 100, 300, 600, 3_000, 6_000, 18_000, 36_000, 72_000, 216_000, 432_000, 864_000)
 
 Number = TypeVar("Number", bound=float)
-_KindKey = tuple[str, "Verdict", str | None, str | None, str | None]
+_KindKey = tuple[str, "RunVerdict", str | None, str | None, str | None]
 
 
-class Verdict(StrEnum):
+class RunVerdict(StrEnum):
     """How the wait for a job ended, as the report names it; in the order in which charts stack it."""
 
     SUCCEEDED = "succeeded"
@@ -59,18 +59,18 @@ class Verdict(StrEnum):
 
 
 _OF_STATE = {
-    "success": Verdict.SUCCEEDED,
-    "failed": Verdict.FAILED,
-    "timeout": Verdict.TIMED_OUT,
-    "cancelled": Verdict.CANCELLED,
+    "success": RunVerdict.SUCCEEDED,
+    "failed": RunVerdict.FAILED,
+    "timeout": RunVerdict.TIMED_OUT,
+    "cancelled": RunVerdict.CANCELLED,
 }
 
 
-def verdict_of(record: Record) -> Verdict:
+def verdict_of(record: Record) -> RunVerdict:
     """Return the verdict on a job that has an outcome."""
     if record.error is None:
-        return _OF_STATE.get(record.state, Verdict.ERROR)
-    return Verdict.GAVE_UP if record.error == "WaitTimeout" else Verdict.ERROR
+        return _OF_STATE.get(record.state, RunVerdict.ERROR)
+    return RunVerdict.GAVE_UP if record.error == "WaitTimeout" else RunVerdict.ERROR
 
 
 @define
@@ -82,9 +82,9 @@ class Timeline:
     """
 
     _level: int = 0
-    _bins: dict[int, Counter[Verdict]] = field(factory=dict)
+    _bins: dict[int, Counter[RunVerdict]] = field(factory=dict)
 
-    def add(self, at: float, verdict: Verdict) -> None:
+    def add(self, at: float, verdict: RunVerdict) -> None:
         """Count an outcome at the Unix time *at*, in seconds."""
         place = math.floor(moment(at) * 10) // self._tenths
         is_new = place not in self._bins
@@ -97,7 +97,7 @@ class Timeline:
         """The width of a bin, in seconds."""
         return self._tenths / 10
 
-    def bins(self) -> Iterator[tuple[float, Counter[Verdict]]]:
+    def bins(self) -> Iterator[tuple[float, Counter[RunVerdict]]]:
         """Yield the Unix time at which each bin begins, in seconds, and its counts; empty bins between others too."""
         if self._bins:
             for place in range(min(self._bins), max(self._bins) + 1):
@@ -111,7 +111,7 @@ class Timeline:
     def _widen(self) -> None:
         narrow = self._tenths
         self._level += 1
-        merged: dict[int, Counter[Verdict]] = {}
+        merged: dict[int, Counter[RunVerdict]] = {}
         for place, counts in self._bins.items():
             merged.setdefault(place * narrow // self._tenths, Counter()).update(counts)
         self._bins = merged
@@ -132,7 +132,7 @@ class FailureKind:
     """
 
     endpoint: str
-    verdict: Verdict
+    verdict: RunVerdict
     error: str | None
     code: str | None
     reason: str | None
@@ -147,7 +147,7 @@ class Failures:
     most: int = MOST_KINDS
     _kinds: dict[_KindKey, FailureKind] = field(factory=dict)
 
-    def add(self, record: Record, verdict: Verdict) -> None:
+    def add(self, record: Record, verdict: RunVerdict) -> None:
         """Count a job that did not succeed."""
         kind = FailureKind(record.endpoint, verdict, record.error, record.code, record.reason or "", record.key)
         key: _KindKey = (kind.endpoint, verdict, kind.error, kind.code, _pattern(record))
@@ -201,7 +201,7 @@ class SlowJob:
     waited: float
     late: int
     key: str = field(order=False)
-    verdict: Verdict = field(order=False)
+    verdict: RunVerdict = field(order=False)
     polls: int = field(order=False)
 
 
@@ -223,7 +223,7 @@ class RunStats:
 
     unfinished: Mapping[tuple[str, str], int]
     history: History = field(factory=History)
-    measured: dict[tuple[str, Verdict], Measurements] = field(factory=dict)
+    measured: dict[tuple[str, RunVerdict], Measurements] = field(factory=dict)
     timeline: Timeline = field(factory=Timeline)
     failures: Failures = field(factory=Failures)
     words: Counter[tuple[str, str]] = field(factory=Counter)
@@ -252,7 +252,7 @@ class RunStats:
         self._keep_slowest(SlowJob(record.waited, -record.seq, record.key, verdict, record.polls))
         # A reference of another form than usual has no member on which durations may depend.
         self.sample.add(record if isinstance(record.ref, dict) else evolve(record, ref={}))
-        if verdict is not Verdict.SUCCEEDED:
+        if verdict is not RunVerdict.SUCCEEDED:
             self.failures.add(record, verdict)
         if record.state == "unknown" and record.status:
             word = record.endpoint, record.status[:_LONGEST_WORD]
@@ -263,13 +263,13 @@ class RunStats:
         """Return the 20 jobs that took longest, the slowest first."""
         return sorted(self._slowest, reverse=True)
 
-    def counts(self, endpoint: str | None = None) -> Counter[Verdict]:
+    def counts(self, endpoint: str | None = None) -> Counter[RunVerdict]:
         """Return the jobs by verdict, unfinished ones included, of one endpoint or of all."""
-        counts: Counter[Verdict] = Counter()
+        counts: Counter[RunVerdict] = Counter()
         for (name, verdict), measured in self.measured.items():
             counts[verdict] += len(measured.waited) if endpoint in {None, name} else 0
         waiting = (jobs for (name, _), jobs in self.unfinished.items() if endpoint in {None, name})
-        counts[Verdict.UNFINISHED] = sum(waiting)
+        counts[RunVerdict.UNFINISHED] = sum(waiting)
         return +counts
 
     def endpoints(self) -> list[str]:
@@ -277,7 +277,7 @@ class RunStats:
         jobs = {name: self.counts(name).total() for name, _ in (*self.measured, *self.unfinished)}
         return sorted(filter(jobs.get, jobs), key=lambda name: (-jobs[name], name))
 
-    def select(self, endpoint: str | None = None, verdict: Verdict | None = None) -> Measurements:
+    def select(self, endpoint: str | None = None, verdict: RunVerdict | None = None) -> Measurements:
         """Return the measurements of one endpoint or verdict, or of all jobs."""
         selected = Measurements()
         for (name, result), measured in self.measured.items():

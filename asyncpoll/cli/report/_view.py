@@ -23,7 +23,7 @@ from asyncpoll.cli.report._charts import (
     stacked,
 )
 from asyncpoll.cli.report._pacing import PacingSummary, summarize_pacing
-from asyncpoll.cli.report._stats import FailureKind, Measurements, Number, RunStats, SlowJob, Verdict, quantile
+from asyncpoll.cli.report._stats import FailureKind, Measurements, Number, RunStats, RunVerdict, SlowJob, quantile
 from asyncpoll.cli.report._words import count, percent, shown
 
 _LONGEST_KEY, _LONGEST_REASON = 100, 200  # characters
@@ -61,7 +61,7 @@ def view_of(stats: RunStats, info: LedgerInfo) -> dict[str, object]:
     """Return the values that the template shows, by name; a section without anything to show is empty or None."""
     counts, endpoints, kinds = stats.counts(), stats.endpoints(), stats.failures.most_frequent()
     top, everything = endpoints[:_MOST_ENDPOINTS], stats.select()
-    verdicts = {verdict: stats.select(verdict=verdict) for verdict in Verdict}
+    verdicts = {verdict: stats.select(verdict=verdict) for verdict in RunVerdict}
     groups = [("all", everything)] if len(endpoints) > 1 else []
     groups += [(shown(name), stats.select(name)) for name in top]
     waited = histogram_of_durations({verdict: jobs.waited for verdict, jobs in verdicts.items()})
@@ -76,7 +76,7 @@ def view_of(stats: RunStats, info: LedgerInfo) -> dict[str, object]:
         "last": stats.last,
         "span": max(0.0, stats.last - stats.first) if everything.waited else None,
         "width": stats.timeline.width,
-        "legend": [(verdict, counts[verdict]) for verdict in Verdict if counts[verdict]],
+        "legend": [(verdict, counts[verdict]) for verdict in RunVerdict if counts[verdict]],
         "more_endpoints": len(endpoints) - len(top),
         "rarer_kinds": len(kinds[_MOST_ROWS:]),
         "rarer_jobs": sum(kind.jobs for kind in kinds[_MOST_ROWS:]),
@@ -95,9 +95,9 @@ def view_of(stats: RunStats, info: LedgerInfo) -> dict[str, object]:
     }
 
 
-def sentence(counts: Counter[Verdict]) -> str:
+def sentence(counts: Counter[RunVerdict]) -> str:
     """Return the state of a run in one sentence."""
-    jobs, succeeded, waiting = counts.total(), counts[Verdict.SUCCEEDED], counts[Verdict.UNFINISHED]
+    jobs, succeeded, waiting = counts.total(), counts[RunVerdict.SUCCEEDED], counts[RunVerdict.UNFINISHED]
     if not jobs:
         return "This run has no jobs."
     if succeeded == jobs:
@@ -107,9 +107,9 @@ def sentence(counts: Counter[Verdict]) -> str:
     return f"{count(succeeded)} of {count(jobs, 'job')} succeeded; {rest}."
 
 
-def _facts(counts: Counter[Verdict], everything: Measurements, endpoints: int) -> Iterator[Row]:
+def _facts(counts: Counter[RunVerdict], everything: Measurements, endpoints: int) -> Iterator[Row]:
     """Yield the term, the figure and the note of each fact at the top of the page."""
-    jobs, succeeded, waiting = counts.total(), counts[Verdict.SUCCEEDED], counts[Verdict.UNFINISHED]
+    jobs, succeeded, waiting = counts.total(), counts[RunVerdict.SUCCEEDED], counts[RunVerdict.UNFINISHED]
     ended = jobs - waiting
     yield "Jobs", count(jobs), count(endpoints, "endpoint")
     for term, number in (("Succeeded", succeeded), ("Unsuccessful", ended - succeeded), ("Unfinished", waiting)):
@@ -119,11 +119,11 @@ def _facts(counts: Counter[Verdict], everything: Measurements, endpoints: int) -
 
 
 def _outcomes(
-    endpoint: str, jobs: Counter[Verdict], largest: Counter[Verdict]
+    endpoint: str, jobs: Counter[RunVerdict], largest: Counter[RunVerdict]
 ) -> tuple[str, str, str, Sequence[Piece]]:
     """Return the name of an endpoint, its jobs, their verdicts in words, and the pieces of its bar."""
     total = jobs.total()
-    title = f"{count(total, 'job')}, {percent(jobs[Verdict.SUCCEEDED], total)} succeeded"
+    title = f"{count(total, 'job')}, {percent(jobs[RunVerdict.SUCCEEDED], total)} succeeded"
     return shown(endpoint), title, in_words(jobs), stacked(jobs, largest.total(), _LEAST_SHARE)
 
 

@@ -116,7 +116,7 @@ def _by_select(descriptor: int) -> bool:
 _is_readable = _by_poll if hasattr(select, "poll") else _by_select  # Windows has no poll; select has limits elsewhere
 
 
-class Line(BaseProtocol, asyncio.BufferedProtocol):
+class PooledConnection(BaseProtocol, asyncio.BufferedProtocol):
     """One connection: a request at a time, and a future for the head of its answer.
 
     Between two requests the server has nothing to say; when it speaks all the same, the line is given up. Data is
@@ -253,12 +253,12 @@ class Pool:
         self.requests = 0
         self._loop = asyncio.get_running_loop()
         self._host = address.host
-        self._idle: list[Line] = []
+        self._idle: list[PooledConnection] = []
         self._sweeping: asyncio.TimerHandle | None = None
         self._timeout = aiohttp.ClientTimeout(connect=connect, ceil_threshold=math.inf)
         # The slots bound the connections; a limit here would make exchanges wait while their time runs.
         self._connector = aiohttp.TCPConnector(limit=0, ssl=True if context is None else context)
-        self._connector._factory = cast("Any", partial(Line, loop=self._loop))  # noqa: SLF001  what this file is for
+        self._connector._factory = cast("Any", partial(PooledConnection, loop=self._loop))  # noqa: SLF001  what this file is for
         self._destination = aiohttp.ClientRequest("GET", URL(address.origin), loop=self._loop)
 
     async def ask(self, outgoing: Outgoing) -> Answer:
@@ -274,7 +274,7 @@ class Pool:
             raise
         return Answer(head.code, head.headers, content, partial(self._release, line))
 
-    def _take(self) -> Line | None:
+    def _take(self) -> PooledConnection | None:
         while self._idle:
             line = self._idle.pop()
             if line.is_ready():
@@ -282,13 +282,13 @@ class Pool:
             line.abort()
         return None
 
-    async def _open(self) -> Line:
+    async def _open(self) -> PooledConnection:
         connection = await self._connector.connect(self._destination, [], self._timeout)
-        line = cast("Line", connection.protocol)
+        line = cast("PooledConnection", connection.protocol)
         line.connection = connection
         return line
 
-    def _release(self, line: Line) -> None:
+    def _release(self, line: PooledConnection) -> None:
         if not line.rest():
             line.abort()
             return

@@ -26,7 +26,7 @@ from yarl import URL
 
 from asyncpoll._errors import ClientClosed, PollError
 from asyncpoll.http._message import Stream
-from asyncpoll.http._settings import Limits, Proxy
+from asyncpoll.http._settings import ExchangeLimits, Proxy
 from asyncpoll.http._urls import Origin
 from asyncpoll.http.transport._encode import Outgoing
 from asyncpoll.http.transport._errors import (
@@ -294,7 +294,7 @@ async def open_stream(
     url: str,
     *,
     socket_factory: SocketFactoryType,
-    limits: Limits,
+    limits: ExchangeLimits,
     ssl: SSLContext | None = None,
     proxy: Proxy | None = None,
 ) -> AsyncGenerator[Stream, None]:

@@ -20,7 +20,7 @@ from asyncpoll._errors import ClientClosed, PollError
 from asyncpoll.http._auth import NO_CREDENTIAL, Auth, Credentials
 from asyncpoll.http._message import Reply, Request, Upload
 from asyncpoll.http._secrets import Mask
-from asyncpoll.http._settings import MAX_BODY, Limits, Proxy, check_ssl
+from asyncpoll.http._settings import MAX_BODY, ExchangeLimits, Proxy, check_ssl
 from asyncpoll.http._urls import Address, Origin
 from asyncpoll.http.transport._encode import Encoder, Outgoing, opened
 from asyncpoll.http.transport._errors import failure_of
@@ -95,7 +95,7 @@ class AiohttpTransport:
         self._address = Address.of(base_url, insecure=insecure)
         self._encoder = Encoder(self._address)
         self.origin = self._address.origin
-        self._limits = Limits(attempt, connect, read_gap, max_body, connections)
+        self._limits = ExchangeLimits(attempt, connect, read_gap, max_body, connections)
         self._credentials = None if auth is None else Credentials.of(auth, attempt)
         self._ssl = check_ssl(ssl)
         if ssl is not None and ssl.verify_mode == CERT_NONE:

@@ -18,7 +18,7 @@ from attrs import frozen
 
 from asyncpoll.waiting._decision import NEVER, OVERSLEPT
 from asyncpoll.waiting.scheduler._lane import AdaptiveRateLimiter, Lane
-from asyncpoll.waiting.scheduler._targets import Sink, Target
+from asyncpoll.waiting.scheduler._targets import Target, WaitSink
 from asyncpoll.waiting.scheduler._timer_queue import TimerQueue
 
 _MOST_AT_ONCE = 1000  # targets that become due between two turns of the event loop
@@ -31,7 +31,7 @@ _NEWCOMERS = 50  # of so many slots one is kept for a client that has not asked 
 
 
 @frozen
-class Limits:
+class HubLimits:
     """The limits of a hub.
 
     Attributes:
@@ -74,7 +74,7 @@ class Dispatcher:
         context: The context variables in which timers run.
     """
 
-    def __init__(self, polls: Polls, limits: Limits, context: Context) -> None:
+    def __init__(self, polls: Polls, limits: HubLimits, context: Context) -> None:
         self._polls = polls
         self._limits = limits
         self._context = context
@@ -89,7 +89,7 @@ class Dispatcher:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = NEVER
         self._fired_at = -math.inf
-        self._paused: set[Sink] = set()
+        self._paused: set[WaitSink] = set()
 
     def now(self) -> float:
         """Return the time: the event loop's, or that of the last timer, should it have fired a bit early.
@@ -108,7 +108,7 @@ class Dispatcher:
         """Return the targets that are due and have not started, and those that are being polled."""
         return [target for lane in self._waiting.values() for target in lane.ready], list(self._in_flight)
 
-    def set_limits(self, limits: Limits) -> None:
+    def set_limits(self, limits: HubLimits) -> None:
         """Change the limits; lanes that exist keep their own."""
         if limits.rate != self._limits.rate:
             self._limiter = AdaptiveRateLimiter(limits.rate)
@@ -157,7 +157,7 @@ class Dispatcher:
         if self._waiting:  # there may be a slot for another lane now
             self._set_timer(self.now())
 
-    def pause(self, sink: Sink) -> None:
+    def pause(self, sink: WaitSink) -> None:
         """Start no polls of targets that only this sink, and others that are paused, wait for. Deadlines hold."""
         self._paused.add(sink)
         now = self.now()
@@ -168,7 +168,7 @@ class Dispatcher:
             if not lane.ready:
                 del self._waiting[key]
 
-    def resume(self, sink: Sink) -> None:
+    def resume(self, sink: WaitSink) -> None:
         """Poll the targets of this sink again, each within `PAUSE` seconds."""
         self._paused.discard(sink)
 

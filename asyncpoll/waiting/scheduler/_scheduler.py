@@ -22,16 +22,16 @@ from asyncpoll.waiting._policy import Policy
 from asyncpoll.waiting._remote_cancel import RemoteCancels, remote_cancel_of
 from asyncpoll.waiting.learning._shared_price import PriceController
 from asyncpoll.waiting.scheduler._batcher import Batcher
-from asyncpoll.waiting.scheduler._dispatcher import Dispatcher, Limits
+from asyncpoll.waiting.scheduler._dispatcher import Dispatcher, HubLimits
 from asyncpoll.waiting.scheduler._targets import (
     Batch,
     Effects,
-    Sink,
     SnapshotInterner,
     Step,
     Target,
     Wait,
     WaitRegistry,
+    WaitSink,
     transport_of,
 )
 
@@ -58,7 +58,7 @@ class Scheduler:
     def __init__(
         self,
         counters: Counters,
-        limits: Limits,
+        limits: HubLimits,
         *,
         observers: Sequence[events.Observer],
         prices: PriceController | None,
@@ -96,7 +96,7 @@ class Scheduler:
         self,
         job: Any,
         policy: Policy,
-        sink: Sink,
+        sink: WaitSink,
         now: float,
         *,
         extra: float = 0.0,
@@ -432,7 +432,7 @@ class Scheduler:
         sink, cancel = self._detach(wait, abandoned=abandoned)
         self._conclude(wait, sink, error, cancel, now)
 
-    def _detach(self, wait: Wait, *, abandoned: bool) -> tuple[Sink, asyncio.Task[None] | None]:
+    def _detach(self, wait: Wait, *, abandoned: bool) -> tuple[WaitSink, asyncio.Task[None] | None]:
         """Take a wait that is over out of its job, and forget the job unless others wait for it.
 
         Returns:
@@ -475,7 +475,7 @@ class Scheduler:
             self.dispatcher.remove(batch)
 
     def _conclude(
-        self, wait: Wait, sink: Sink, error: BaseException | None, cancel: asyncio.Task[None] | None, now: float
+        self, wait: Wait, sink: WaitSink, error: BaseException | None, cancel: asyncio.Task[None] | None, now: float
     ) -> None:
         if sink.counted:
             self._counters.ended += 1
@@ -483,12 +483,12 @@ class Scheduler:
         self._leave(wait, sink, error, now)
         sink.ended(wait, error, now - wait.began, cancel)
 
-    def _refuse(self, wait: Wait, sink: Sink, error: Exception, now: float) -> None:
+    def _refuse(self, wait: Wait, sink: WaitSink, error: Exception, now: float) -> None:
         """End a wait that is detached because of something that concerns all: it has no outcome."""
         self._leave(wait, sink, error, now)
         sink.refused(error)
 
-    def _leave(self, wait: Wait, sink: Sink, error: BaseException | None, now: float) -> None:
+    def _leave(self, wait: Wait, sink: WaitSink, error: BaseException | None, now: float) -> None:
         """Count and report that a wait is not pending any more."""
         if sink.counted:
             self._counters.pending -= 1

@@ -19,7 +19,7 @@ from asyncpoll.waiting._policy import Policy
 _MOST_INTERNED = 4096  # different snapshots
 
 
-class Sink(Protocol):
+class WaitSink(Protocol):
     """The recipient of what happens to a wait: one caller, or a run over many jobs.
 
     Attributes:
@@ -66,12 +66,12 @@ class Wait(Decision):
     subject: Any
 
     def __init__(
-        self, policy: Policy, now: float, job: Any, sink: Sink, checkpoint: WaitCheckpoint | None = None
+        self, policy: Policy, now: float, job: Any, sink: WaitSink, checkpoint: WaitCheckpoint | None = None
     ) -> None:
         super().__init__(policy, now, subject=job, checkpoint=checkpoint)
         self.due = NEVER
         self.others: dict[tuple[int, int], Wait] | None = None
-        self.sink: Sink | None = sink
+        self.sink: WaitSink | None = sink
 
     @property
     def claim(self) -> tuple[int, int]:
@@ -134,7 +134,7 @@ class WaitRegistry:
         """Return the first wait for the job of *wait*, which is registered."""
         return self._by_job[wait.subject]
 
-    def waits_of(self, sink: Sink) -> list[Wait]:
+    def waits_of(self, sink: WaitSink) -> list[Wait]:
         """Return every wait of this sink that is not over."""
         return [wait for primary in self for wait in primary.waits if wait.sink is sink]
 
@@ -280,7 +280,7 @@ class Step(NamedTuple):
     """
 
     wait: Wait
-    sink: Sink
+    sink: WaitSink
     result: Result
     verdict: Verdict
     cancel: asyncio.Task[None] | None
@@ -305,7 +305,7 @@ class Effects(NamedTuple):
     interval: float = 0.0
     confirm: bool = False
     refusal: Exception | None = None
-    refused: Sequence[tuple[Wait, Sink]] = ()
+    refused: Sequence[tuple[Wait, WaitSink]] = ()
 
 
 class SnapshotInterner:

@@ -21,15 +21,15 @@ from asyncpoll.cli.report._charts import (
     scale,
     stacked,
 )
-from asyncpoll.cli.report._stats import Timeline, Verdict
+from asyncpoll.cli.report._stats import RunVerdict, Timeline
 
-GOOD, BAD = Verdict.SUCCEEDED, Verdict.FAILED
+GOOD, BAD = RunVerdict.SUCCEEDED, RunVerdict.FAILED
 SECONDS = st.one_of(st.floats(0, 1e9), st.floats(0, 2), st.just(0.0))
 
 
-def total(histogram: Histogram) -> Counter[Verdict]:
+def total(histogram: Histogram) -> Counter[RunVerdict]:
     """Return the jobs of all bars together."""
-    jobs: Counter[Verdict] = Counter()
+    jobs: Counter[RunVerdict] = Counter()
     for bar in histogram.bars:
         jobs.update(bar.jobs)
     return jobs
@@ -184,12 +184,12 @@ def test_numbers_on_a_scale_are_short(jobs: int, labels: list[str]) -> None:
     assert grid[-1][0] == 1.0
 
 
-@given(st.dictionaries(st.sampled_from(Verdict), st.integers(0, 10**9)), st.integers(0, 10**9))
-def test_pieces_of_a_bar_are_seen_and_fit(jobs: dict[Verdict, int], more: int) -> None:
+@given(st.dictionaries(st.sampled_from(RunVerdict), st.integers(0, 10**9)), st.integers(0, 10**9))
+def test_pieces_of_a_bar_are_seen_and_fit(jobs: dict[RunVerdict, int], more: int) -> None:
     """Every verdict with jobs has a piece; pieces follow one another, can be seen, and fit into the whole."""
     pieces = stacked(jobs, max(1, sum(jobs.values()) + more), 0.01)
     assert {piece.verdict: piece.jobs for piece in pieces} == {name: number for name, number in jobs.items() if number}
-    assert [piece.verdict for piece in pieces] == [verdict for verdict in Verdict if jobs.get(verdict)]
+    assert [piece.verdict for piece in pieces] == [verdict for verdict in RunVerdict if jobs.get(verdict)]
     assert all(piece.size > 0.009 for piece in pieces)
     for before, after in itertools.pairwise(pieces):
         assert after.start == pytest.approx(before.start + before.size)

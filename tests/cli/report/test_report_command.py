@@ -17,7 +17,7 @@ from report_kit import Seen, run_of
 from asyncpoll._state import State
 from asyncpoll.cli import Exit, main
 from asyncpoll.cli.report import ledger_info_of, stats_of
-from asyncpoll.cli.report._stats import Verdict
+from asyncpoll.cli.report._stats import RunVerdict
 from asyncpoll.ledger import Counts, Ledger, OutcomeInput, Reader
 from asyncpoll.waiting._decision import WaitCheckpoint
 from asyncpoll.waiting._hub import Hub
@@ -91,7 +91,7 @@ def test_the_statistics_are_those_of_the_ledger(place: Path) -> None:
         counts, records, stats, info = reader.counts, list(reader.records()), stats_of(reader), ledger_info_of(reader)
     told = stats.counts()
     assert told.total() == counts.entries == 1_000
-    assert told[Verdict.UNFINISHED] == counts.unfinished == 100
+    assert told[RunVerdict.UNFINISHED] == counts.unfinished == 100
     ended = Counter(dict.fromkeys(counts.by_endpoint, 0))
     for table in (counts.by_state, counts.by_error):
         for (endpoint, _), jobs in table.items():
@@ -99,9 +99,9 @@ def test_the_statistics_are_those_of_the_ledger(place: Path) -> None:
     for endpoint, jobs in counts.by_endpoint.items():
         mine = stats.counts(endpoint)
         assert mine.total() == jobs
-        assert mine[Verdict.UNFINISHED] == jobs - ended[endpoint]
-        assert mine[Verdict.SUCCEEDED] == counts.by_state[endpoint, "success"]
-        assert mine[Verdict.GAVE_UP] == counts.by_error.get((endpoint, "WaitTimeout"), 0)
+        assert mine[RunVerdict.UNFINISHED] == jobs - ended[endpoint]
+        assert mine[RunVerdict.SUCCEEDED] == counts.by_state[endpoint, "success"]
+        assert mine[RunVerdict.GAVE_UP] == counts.by_error.get((endpoint, "WaitTimeout"), 0)
     assert sorted(stats.select().waited) == sorted(record.waited for record in records)
     assert stats.select().polls == Counter(record.polls for record in records)
     assert (info.name, info.sessions, info.anomalies) == ("run.db", 1, 0)
@@ -152,7 +152,7 @@ async def test_a_run_in_progress_can_be_shown(place: Path) -> None:
         await ledger.record(OutcomeInput(number=2, state="success"))
         with Reader(ledger.path) as reader:
             shown = stats_of(reader).counts()
-    assert shown == {Verdict.SUCCEEDED: 1, Verdict.UNFINISHED: 3}
+    assert shown == {RunVerdict.SUCCEEDED: 1, RunVerdict.UNFINISHED: 3}
 
 
 class EarlyReader(Reader):
@@ -176,7 +176,7 @@ async def test_outcomes_recorded_meanwhile_are_left_out(place: Path) -> None:
             assert reader.counts.outcomes == 1
             await ledger.record(OutcomeInput(number=2, state="failed"))
             shown = stats_of(reader).counts()
-    assert shown == {Verdict.SUCCEEDED: 1, Verdict.UNFINISHED: 1}
+    assert shown == {RunVerdict.SUCCEEDED: 1, RunVerdict.UNFINISHED: 1}
 
 
 def test_without_jinja_one_line_says_what_to_do(run_db: Path, monkeypatch: pytest.MonkeyPatch, capsys: Output) -> None:

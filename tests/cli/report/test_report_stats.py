@@ -18,8 +18,8 @@ from asyncpoll.cli.report._stats import (
     SLOWEST,
     Failures,
     RunStats,
+    RunVerdict,
     Timeline,
-    Verdict,
     quantile,
     verdict_of,
 )
@@ -43,17 +43,17 @@ def kinds_of(*facts: dict[str, Any]) -> list[tuple[int, str | None, str]]:
 @pytest.mark.parametrize(
     ("state", "error", "verdict"),
     [
-        ("success", None, Verdict.SUCCEEDED),
-        ("failed", None, Verdict.FAILED),
-        ("timeout", None, Verdict.TIMED_OUT),
-        ("cancelled", None, Verdict.CANCELLED),
-        ("processing", "WaitTimeout", Verdict.GAVE_UP),
-        ("success", "BadReply", Verdict.ERROR),
-        ("unknown", "Rejected", Verdict.ERROR),
-        ("unknown", None, Verdict.ERROR),
+        ("success", None, RunVerdict.SUCCEEDED),
+        ("failed", None, RunVerdict.FAILED),
+        ("timeout", None, RunVerdict.TIMED_OUT),
+        ("cancelled", None, RunVerdict.CANCELLED),
+        ("processing", "WaitTimeout", RunVerdict.GAVE_UP),
+        ("success", "BadReply", RunVerdict.ERROR),
+        ("unknown", "Rejected", RunVerdict.ERROR),
+        ("unknown", None, RunVerdict.ERROR),
     ],
 )
-def test_an_error_counts_for_more_than_the_state(state: str, error: str | None, verdict: Verdict) -> None:
+def test_an_error_counts_for_more_than_the_state(state: str, error: str | None, verdict: RunVerdict) -> None:
     """The verdict is that of the state, unless an error ended the wait; our own deadline has a verdict of its own."""
     assert verdict_of(record(state=state, error=error)) is verdict
 
@@ -75,8 +75,8 @@ def test_statistics_are_those_of_counting_again(seed: int, jobs: int) -> None:
         assert sorted(stats.select(endpoint).waited) == sorted(one.waited for one in mine)
         assert sorted(stats.select(endpoint).delays) == sorted(seen)
         assert stats.select(endpoint).polls == Counter(one.polls for one in mine)
-    gave_up = sorted(one.waited for one in records if verdict_of(one) is Verdict.GAVE_UP)
-    assert sorted(stats.select(verdict=Verdict.GAVE_UP).waited) == gave_up
+    gave_up = sorted(one.waited for one in records if verdict_of(one) is RunVerdict.GAVE_UP)
+    assert sorted(stats.select(verdict=RunVerdict.GAVE_UP).waited) == gave_up
     slowest = sorted(records, key=lambda one: (-one.waited, one.seq))[:SLOWEST]
     assert [job.key for job in stats.slowest()] == [one.key for one in slowest]
     assert sum(kind.jobs for kind in stats.failures.most_frequent()) == sum(one.state != "success" for one in records)
@@ -85,8 +85,8 @@ def test_statistics_are_those_of_counting_again(seed: int, jobs: int) -> None:
 def test_jobs_without_an_outcome_are_counted() -> None:
     """Unfinished jobs count, and an endpoint without an outcome is an endpoint too."""
     stats = RunStats.of([record()], {("other", "pending"): 2, ("bigmodel.agents", "processing"): 3})
-    assert stats.counts() == {Verdict.SUCCEEDED: 1, Verdict.UNFINISHED: 5}
-    assert stats.counts("other") == {Verdict.UNFINISHED: 2}
+    assert stats.counts() == {RunVerdict.SUCCEEDED: 1, RunVerdict.UNFINISHED: 5}
+    assert stats.counts("other") == {RunVerdict.UNFINISHED: 2}
     assert stats.endpoints() == ["bigmodel.agents", "other"]
 
 
@@ -165,7 +165,7 @@ def test_kinds_are_bounded() -> None:
     """Failures beyond the last kind that is kept are counted by endpoint and verdict, and all are counted."""
     failures = Failures(most=2)
     for seq, letter in enumerate("abcda", 1):
-        failures.add(record(seq, reason=letter, code=letter, error="Rejected"), Verdict.ERROR)
+        failures.add(record(seq, reason=letter, code=letter, error="Rejected"), RunVerdict.ERROR)
     assert [(kind.jobs, kind.reason, kind.example) for kind in failures.most_frequent()] == [
         (2, "a", "bigmodel.agents:1"),
         (2, None, "bigmodel.agents:3"),
@@ -190,12 +190,12 @@ def timeline_of(*moments: float) -> Timeline:
     """Return the timeline of jobs that succeeded at these moments."""
     timeline = Timeline()
     for at in moments:
-        timeline.add(at, Verdict.SUCCEEDED)
+        timeline.add(at, RunVerdict.SUCCEEDED)
     return timeline
 
 
-@given(st.lists(st.tuples(MOMENTS, st.sampled_from(Verdict)), max_size=60))
-def test_a_timeline_counts_what_binning_at_the_end_counts(jobs: list[tuple[float, Verdict]]) -> None:
+@given(st.lists(st.tuples(MOMENTS, st.sampled_from(RunVerdict)), max_size=60))
+def test_a_timeline_counts_what_binning_at_the_end_counts(jobs: list[tuple[float, RunVerdict]]) -> None:
     """In any order of the outcomes each is in the bin of its time, and there are few bins."""
     timeline = Timeline()
     for at, verdict in jobs:
