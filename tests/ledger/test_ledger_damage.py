@@ -167,6 +167,15 @@ async def test_a_job_whose_entry_is_damaged_is_not_used(path: Path) -> None:
             await ledger.record(success(2))
 
 
+async def test_a_job_whose_entry_is_gone_is_not_recorded(path: Path) -> None:
+    """An outcome of nothing would be of no use."""
+    await asyncio.to_thread(filled, path, 1100, 0)
+    mend(path, "DELETE FROM entry WHERE number = 2")
+    with pytest.raises(LedgerError, match="entry 2"):
+        async with Ledger(path, settings=QUICK) as ledger:
+            await ledger.record(success(2))
+
+
 async def test_a_damaged_note_of_progress_is_not_believed(path: Path) -> None:
     """A deadline must not depend on it."""
     await asyncio.to_thread(filled, path)

@@ -113,6 +113,18 @@ async def test_a_new_attempt_has_an_outcome_of_its_own(path: Path) -> None:
         assert reader.counts.by_state["made.up", "success"] == 2
 
 
+async def test_an_attempt_may_begin_between_two_outcomes(path: Path) -> None:
+    """Also when all of it is committed together."""
+    async with Ledger(path, settings=QUICK) as ledger:
+        await ended(ledger)
+        first, again, second = await asyncio.gather(
+            ledger.record(success(7)), ledger.retry("rejected"), ledger.record(success(2))
+        )
+    assert (first, again, second) == (7, 1, 8)
+    with Reader(path) as reader:
+        assert (reader.counts.unfinished, reader.check()) == (0, [])
+
+
 async def test_a_new_attempt_has_a_new_deadline(path: Path) -> None:
     """Neither time nor polls of the former one count."""
     moment = [BEGINNING]
