@@ -16,15 +16,13 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal, TypeVar
-from uuid import uuid4
+from typing import Any
 
 from attrs import define, field, frozen
 
 from asyncpoll._atomic_file import replacing
 from asyncpoll._endpoint import Job
-from asyncpoll._errors import PollError, Rejected, Throttled, TransportError
-from asyncpoll._schedule import Exponential, Progress
+from asyncpoll._errors import PollError, Rejected
 from asyncpoll.cli import Exit
 from asyncpoll.cli._clients import Access, Clients
 from asyncpoll.cli._ingest import Feed
@@ -45,26 +43,13 @@ from asyncpoll.cli._signals import halt, run_stoppable, stoppable
 from asyncpoll.events import Ended
 from asyncpoll.ledger._serialize import json_text
 from asyncpoll.ledger._submissions import Submissions, Submitted
+from asyncpoll.ledger._submit import Fate, Submitter
 from asyncpoll.providers._client import CLIENT
-from asyncpoll.waiting._misses import is_condemning
-
-T = TypeVar("T")
-Fate = Literal["submitted", "known", "refused", "unknown"]
 
 IDEMPOTENCY_KEYS: Mapping[str, str] = MappingProxyType({"molizhishu.tasks": "consumer_task_id"})
 """From the name of an endpoint to the argument with which its API tells a repeated submit from a new one."""
 
-NOT_ACCEPTED = frozenset({"connect", "dns", "throttled", "overloaded"})
-"""Kinds of failure after which it is certain that there is no job: nothing was sent, or the API itself said no.
-
-Refusals are as certain. All the rest, such as a timeout, a lost connection or trouble at the server, may have come
-after the job was made.
-"""
-
 _USAGE = 'an item has an "endpoint" (text) and a "submit" (object)'
-_MOST_ATTEMPTS = 6  # of an item that is throttled
-_LONGEST_PAUSE = 120.0  # seconds; an item that is to stay away for longer is sent in another run
-_PAUSES = Exponential(1.0, _LONGEST_PAUSE)
 _MOST_REPORTED = 20
 
 
@@ -146,19 +131,14 @@ class Sender:
     """Sends items. None is sent twice without an idempotency key, unless the user asks for it.
 
     Attributes:
-        submissions: The file in which it is written down.
-        asked: Done when no more is to be sent.
+        submitter: Sends them, and writes it down.
         links: Whether signed links in results are kept as they are.
-        retry_unknown: Whether items are sent again that may have been sent.
         counts: How many items had which fate.
     """
 
-    submissions: Submissions
-    asked: asyncio.Future[None]
+    submitter: Submitter
     links: bool = False
-    retry_unknown: bool = False
     counts: Counter[Fate] = field(factory=Counter)
-    _file: asyncio.Lock = field(factory=asyncio.Lock, init=False)
 
     def summary(self) -> str:
         """Return the counts in words."""
@@ -176,52 +156,36 @@ class Sender:
         try:
             await self._send_once(item)
         except PollError as error:
-            halt(self.asked, error)
+            halt(self.submitter.stop, error)
 
     async def _send_once(self, item: Item) -> None:
-        before = await self._write(self.submissions.find, item.key)
+        submitter = self.submitter
+        before = await submitter.before(item.key)
         if before is not None and before.standing == "known":
             self.counts["known"] += 1
-        elif before is not None and before.standing == "begun" and not (item.takes_token or self.retry_unknown):
-            self._report("unknown", item, before.problem or "the process ended before the answer came")
+        elif not submitter.may_send(before, takes_token=item.takes_token):
+            problem = None if before is None else before.problem
+            self._report("unknown", item, problem or "the process ended before the answer came")
         else:
-            token = _token(item, before)
-            number = await self._write(self.submissions.begin, item.key, item.endpoint, token)
-            await self._send(item, number, token)
+            await self._send(item, before)
 
-    async def _send(self, item: Item, number: int, token: str | None) -> None:
+    async def _send(self, item: Item, before: Submitted | None) -> None:
         try:
-            job = await self._start(item, token)
-        except (ValueError, TypeError, OSError) as problem:  # an argument is wrong; nothing was sent
-            await self._end(item, number, "refused", message_of(problem))
-        except TransportError as error:
-            certain = isinstance(error, Rejected) or error.kind in NOT_ACCEPTED
-            await self._end(item, number, "refused" if certain else "unknown", message_of(error))
-            if isinstance(error, Rejected) and is_condemning(error, first_contact=not self.counts["submitted"]):
-                raise
+            fate, _, error = await self.submitter.send(
+                item.key,
+                lambda token: item.start(**item.with_token(token)),
+                lambda job: self._line(item, job),
+                endpoint=item.endpoint,
+                before=before,
+                takes_token=item.takes_token,
+            )
+        except Rejected as refusal:  # of the client: all items would be refused
+            self._report("refused", item, message_of(refusal))
+            raise
+        if error is None:
+            self.counts[fate] += 1
         else:
-            await self._write(self.submissions.end, number, "known", self._line(item, job), None)
-            self.counts["submitted"] += 1
-
-    async def _start(self, item: Item, token: str | None) -> Job[Any]:
-        """Start the job of an item; one that is throttled waits and is sent again."""
-        attempts = 0
-        while True:
-            attempts += 1
-            try:
-                return await item.start(**item.with_token(token))
-            except Throttled as error:
-                pause = max(error.retry_after or 0.0, _PAUSES.delay(Progress(attempts, 0.0)))
-                if attempts == _MOST_ATTEMPTS or pause > _LONGEST_PAUSE:
-                    raise
-                await asyncio.wait({self.asked}, timeout=pause)
-                if self.asked.done():
-                    raise
-
-    async def _end(self, item: Item, number: int, fate: Literal["refused", "unknown"], problem: str) -> None:
-        standing = "refused" if fate == "refused" else "begun"
-        await self._write(self.submissions.end, number, standing, None, problem)
-        self._report(fate, item, problem)
+            self._report(fate, item, message_of(error))
 
     def _report(self, fate: Fate, item: Item, problem: str) -> None:
         self.counts[fate] += 1
@@ -236,17 +200,6 @@ class Sender:
             return json_text({**named, **own}, links=True)
         result = result_of(job, Ended(None, job.submitted, None, polls=0, waited=0.0))
         return json_text({**result, **own}, links=self.links)
-
-    async def _write(self, write: Callable[..., T], *args: Any) -> T:
-        async with self._file:
-            return await asyncio.to_thread(write, *args)
-
-
-def _token(item: Item, before: Submitted | None) -> str | None:
-    """Return the idempotency key of an item, which is always the same for the same item."""
-    if not item.takes_token:
-        return None
-    return uuid4().hex if before is None else before.token
 
 
 # the verb
@@ -277,7 +230,7 @@ async def _submit(args: argparse.Namespace, lines: Lines, clients: Clients, subm
     bad = BadLines()
     async with clients:
         with stoppable() as asked:
-            sender = Sender(submissions, asked, links=args.links, retry_unknown=args.retry_unknown)
+            sender = Sender(Submitter(submissions, args.retry_unknown, asked), links=args.links)
             watch = asyncio.create_task(_watch(sender, plain=args.plain))
             try:
                 async with asyncio.TaskGroup() as group:
@@ -297,7 +250,7 @@ async def _submit(args: argparse.Namespace, lines: Lines, clients: Clients, subm
 
 async def _watch(sender: Sender, *, plain: bool) -> None:
     with view_of(lambda: ProgressView(sender.summary()), plain=plain) as view:
-        await follow(view, sender.asked)
+        await follow(view, sender.submitter.stop)
 
 
 def _stop(feeder: asyncio.Task[None], asked: asyncio.Future[None]) -> None:
@@ -320,7 +273,7 @@ async def _feed(
                 if args.rate is not None:
                     await asyncio.sleep(1 / args.rate)
     except (ValueError, OSError) as error:  # there is no key, say
-        halt(sender.asked, error)
+        halt(sender.submitter.stop, error)
 
 
 async def _items(items: Items, lines: Lines, bad: BadLines) -> AsyncGenerator[Item, None]:

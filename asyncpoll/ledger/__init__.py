@@ -49,6 +49,7 @@ from asyncpoll.ledger._records import (
 from asyncpoll.ledger._recover import recover
 from asyncpoll.ledger._run import DurableRun, RunItem
 from asyncpoll.ledger._sinks import Csv, JsonLines, Sink
+from asyncpoll.ledger._submit import Submission, submit_all
 
 __all__ = [
     "RETRY_KINDS",
@@ -66,5 +67,7 @@ __all__ = [
     "RetryKind",
     "RunItem",
     "Sink",
+    "Submission",
     "recover",
+    "submit_all",
 ]

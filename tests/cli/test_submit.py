@@ -20,8 +20,8 @@ from asyncpoll._errors import LedgerError, Throttled
 from asyncpoll.cli import main
 from asyncpoll.cli._submit import Item, Sender
 from asyncpoll.ledger._submissions import Submissions
+from asyncpoll.ledger._submit import Submitter
 from asyncpoll.simulator import Constant, Effect, ErrorStatus, Fault, Latency, Reset, Rewrite, Simulator
-from asyncpoll.testing import run_virtual
 
 Output = pytest.CaptureFixture[str]
 
@@ -218,27 +218,9 @@ async def test_a_throttled_item_does_not_hold_up_the_end(tmp_path: Path) -> None
 
     asked = asyncio.get_running_loop().create_future()
     with Submissions(tmp_path / "items.db") as submissions:
-        sender = Sender(submissions, asked)
+        sender = Sender(Submitter(submissions, stop=asked))
         await sender.send(Item(1, "k", "bigmodel.agents", start, {}))
         assert sender.counts == {"refused": 1}
-
-
-def test_a_throttled_item_is_given_up_in_the_end() -> None:
-    """An item that is throttled again and again is given up, after half a minute or more."""
-    calls: list[float] = []
-
-    async def start() -> Job[Any]:
-        calls.append(asyncio.get_running_loop().time())
-        raise Throttled("slow down", retry_after=7.0)
-
-    async def send() -> None:
-        sender = Sender(Submissions(Path("unused")), asyncio.get_running_loop().create_future())
-        with pytest.raises(Throttled):
-            await sender._start(Item(1, "k", "bigmodel.agents", start, {}), None)
-
-    run_virtual(send())
-    assert len(calls) == 6
-    assert calls[-1] >= 5 * 7.0
 
 
 def test_a_refused_key_ends_the_submit(

@@ -74,9 +74,9 @@ from asyncpoll.http import (
     segment,
     structure,
 )
-from asyncpoll.ledger import Counts, Csv, DurableRun, Entry, JsonLines, Ledger, Reader, Record, recover
+from asyncpoll.ledger import Counts, Csv, DurableRun, Entry, JsonLines, Ledger, Reader, Record, recover, submit_all
 from asyncpoll.providers import BigModel, Molizhishu
-from asyncpoll.providers.bigmodel import AgentResult
+from asyncpoll.providers.bigmodel import AgentResult, ParsedFile
 from asyncpoll.providers.molizhishu import Subtask
 from asyncpoll.simulator import Simulator
 from asyncpoll.testing import MemoryTransport, Script, VirtualLoop, run_virtual
@@ -393,6 +393,18 @@ Script(["done"])  # type: ignore[arg-type]  # snapshots, states and exceptions
 
 
 # runs that outlive their process
+
+
+async def submitting(client: BigModel, paths: list[Path]) -> None:
+    """Start many jobs, each once."""
+
+    async def start(path: Path) -> Job[ParsedFile]:
+        return await client.file_parser.start(path, tool_type="prime")
+
+    async for submission in submit_all(paths, start, concurrency=4):
+        assert_type((submission.item, submission.job), tuple[Path, Job[ParsedFile] | None])
+        assert_type(submission.error, Exception | None)
+    submit_all(paths, start, at_once=4)  # type: ignore[call-arg]  # no such option
 
 
 async def durable(job: Job[int]) -> None:
