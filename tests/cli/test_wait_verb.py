@@ -115,7 +115,7 @@ def test_a_server_that_is_down_is_waited_for(capsys: Output) -> None:
 
 def test_every_change_of_state_is_a_note(world: Simulator, capsys: Output) -> None:
     """Every change of state is one note; `--interval` sets the pace."""
-    world.script("molizhishu.subtasks", ("p", "1"), Life(pending=0.3, processing=0.4, outcome="completed"))
+    world.script("molizhishu.subtasks", ("p", "1"), Life(pending=0.8, processing=0.8, outcome="completed"))
     assert wait("molizhishu.subtasks", "task_id=p", "sub_task_id=1", "--interval", "0.05") == 0
     line, err = result(capsys)
     assert [note.split("  ")[-1] for note in err.splitlines()] == [

@@ -96,7 +96,7 @@ def test_a_large_answer_is_read_and_a_limit_is_named(capsys: Output) -> None:
         assert len(json.loads(capsys.readouterr().out)["value"]["content"]) == 9 << 20
         assert main(["wait", "bigmodel.file_parser", "task_id=1", "--base-url", server.url, "--max-body", "1M",
                      "--timeout", "0.5"]) == 4  # fmt: skip
-        assert "max_body" in capsys.readouterr().err
+        assert "--max-body" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
