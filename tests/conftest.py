@@ -8,7 +8,11 @@ import inspect
 from collections.abc import AsyncIterator
 from typing import Any
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("on a busy machine", deadline=None)
+hypothesis.settings.load_profile("on a busy machine")
 
 
 def pytest_configure() -> None:
