@@ -46,6 +46,7 @@ PUBLIC = (
     "asyncpoll.providers.bigmodel",
     "asyncpoll.providers.molizhishu",
     "asyncpoll.testing",
+    "asyncpoll.web",
     "asyncpoll.simulator",
     "asyncpoll.sync",
 )

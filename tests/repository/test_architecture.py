@@ -29,20 +29,22 @@ ANYWHERE = [""]
 OWNERS: dict[str, list[str]] = {
     "attr": ANYWHERE,
     "attrs": ANYWHERE,
-    "aiohttp": ["http.transport", "simulator"],
+    "aiohttp": ["http.transport", "simulator", "web._frameworks"],
     "backoff": ["_schedule"],
     "cattrs": ["_structure"],
     "filelock": ["ledger"],
     "jinja2": ["cli.report"],
+    "litestar": ["web._frameworks"],
     "multidict": ["http", "simulator"],
     "orjson": ["http._json"],
     "rich": ["cli"],
     "sqlite3": ["ledger"],
+    "starlette": ["web._frameworks"],
     "yarl": ["http", "simulator"],
 }
 """Where each dependency, and each module of the standard library with an owner, may be imported."""
 
-ONE_MODULE = ["backoff", "cattrs", "filelock", "jinja2", "orjson"]
+ONE_MODULE = ["backoff", "cattrs", "filelock", "jinja2", "litestar", "orjson", "starlette"]
 """The dependencies that only one module imports."""
 
 ABOUT = {"_errors"}

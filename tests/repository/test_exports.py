@@ -25,6 +25,7 @@ PUBLIC = [
     "asyncpoll.simulator",
     "asyncpoll.sync",
     "asyncpoll.testing",
+    "asyncpoll.web",
 ]
 LEAST = {
     "asyncpoll": """
@@ -43,6 +44,10 @@ LEAST = {
     "asyncpoll.sync": "Portal portal call enter block each client",
     "asyncpoll.testing": "Script MemoryTransport run_virtual",
     "asyncpoll.simulator": "Simulator",
+    "asyncpoll.web": """
+        lifespan state until_disconnect answer accepted preferred_wait sse webhook hmac_signature
+        Response response_for starlette_errors litestar_errors aiohttp_errors
+    """,
 }
 
 
@@ -149,6 +154,7 @@ def test_a_name_that_does_not_exist_is_an_attribute_error(name_of_module: str) -
         ("asyncpoll.http", {"aiohttp", "cattrs", "rich"}),
         ("asyncpoll._endpoint", {"aiohttp", "cattrs", "rich"}),
         ("asyncpoll.testing", {"aiohttp", "cattrs", "rich"}),
+        ("asyncpoll.web", {"aiohttp", "cattrs", "rich", "starlette", "fastapi", "litestar", "uvicorn"}),
     ],
 )
 def test_importing_is_cheap(module: str, spared: set[str]) -> None:

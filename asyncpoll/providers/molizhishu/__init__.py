@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Unpack
+import json
+from typing import TYPE_CHECKING, Any, Unpack
 
+from asyncpoll._endpoint import Job
+from asyncpoll._errors import BadReply
 from asyncpoll.http import TransportSettings
 from asyncpoll.http._auth import Key
 from asyncpoll.providers._client import NO_WORDS, Client, Words
@@ -87,3 +90,25 @@ class Molizhishu(Client):
         self.tasks = Tasks(self.transport, adapted(_tasks.ENDPOINT, _tasks.STATUSES))
         self.subtasks = Subtasks(self.transport, adapted(_subtasks.ENDPOINT, _subtasks.STATUSES))
         self.task_results = TaskResults(self.transport, adapted(_task_results.ENDPOINT, _task_results.STATUSES))
+
+    def jobs_in_callback(self, body: bytes) -> tuple[Job[Any], ...]:
+        """Return the jobs that a callback is about: the task, the task with all of its answers, and its subtasks.
+
+        A callback comes when a task has ended, maybe more than once, and is not signed. So poll the jobs, for example
+        with `asyncpoll.web.webhook`; what the callback says of them is not used. Source: the Molizhishu API manual,
+        callback-config.
+
+        Args:
+            body: The body of the callback. It has all answers in it, so it may have megabytes.
+
+        Raises:
+            ValueError: It is not a callback.
+        """
+        try:
+            status = _tasks.task_status({"data": json.loads(body)})
+        except (BadReply, RecursionError) as problem:
+            raise ValueError(f"this is not a callback of Molizhishu: {problem}") from None
+        if not status.task_id or not status.status:
+            raise ValueError("this is not a callback of Molizhishu: taskId and status are expected")
+        task = self.tasks.job(task_id=status.task_id)
+        return (task, self.task_results.job(task_id=status.task_id), *self.subtasks.of(status))
