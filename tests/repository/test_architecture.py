@@ -35,9 +35,12 @@ OWNERS: dict[str, list[str]] = {
     "filelock": ["ledger"],
     "jinja2": ["cli.report"],
     "multidict": ["http", "simulator"],
+    "opentelemetry": ["telemetry._opentelemetry"],
     "orjson": ["http._json"],
-    "rich": ["cli"],
+    "prometheus_client": ["telemetry._prometheus"],
+    "rich": ["cli", "progress"],
     "sqlite3": ["ledger"],
+    "tqdm": ["progress"],
     "yarl": ["http", "simulator"],
 }
 """Where each dependency, and each module of the standard library with an owner, may be imported."""

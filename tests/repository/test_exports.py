@@ -21,9 +21,11 @@ PUBLIC = [
     "asyncpoll.http",
     "asyncpoll.events",
     "asyncpoll.ledger",
+    "asyncpoll.progress",
     "asyncpoll.providers",
     "asyncpoll.simulator",
     "asyncpoll.sync",
+    "asyncpoll.telemetry",
     "asyncpoll.testing",
 ]
 LEAST = {
@@ -43,6 +45,8 @@ LEAST = {
     "asyncpoll.sync": "Portal portal call enter block each client",
     "asyncpoll.testing": "Script MemoryTransport run_virtual",
     "asyncpoll.simulator": "Simulator",
+    "asyncpoll.progress": "Position Watched progress",
+    "asyncpoll.telemetry": "Logging OpenTelemetry PrometheusCollector mark",
 }
 
 
