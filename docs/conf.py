@@ -48,6 +48,8 @@ PUBLIC = (
     "asyncpoll.testing",
     "asyncpoll.simulator",
     "asyncpoll.sync",
+    "asyncpoll.telemetry",
+    "asyncpoll.progress",
 )
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from operator import attrgetter
+from functools import partial
 from typing import Any, NamedTuple
 
 from asyncpoll._errors import JobCancelled, JobFailed, JobTimedOut
 from asyncpoll.events import Ended
-from asyncpoll.waiting._counters import Counters, EndpointCounters
+from asyncpoll.waiting._counters import Counters
 
 ENDPOINT, KEY, STATE = "asyncpoll.endpoint", "asyncpoll.job.key", "asyncpoll.state"
 OUTCOME, POLLS, ERROR_TYPE = "asyncpoll.outcome", "asyncpoll.polls", "error.type"
@@ -68,39 +68,30 @@ class Readings:
 
     def metrics(self) -> tuple[Metric, ...]:
         """Return the metrics that can be read."""
-        total, now, polls, waits = self._total, self._now, "{poll}", "{wait}"
-        active, in_flight, overdue = "asyncpoll.active_", Counters.in_flight_by_endpoint, Counters.overdue_by_endpoint
-        misses, outcomes = attrgetter("misses"), attrgetter("outcomes")
+        total, now, polls, waits = partial(partial, self._total), partial(partial, self._now), "{poll}", "{wait}"
+        in_flight, overdue = Counters.in_flight_by_endpoint, Counters.overdue_by_endpoint
         return (
-            Metric(POLLS, polls, "asyncpoll.result", lambda: total(_results), True, "Polls that have finished."),
-            Metric("asyncpoll.misses", polls, "asyncpoll.kind", lambda: total(misses), True, "Polls that saw nothing."),
-            Metric("asyncpoll.outcomes", waits, OUTCOME, lambda: total(outcomes), True, "Waits that have ended."),
-            Metric(
-                "asyncpoll.poll.time", "s", "", lambda: total(lambda one: {"": one.seconds}), True, "Time of calls."
-            ),
-            Metric(
-                f"{active}waits", waits, "", lambda: total(lambda one: {"": one.pending}), False, "Waits that go on."
-            ),
-            Metric(f"{active}polls", polls, "", lambda: now(in_flight), False, "Polls in flight."),
-            Metric("asyncpoll.overdue_polls", polls, "", lambda: now(overdue), False, "Polls that a limit holds up."),
+            Metric(POLLS, polls, "asyncpoll.result", total("results"), True, "Polls that have finished."),
+            Metric("asyncpoll.misses", polls, "asyncpoll.kind", total("misses"), True, "Polls that saw nothing."),
+            Metric("asyncpoll.outcomes", waits, OUTCOME, total("outcomes"), True, "Waits that have ended."),
+            Metric("asyncpoll.poll.time", "s", "", total("seconds"), True, "Seconds that all calls took."),
+            Metric("asyncpoll.active_waits", waits, "", total("pending"), False, "Waits that go on."),
+            Metric("asyncpoll.active_polls", polls, "", now(in_flight), False, "Polls in flight."),
+            Metric("asyncpoll.overdue_polls", polls, "", now(overdue), False, "Polls that a limit holds up."),
         )
 
-    def _total(self, read: Callable[[EndpointCounters], dict[str, float]]) -> dict[Labels, float]:
+    def _total(self, name: str) -> dict[Labels, float]:
         total: dict[Labels, float] = {}
         for counters in self._counters:
             for endpoint, one in counters.by_endpoint.copy().items():
-                for label, number in read(one).copy().items():
+                value = getattr(one, name)
+                for label, number in (value.copy() if isinstance(value, dict) else {"": value}).items():
                     total[endpoint, label] = total.get((endpoint, label), 0) + number
         return total
 
     def _now(self, read: Callable[[Counters], dict[str, int]]) -> dict[Labels, float]:
-        total = self._total(lambda _: {"": 0})  # an endpoint without any is told as 0
+        total: dict[Labels, float] = dict.fromkeys(self._total("pending"), 0)  # an endpoint without any is told as 0
         for counters in self._counters:
             for endpoint, number in read(counters).items():
                 total[endpoint, ""] += number
         return total
-
-
-def _results(one: EndpointCounters) -> dict[str, float]:
-    seen: dict[str, float] = {"ended": one.ended, "changed": one.changed, "same": one.same}
-    return seen | {"missed": one.missed - one.throttled, "throttled": one.throttled}

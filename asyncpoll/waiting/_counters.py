@@ -38,6 +38,12 @@ class EndpointCounters:
     misses: Counter[str] = field(factory=Counter)
     outcomes: Counter[str] = field(factory=Counter)
 
+    @property
+    def results(self) -> dict[str, int]:
+        """How many polls have brought what: "ended", "changed", "same", "missed", or "throttled" alone."""
+        seen = {"ended": self.ended, "changed": self.changed, "same": self.same}
+        return seen | {"missed": self.missed - self.throttled, "throttled": self.throttled}
+
 
 @define
 class Counters:
