@@ -93,5 +93,5 @@ class Readings:
         total: dict[Labels, float] = dict.fromkeys(self._total("pending"), 0)  # an endpoint without any is told as 0
         for counters in self._counters:
             for endpoint, number in read(counters).items():
-                total[endpoint, ""] += number
+                total[endpoint, ""] = total.get((endpoint, ""), 0) + number
         return total
