@@ -6,16 +6,25 @@ Every event has these fields, which comparing two events leaves out:
   oldest wait it was made for.
 - `endpoint`: the name of the job's endpoint, or None when a bare coroutine function is awaited.
 
+Each wait that is observed has a context (`contextvars`) of its own, a copy of its caller's. Its events are told in it,
+and its polls run in copies of it. So a context variable that an observer sets is set in later events of this wait, and
+in each fetch that is made for it, but not for the caller.
+
+An observer that has an attribute `wants`, a set of types of events, is only called with those. Events that no observer
+wants are not made, which saves most of the cost where `Polled` and `Called` are not wanted.
+
 Times are in seconds.
 """
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, get_args
 
 from attrs import field, frozen
 
+from asyncpoll._errors import Draining, WaitTimeout
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 
@@ -34,6 +43,15 @@ __all__ = [
 ]
 
 
+def outcome_of(snapshot: Snapshot[Any] | None, error: BaseException | None) -> str:
+    """Return in one word how a wait ended, given what was last seen and the error, if any; see `Ended.outcome`."""
+    if isinstance(error, asyncio.CancelledError | GeneratorExit | Draining):
+        return "left"
+    if error is not None or snapshot is None:
+        return "deadline" if isinstance(error, WaitTimeout) else "error"
+    return snapshot.state.value
+
+
 @frozen(kw_only=True)
 class _Event:
     wait: int = field(default=0, eq=False)
@@ -42,10 +60,11 @@ class _Event:
 
 @frozen
 class Began(_Event):
-    """A wait began. `resumed` is what an earlier process made of it, or None."""
+    """A wait began. `resumed` is what an earlier process made of it, or None; `origin` is `Job.origin`."""
 
     key: str | None
     resumed: object = None
+    origin: Any = field(default=None, eq=False, kw_only=True)
 
 
 @frozen
@@ -120,8 +139,20 @@ class Ended(_Event):
     waited: float
     running: float | None = field(default=None, eq=False, kw_only=True)
 
+    @property
+    def outcome(self) -> str:
+        """Return how it ended, in one word.
+
+        "success", "failed", "timeout" and "cancelled" are the state of the job; "deadline" is a limit of the wait,
+        "left" that it was cancelled or that its hub is drained, "error" any other error.
+        """
+        return outcome_of(self.snapshot, self.error)
+
 
 Event = Began | Called | Polled | StateChanged | UnknownWord | Missed | Throttled | Ended
+EVENTS = frozenset(get_args(Event))
+"""The types of all events."""
+
 Observer = Callable[[Event], object]
 Observers = Observer | Sequence[Observer] | None
 """What `observe=` takes: a plain function, several, or None."""

@@ -49,6 +49,8 @@ PUBLIC = (
     "asyncpoll.web",
     "asyncpoll.simulator",
     "asyncpoll.sync",
+    "asyncpoll.telemetry",
+    "asyncpoll.progress",
 )
 
 

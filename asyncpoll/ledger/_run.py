@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from collections.abc import AsyncGenerator
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, Sized
 from contextlib import aclosing, suppress
 from functools import partial
 from types import TracebackType
@@ -18,6 +18,7 @@ from asyncpoll.ledger._journal import Journal
 from asyncpoll.ledger._records import EntryStatus, OutcomeInput, Record
 from asyncpoll.ledger._serialize import described
 from asyncpoll.ledger._store import Store
+from asyncpoll.waiting._counters import Counters
 from asyncpoll.waiting._decision import WaitCheckpoint
 from asyncpoll.waiting._hub import Hub, RunOptions
 from asyncpoll.waiting._run import Jobs, Outcome, Run, aiter_any
@@ -70,6 +71,7 @@ class DurableRun(Generic[T]):
     ) -> None:
         self._journal = journal
         self._ingest = Ingest(journal, jobs)
+        self._given_jobs = len(jobs) if isinstance(jobs, Sized) else None
         chosen: RunOptions = {"max_pending": MOST_PENDING, **options}
         self._run: Run[T] = hub.as_completed(self._ingest.each(), timeout=timeout, **chosen)
         self._run.remember_in(self._ingest)
@@ -94,6 +96,38 @@ class DurableRun(Generic[T]):
     def done_before(self) -> int:
         """The jobs that were given and had an outcome already; they are not polled."""
         return self._ingest.done
+
+    # what `asyncpoll.progress` shows
+
+    @property
+    def total(self) -> int | None:
+        """The jobs in the ledger, with those that are yet to be entered; None while their number is not known."""
+        entered = self._journal.counts.entries
+        if self._run.total is not None:  # all of them have been entered
+            return entered
+        return None if self._given_jobs is None else max(entered, self._given_jobs - self.duplicates)
+
+    @property
+    def done(self) -> int:
+        """The jobs in the ledger that have an outcome, those of earlier processes included."""
+        return self._journal.counts.outcomes
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """How many of them ended in which way, by state or by the name of the error."""
+        counts, outcomes = self._journal.counts, Counter[str]()
+        for (_, word), number in (*counts.by_state.items(), *counts.by_error.items()):
+            outcomes[word] += number
+        return outcomes
+
+    @property
+    def counters(self) -> Counters:
+        """The counters of the hub."""
+        return self._run.counters
+
+    def time_left(self) -> float | None:
+        """Return in how many seconds the jobs that are awaited should have ended; see `Hub.time_left`."""
+        return self._run.time_left()
 
     async def __aenter__(self) -> Self:
         self._journal.begin_run(self._on_ledger)

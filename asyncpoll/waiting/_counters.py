@@ -14,7 +14,7 @@ from asyncpoll.waiting._misses import kind_of
 
 @define
 class EndpointCounters:
-    """What happened to the jobs of one endpoint, as plain integers.
+    """What happened to the jobs of one endpoint, as plain numbers.
 
     Attributes:
         pending: Waits that have begun and not ended.
@@ -23,7 +23,9 @@ class EndpointCounters:
         same: Polls that brought nothing new: the wasted ones.
         missed: Polls that failed and saw nothing, throttled ones included.
         throttled: Polls in which the server asked for fewer requests.
+        seconds: The time that all calls took together.
         misses: How many of the missed polls failed in which way, by the kind of a `TransportError`.
+        outcomes: How many waits ended in which way, as `asyncpoll.events.Ended.outcome` says.
     """
 
     pending: int = 0
@@ -32,7 +34,15 @@ class EndpointCounters:
     same: int = 0
     missed: int = 0
     throttled: int = 0
+    seconds: float = 0.0
     misses: Counter[str] = field(factory=Counter)
+    outcomes: Counter[str] = field(factory=Counter)
+
+    @property
+    def results(self) -> dict[str, int]:
+        """How many polls have brought what: "ended", "changed", "same", "missed", or "throttled" alone."""
+        seen = {"ended": self.ended, "changed": self.changed, "same": self.same}
+        return seen | {"missed": self.missed - self.throttled, "throttled": self.throttled}
 
 
 @define
@@ -71,6 +81,11 @@ class Counters:
         return sum(transport.requests - before for transport, before in self._transports.values())
 
     @property
+    def outcomes(self) -> Counter[str]:
+        """How many waits ended in which way, as `asyncpoll.events.Ended.outcome` says."""
+        return sum((endpoint.outcomes for endpoint in self.by_endpoint.copy().values()), Counter())
+
+    @property
     def overdue(self) -> int:
         """Polls that are due and have not started, because of a limit."""
         return len(self._targets()[0])
@@ -92,6 +107,12 @@ class Counters:
         endpoint.missed += 1
         endpoint.throttled += is_throttled
         endpoint.misses[kind_of(error)] += 1
+
+    def count_end(self, endpoint: EndpointCounters, outcome: str) -> None:
+        """Count a wait that has ended with an outcome."""
+        self.ended += 1
+        self.succeeded += outcome == "success"
+        endpoint.outcomes[outcome] += 1
 
     def begin(self, job: Any) -> None:
         """Count the requests of the transport of *job*, for which a wait begins, from now on."""

@@ -13,6 +13,7 @@ import asyncio
 import logging
 import math
 from collections.abc import Awaitable
+from contextvars import Context
 from datetime import UTC, datetime
 from inspect import isawaitable
 from typing import Any, NamedTuple
@@ -93,6 +94,7 @@ class _Rare:
         state_changed_at: When the job came into the state last seen: midway between the poll that first saw it and
             the one before. None while it is the first state seen.
         replan_base: The polls made before the schedule began anew.
+        context: The context of its own in which a wait in a hub is observed.
     """
 
     clocks: PhaseClocks | None = None
@@ -101,6 +103,7 @@ class _Rare:
     agreeing: int = 0
     state_changed_at: float | None = None
     replan_base: int = 0
+    context: Context | None = None
 
 
 _NONE = _Rare()  # shared, never written

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextvars import Context
 from itertools import count
 from typing import Any
@@ -13,9 +13,10 @@ from asyncpoll._checks import plain_function
 from asyncpoll._errors import Throttled
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
-from asyncpoll.events import Event, Observer
+from asyncpoll.events import EVENTS, Event, Observer
 from asyncpoll.waiting._decision import Decision, Verdict, WaitCheckpoint
 
+_EVERY = frozenset({events.Polled, events.Called})
 _log = logging.getLogger(__name__)
 _numbers = count(1)
 
@@ -33,6 +34,16 @@ def observers_of(caller: str, observe: Any) -> tuple[Observer, ...]:
     return observers
 
 
+def often_wanted(observers: Sequence[Observer]) -> frozenset[type]:
+    """Return which of the events that each poll makes any of the observers wants."""
+    return frozenset(kind for kind in _EVERY if any(kind in _wants(observe) for observe in observers))
+
+
+def _wants(observe: Observer) -> Collection[type]:
+    wants: Collection[type] = getattr(observe, "wants", EVENTS)
+    return wants
+
+
 def endpoint_of(subject: object) -> str | None:
     """Return the name of the endpoint of a job; None for a bare coroutine function."""
     name: str | None = getattr(getattr(subject, "endpoint", None), "name", None)
@@ -40,32 +51,74 @@ def endpoint_of(subject: object) -> str | None:
 
 
 class WaitEvents:
-    """Makes the events of one wait, all with the number of the wait and the name of its endpoint.
+    """Makes the events of one wait, all with the number of the wait and the name of its endpoint, and tells them.
 
     Args:
         decision: The course of the wait.
+        observers: The observers.
+        often: Which of the events that each poll makes are wanted, as `often_wanted` says.
+        context: The context of the caller.
+
+    Attributes:
+        context: A copy of it, in which observers are told, and of which fetches get copies.
     """
 
-    __slots__ = ("_decision", "_facts")
+    __slots__ = ("_decision", "_facts", "_known_key", "_observers", "_often", "context")
 
-    def __init__(self, decision: Decision) -> None:
+    def __init__(
+        self, decision: Decision, observers: Sequence[Observer], often: frozenset[type], context: Context
+    ) -> None:
+        self.context = context.copy()
+        self._observers = observers
+        self._often = often
+        self._known_key: str | None = None
         self._decision = decision
         self._facts: dict[str, Any] = {"wait": next(_numbers), "endpoint": endpoint_of(decision.subject)}
 
-    def began(self, resumed: WaitCheckpoint | None = None) -> Iterator[Event]:
-        """Yield the event of a wait that begins."""
-        yield events.Began(self._decision.key, resumed, **self._facts)
+    def tell_beginning(self, resumed: WaitCheckpoint | None = None) -> None:
+        """Tell that the wait begins."""
+        self._tell(self._began(resumed))
 
-    def called(self, jobs: int, seconds: float, error: BaseException | None) -> Iterator[Event]:
-        """Yield the event of a call about so many jobs, which took so many seconds."""
-        yield events.Called(self._decision.key, jobs, seconds, error, **self._facts)
+    def tell_call(self, jobs: int, seconds: float, error: BaseException | None) -> None:
+        """Tell of a call about so many jobs, which took so many seconds."""
+        if events.Called in self._often:
+            self._tell(self._called(jobs, seconds, error))
 
-    def polled(self, result: object, verdict: Verdict, now: float) -> Iterator[Event]:
-        """Yield the events of one poll, without the end of the wait to which it may have led."""
+    def tell_poll(self, result: object, verdict: Verdict, now: float) -> None:
+        """Tell what a poll brought, but not the end of the wait to which it may have led."""
+        state = result.state if isinstance(result, Snapshot) else None
+        is_same = verdict.before is not None and verdict.before.state is state
+        if events.Polled in self._often or not is_same or state is State.UNKNOWN:
+            self._tell(self._polled(result, verdict, now))
+
+    def tell_end(self, error: BaseException | None, now: float) -> None:
+        """Tell that the wait is over: with *error*, or with a terminal snapshot."""
+        self._tell(self._ended(error, now))
+
+    @property
+    def _key(self) -> str | None:
+        """The key of the job, which takes long to make."""
+        if self._known_key is None:
+            self._known_key = self._decision.key
+        return self._known_key
+
+    def _tell(self, happened: Iterator[Event]) -> None:
+        self.context.run(_tell, self._observers, happened)
+
+    def _began(self, resumed: WaitCheckpoint | None) -> Iterator[Event]:
+        decision = self._decision
+        origin = getattr(decision.subject, "origin", None)
+        yield events.Began(self._key, resumed, origin=origin, **self._facts)
+
+    def _called(self, jobs: int, seconds: float, error: BaseException | None) -> Iterator[Event]:
+        yield events.Called(self._key, jobs, seconds, error, **self._facts)
+
+    def _polled(self, result: object, verdict: Verdict, now: float) -> Iterator[Event]:
         decision, before, facts = self._decision, verdict.before, self._facts
-        key = decision.key
+        key = self._key
         if isinstance(result, Snapshot):
-            yield events.Polled(key, result, decision.polls, now - decision.began, **facts)
+            if events.Polled in self._often:
+                yield events.Polled(key, result, decision.polls, now - decision.began, **facts)
             if before is None or before.state is not result.state:
                 yield events.StateChanged(key, None if before is None else before.state, result.state, **facts)
             if result.state is State.UNKNOWN:
@@ -75,16 +128,18 @@ class WaitEvents:
             if isinstance(result, Throttled):
                 yield events.Throttled(key, result.retry_after, **facts)
 
-    def ended(self, error: BaseException | None, now: float) -> Iterator[Event]:
-        """Yield the event of a wait that is over: with *error*, or with a terminal snapshot."""
+    def _ended(self, error: BaseException | None, now: float) -> Iterator[Event]:
         decision = self._decision
         running = None if decision.running_at is None else decision.running_at - decision.began
         waited = now - decision.began
-        yield events.Ended(decision.key, decision.last, error, decision.polls, waited, running=running, **self._facts)
+        yield events.Ended(self._key, decision.last, error, decision.polls, waited, running=running, **self._facts)
 
 
 class Announcer:
-    """Tells the observers of a hub what happens to its waits, each time in the context of the wait's caller.
+    """Tells the observers of a hub what happens to its waits.
+
+    Attributes:
+        wants_calls: Whether any of them wants to be told of calls.
 
     Args:
         observers: The observers.
@@ -92,35 +147,37 @@ class Announcer:
 
     def __init__(self, observers: Sequence[Observer]) -> None:
         self._observers = observers
+        self._often = often_wanted(observers)
+        self.wants_calls = events.Called in self._often
         self._events: dict[Decision, WaitEvents] = {}
 
-    def begin(self, wait: Decision, context: Context, resumed: WaitCheckpoint | None) -> None:
-        """Tell that a wait begins."""
-        source = self._events[wait] = WaitEvents(wait)
-        self._tell(context, source.began(resumed))
+    def begin(self, wait: Decision, context: Context, resumed: WaitCheckpoint | None) -> Context:
+        """Tell that a wait begins; return the context in which it is observed."""
+        source = self._events[wait] = WaitEvents(wait, self._observers, self._often, context)
+        source.tell_beginning(resumed)
+        return source.context
 
     def call(self, waits: Iterable[Any], jobs: int, seconds: float, result: object) -> None:
         """Tell of a call about so many jobs, as one of the first of *waits* that is observed."""
         error = result if isinstance(result, BaseException) else None
         for wait in waits:
-            if wait in self._events and getattr(wait.subject, "submitted", None) is None:  # else there was no request
-                self._tell(wait.sink.context, self._events[wait].called(jobs, seconds, error))
+            source = self._events.get(wait)
+            if source is not None and getattr(wait.subject, "submitted", None) is None:  # else there was no request
+                source.tell_call(jobs, seconds, error)
                 return
 
-    def poll(self, wait: Decision, context: Context, result: object, verdict: Verdict, now: float) -> None:
+    def poll(self, wait: Decision, result: object, verdict: Verdict, now: float) -> None:
         """Tell what a poll brought."""
-        if wait in self._events:
-            self._tell(context, self._events[wait].polled(result, verdict, now))
+        source = self._events.get(wait)
+        if source is not None:
+            source.tell_poll(result, verdict, now)
 
-    def end(self, wait: Decision, context: Context, error: BaseException | None, now: float) -> None:
+    def end(self, wait: Decision, error: BaseException | None, now: float) -> None:
         """Tell that a wait is over."""
-        self._tell(context, self._events.pop(wait).ended(error, now))
-
-    def _tell(self, context: Context, happened: Iterator[Event]) -> None:
-        context.copy().run(tell, self._observers, happened)
+        self._events.pop(wait).tell_end(error, now)
 
 
-def tell(observers: Sequence[Observer], happened: Iterator[Event]) -> None:
+def _tell(observers: Sequence[Observer], happened: Iterator[Event]) -> None:
     """Call each observer with each event. A failure is logged: an observer must never break the wait it observes."""
     while True:
         try:
@@ -132,6 +189,7 @@ def tell(observers: Sequence[Observer], happened: Iterator[Event]) -> None:
             return
         for observe in observers:
             try:
-                observe(event)
+                if type(event) in _wants(observe):
+                    observe(event)
             except BaseException:  # noqa: BLE001  an exit or a cancellation that it raises is a failure of its own, too
                 _log.exception("the observer %r failed", observe)

@@ -27,6 +27,7 @@ from asyncpoll.waiting.learning._plan import RandomSource
 from asyncpoll.waiting.learning._shared_price import PriceController
 from asyncpoll.waiting.scheduler._dispatcher import HubLimits
 from asyncpoll.waiting.scheduler._scheduler import Scheduler
+from asyncpoll.waiting.scheduler._targets import time_left
 
 T = TypeVar("T")
 R_co = TypeVar("R_co", covariant=True)
@@ -331,6 +332,18 @@ class Hub:
         """
         delay("Hub.drain(): grace", grace)
         await self._open().drain(grace)
+
+    def time_left(self) -> float | None:
+        """Return in how many seconds the jobs that are awaited should have ended, from how long such jobs took.
+
+        It is the longest time, over these jobs, within which nine in ten of their kind end, but not past a deadline.
+
+        Returns:
+            0 if nothing is awaited; None if too few jobs of some kind have been seen, the schedule does not learn, or
+            the hub has not been opened.
+        """
+        scheduler = self._scheduler
+        return None if scheduler is None else time_left(scheduler.registry, scheduler.now())
 
     def nudge(self, key: str) -> bool:
         """Poll the job with this key now, because a webhook or a hunch says that it may be done.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
+from collections import Counter, deque
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Sized
 from contextlib import aclosing
 from contextvars import copy_context
 from types import TracebackType
@@ -17,11 +17,13 @@ from asyncpoll._checks import one_of, whole
 from asyncpoll._schedule import Progress
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
+from asyncpoll.events import outcome_of
+from asyncpoll.waiting._counters import Counters
 from asyncpoll.waiting._decision import WaitCheckpoint
 from asyncpoll.waiting._policy import Policy
 from asyncpoll.waiting._wait import Fetch, check_fetch
 from asyncpoll.waiting.scheduler._scheduler import Scheduler
-from asyncpoll.waiting.scheduler._targets import Wait
+from asyncpoll.waiting.scheduler._targets import Wait, time_left
 
 T = TypeVar("T")
 
@@ -90,6 +92,9 @@ class Run(Generic[T]):
     Leaving the block ends the waits that are left, and leaves their jobs alone unless it was said otherwise. Once all
     outcomes have been yielded, iterating raises what the iterable of jobs raised, or the `Rejected` of a credential
     that is refused: the jobs without an outcome then stay unfinished.
+
+    Attributes:
+        outcomes: How many waits ended in which way, as `asyncpoll.events.Ended.outcome` says.
     """
 
     watching = False
@@ -118,6 +123,7 @@ class Run(Generic[T]):
         self._spread = _first_interval(policy)
         self._until = until
         self._most = math.inf if max_pending is None else max_pending
+        self.outcomes = Counter[str]()
         self._entered = 0
         self._pending = 0  # entered, without an outcome yet
         self._outcomes: deque[Outcome[T]] = deque()
@@ -127,6 +133,27 @@ class Run(Generic[T]):
         self._feeder: asyncio.Task[None] | None = None
         self._changed = asyncio.Event()
         self._over = False
+
+    @property
+    def total(self) -> int | None:
+        """How many jobs there are, or None while an iterable without a length has not come to its end."""
+        if isinstance(self._jobs, Sized):
+            return len(self._jobs)
+        return self._entered if self._feeder is not None and self._feeder.done() else None
+
+    @property
+    def done(self) -> int:
+        """How many jobs have an outcome."""
+        return self.outcomes.total()
+
+    @property
+    def counters(self) -> Counters:
+        """The counters of the hub."""
+        return self._scheduler.counters
+
+    def time_left(self) -> float | None:
+        """Return in how many seconds the jobs that have entered should have ended; see `Hub.time_left`."""
+        return time_left(self._scheduler.registry, self._scheduler.now())
 
     def remember_in(self, journal: RunJournal) -> None:
         """Have *journal* remember the run; to be called before it is entered."""
@@ -196,6 +223,7 @@ class Run(Generic[T]):
         if cancel is not None:
             self._cancels.append(cancel)
         running = None if wait.running_at is None else wait.running_at - wait.began
+        self.outcomes[outcome_of(wait.last, error)] += 1
         self._outcomes.append(Outcome(wait.subject, wait.last, error, polls=wait.polls, waited=waited, running=running))
         self._changed.set()
 

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Coroutine, Generator, Mapping
 from contextlib import aclosing
+from contextvars import Context, copy_context
+from functools import partial
+from types import coroutine
 from typing import Any, Generic, TypeVar, Unpack
 
 from asyncpoll._errors import WaitTimeout
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._timeout import Timeout
 from asyncpoll.waiting._decision import OVERSLEPT, Decision, Result, as_outcome, as_result, awaitable_of
-from asyncpoll.waiting._emission import WaitEvents, observers_of, tell
+from asyncpoll.waiting._emission import WaitEvents, observers_of, often_wanted
 from asyncpoll.waiting._policy import WaitOptions, check_options, policy_of
 from asyncpoll.waiting._remote_cancel import cancel_remotely, remote_cancel_of
 
@@ -132,6 +135,7 @@ class _SingleWait(Generic[T]):
         self._observers = observers_of(caller, options.pop("observe", None))
         self._fetch = fetch
         self._policy = policy_of(caller, timeout, options)
+        self._events: WaitEvents | None = None
         self._remote_cancel = remote_cancel_of(fetch, self._policy.on_abandon)
         self._in_flight = False
         self._over = False
@@ -176,8 +180,8 @@ class _SingleWait(Generic[T]):
         self._polled_at = decision.began
         self._due = decision.first_poll(decision.began)
         if self._observers:
-            self._events = WaitEvents(decision)
-            tell(self._observers, self._events.began())
+            self._events = WaitEvents(decision, self._observers, often_wanted(self._observers), copy_context())
+            self._events.tell_beginning()
         return decision
 
     async def _step(self) -> Snapshot[T] | None:
@@ -188,8 +192,11 @@ class _SingleWait(Generic[T]):
         cancelling, called_at = task.cancelling(), self._now()
         self._in_flight = True
         try:
-            fetched = self._fetch()
-            result = as_result(await (fetched if hasattr(fetched, "__await__") else awaitable_of(fetched)))
+            if self._events is None:
+                fetched = self._fetch()
+                result = as_result(await (fetched if hasattr(fetched, "__await__") else awaitable_of(fetched)))
+            else:
+                result = as_result(await _call_in(self._events.context.copy(), self._fetch))
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError | GeneratorExit):
                 raise
@@ -198,13 +205,13 @@ class _SingleWait(Generic[T]):
             result = as_outcome(error)
         self._in_flight = False
         decision, now = self._decision, self._now()
-        if self._observers and not getattr(self._fetch, "submitted", None):  # else there was no request
+        if self._events is not None and not getattr(self._fetch, "submitted", None):  # else there was no request
             failure = result if isinstance(result, BaseException) else None
-            tell(self._observers, self._events.called(1, now - called_at, failure))
+            self._events.tell_call(1, now - called_at, failure)
         verdict = decision.apply(result, now)
         self._polled_at, self._due = now, verdict.due
-        if self._observers:
-            tell(self._observers, self._events.polled(result, verdict, now))
+        if self._events is not None:
+            self._events.tell_poll(result, verdict, now)
         if verdict.error is not None:
             raise verdict.error
         self._over = verdict.over
@@ -225,8 +232,36 @@ class _SingleWait(Generic[T]):
             await cancel_remotely(self._remote_cancel)
 
     def _end(self, error: BaseException | None) -> None:
-        if self._observers:
-            tell(self._observers, self._events.ended(error, self._now()))
+        if self._events is not None:
+            self._events.tell_end(error, self._now())
+
+
+async def _call_in(context: Context, fetch: Fetch[T]) -> Snapshot[T]:
+    """Call *fetch* with the variables of *context*, as in a task of its own, but in this one."""
+    fetched = context.run(fetch)
+    return await _in_steps(context, _awaited(fetched if hasattr(fetched, "__await__") else awaitable_of(fetched)))
+
+
+async def _awaited(fetched: Awaitable[T]) -> T:
+    return await fetched
+
+
+@coroutine
+def _in_steps(context: Context, awaited: Coroutine[Any, Any, T]) -> Generator[Any, Any, T]:
+    """Run every step of a coroutine, from one suspension to the next, in *context*."""
+    step = partial(awaited.send, None)
+    while True:
+        try:
+            suspended = context.run(step)
+        except StopIteration as end:
+            result: T = end.value
+            return result
+        try:
+            yield suspended
+        except BaseException as error:  # noqa: BLE001  a cancellation, or the end of the caller: the fetch's business
+            step = partial(awaited.throw, error)
+        else:
+            step = partial(awaited.send, None)
 
 
 def _when(deadline: float) -> float | None:

@@ -36,10 +36,13 @@ OWNERS: dict[str, list[str]] = {
     "jinja2": ["cli.report"],
     "litestar": ["web._frameworks"],
     "multidict": ["http", "simulator"],
+    "opentelemetry": ["telemetry._opentelemetry"],
     "orjson": ["http._json"],
-    "rich": ["cli"],
+    "prometheus_client": ["telemetry._prometheus"],
+    "rich": ["cli", "progress"],
     "sqlite3": ["ledger"],
     "starlette": ["web._frameworks"],
+    "tqdm": ["progress"],
     "yarl": ["http", "simulator"],
 }
 """Where each dependency, and each module of the standard library with an owner, may be imported."""

@@ -21,9 +21,11 @@ PUBLIC = [
     "asyncpoll.http",
     "asyncpoll.events",
     "asyncpoll.ledger",
+    "asyncpoll.progress",
     "asyncpoll.providers",
     "asyncpoll.simulator",
     "asyncpoll.sync",
+    "asyncpoll.telemetry",
     "asyncpoll.testing",
     "asyncpoll.web",
 ]
@@ -48,6 +50,8 @@ LEAST = {
         lifespan state until_disconnect answer accepted preferred_wait sse webhook hmac_signature
         Response response_for starlette_errors litestar_errors aiohttp_errors
     """,
+    "asyncpoll.progress": "Position Watched progress",
+    "asyncpoll.telemetry": "Logging OpenTelemetry PrometheusCollector mark",
 }
 
 

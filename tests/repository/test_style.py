@@ -12,7 +12,10 @@ from source_kit import PACKAGE, TESTS, Module, every, functions, package, used_n
 LEAST_LINES, MOST_LINES = 40, 500
 MOST_LINES_OF_A_FUNCTION, MEDIAN_LINES_OF_A_FUNCTION = 50, 8
 LONGEST_NAME_OF_A_TEST = 60  # characters
-PUBLIC = {"", "http", "events", "ledger", "providers", "testing", "simulator", "sync", "web"}
+PUBLIC = {
+    *("", "http", "events", "ledger", "providers", "testing", "simulator"),
+    *("sync", "web", "telemetry", "progress"),
+}
 ENTRIES = {"__main__", "cli"}
 """What is started rather than imported: `python -m asyncpoll`, and the console script."""
 

@@ -141,6 +141,20 @@ class Learned:
         """
         return self._model(key).survival(state)
 
+    def time_left(self, age: float, *, state: str | None = None, key: str = _POOL) -> float | None:
+        """Return the seconds within which nine in ten jobs end that have been in a state for *age* seconds.
+
+        Args:
+            age: The seconds.
+            state: "pending" or "processing", or None while the job has not been seen.
+            key: The key of the job.
+
+        Returns:
+            None if not enough jobs of this key have been seen.
+        """
+        model = self._model(key)
+        return model.time_left(state, age) if model.jobs >= ENOUGH_JOBS else None
+
     def settle(self) -> None:
         """Record all observations in the history. A hub does so when it has nothing left to wait for."""
         for model in self._models.values():

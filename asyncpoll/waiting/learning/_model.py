@@ -285,6 +285,13 @@ class Model:
         self._refresh()
         return self._phase(state).curve
 
+    def time_left(self, state: str | None, age: float) -> float | None:
+        """Return the seconds within which most jobs end that have been in a state for *age* seconds, if it is known."""
+        pending, processing = self._pending, self._processing
+        if pending.jobs and state in {"pending", None}:
+            return pending.curve.time_left(age) + (processing.curve.time_left(0.0) if processing.jobs else 0.0)
+        return processing.curve.time_left(age) if processing.jobs else None
+
     @property
     def jobs(self) -> int:
         """The number of jobs recorded, of the last 64."""

@@ -25,6 +25,7 @@ _NEIGHBOURS = 0.6  # of n durations, each reaches to the one that is the n ** 0.
 _REACH_OF_FEW = 0.8  # the reach, as a logarithm, while there are fewer than that
 _LEAST_REACH = 0.01
 _SAME = 1.001  # ages within this ratio are one
+_MOST = 0.9  # the share of jobs for which an expected end holds
 _ABANDONED = 4.0  # an abandoned job is taken to have ended before this multiple of its last age
 
 
@@ -58,6 +59,11 @@ class SurvivalCurve:
         above, below = self.survival[knot - 1], self.survival[knot]
         share = (above - survival) / (above - below) if above > below else 0.5
         return self.ages[knot - 1] + share * (self.ages[knot] - self.ages[knot - 1])
+
+    def time_left(self, age: float) -> float:
+        """Return the seconds within which most jobs end that are *age* seconds old; beyond the curve, as long again."""
+        still = self.running_at(age)
+        return max(0.0, self.age_at(still * (1 - _MOST)) - age) if still > 0 else age
 
     def draw(self, lo: float, hi: float, random: RandomSource) -> float:
         """Return a random duration of a job that ended in (*lo*, *hi*], distributed as the curve is there.

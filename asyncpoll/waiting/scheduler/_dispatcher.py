@@ -105,8 +105,12 @@ class Dispatcher:
         return sum(len(lane.ready) for lane in self._waiting.values()) / self._limiter.rate
 
     def ready_and_in_flight(self) -> tuple[list[Target], list[Target]]:
-        """Return the targets that are due and have not started, and those that are being polled."""
-        return [target for lane in self._waiting.values() for target in lane.ready], list(self._in_flight)
+        """Return the targets that are due and have not started, and those that are being polled.
+
+        It may be called from another thread, such as that of a metrics exporter.
+        """
+        ready = [lane.ready.copy() for lane in self._waiting.copy().values()]
+        return [target for targets in ready for target in targets], list(self._in_flight.copy())
 
     def set_limits(self, limits: HubLimits) -> None:
         """Change the limits; lanes that exist keep their own."""

@@ -43,12 +43,13 @@ class Scheduler:
     """All waits of a hub, and the polls that are made for them.
 
     Args:
-        counters: Counts what happens.
+        counters: See below.
         limits: Of concurrency and rate.
         observers: Called with every event.
         prices: Sets the price of a call where calls are scarce, or None.
 
     Attributes:
+        counters: Counts what happens.
         dispatcher: Starts the polls.
         prices: Sets the price of a call where calls are scarce, or None.
         registry: The jobs that are awaited.
@@ -65,7 +66,7 @@ class Scheduler:
     ) -> None:
         context = copy_context()
         self._affinity = LoopAffinity("the hub", "use it inside its block: async with Hub() as hub")
-        self._counters = counters
+        self.counters = counters
         self._announcer = Announcer(observers) if observers else None
         self.prices = prices
         self.dispatcher = Dispatcher(self, limits, context)
@@ -78,6 +79,7 @@ class Scheduler:
         self._nudged: set[Wait] = set()  # while in flight
         self._wanted: dict[Wait, float] = {}  # when each wait that shares a job wants its next poll
         self._is_draining = False
+        self._time = asyncio.get_running_loop().time
         self._emptied = asyncio.Event()
 
     def check(self) -> None:
@@ -129,15 +131,15 @@ class Scheduler:
         try:
             if primary is wait:
                 self._batcher.enter(wait, wait.first_poll(now, extra))
-            self._counters.begin(job)
+            self.counters.begin(job)
         except BaseException:  # such as when its endpoint cannot say which jobs it shares a call with
             self._detach(wait, abandoned=False)
             raise
         if sink.counted:
-            self._counters.pending += 1
+            self.counters.pending += 1
             self._endpoint(job).pending += 1
             if self._announcer is not None:
-                self._announcer.begin(wait, sink.context, checkpoint)
+                wait.observe_in(self._announcer.begin(wait, sink.context, checkpoint))
         if primary is not wait:
             self._hasten_for(primary, wait, now)
         return wait
@@ -200,8 +202,8 @@ class Scheduler:
 
     async def _fetch(self, target: Target) -> Any:
         """Ask about *target*; return what was seen, or the error that came instead, whatever it is."""
-        counters = self._counters
-        called_at = self.dispatcher.now() if self._announcer is not None else 0.0
+        counters = self.counters
+        called_at = self._time()
         counters.in_flight += 1
         result: Any = None
         try:
@@ -221,10 +223,12 @@ class Scheduler:
             counters.count_miss(self._endpoint(target.subject), result)
         elif isinstance(result, Snapshot):
             counters.unknown += result.state is State.UNKNOWN
-        if self._announcer is not None:
+        seconds = self._time() - called_at
+        self._endpoint(target.subject).seconds += seconds
+        if self._announcer is not None and self._announcer.wants_calls:
             jobs = len(target.asked) if isinstance(target, Batch) else 1
             waits = [wait for primary in target.primaries for wait in primary.waits]
-            self._announcer.call(waits, jobs, self.dispatcher.now() - called_at, result)
+            self._announcer.call(waits, jobs, seconds, result)
         return result
 
     def _count_news(self, target: Target, steps: Sequence[Step]) -> None:
@@ -244,9 +248,9 @@ class Scheduler:
     def _endpoint(self, subject: object) -> EndpointCounters:
         """Return the counters of the endpoint of a job; those under "" for a bare coroutine function."""
         name: str = getattr(getattr(subject, "endpoint", None), "name", "")
-        counters = self._counters.by_endpoint.get(name)
+        counters = self.counters.by_endpoint.get(name)
         if counters is None:
-            counters = self._counters.by_endpoint[name] = EndpointCounters()
+            counters = self.counters.by_endpoint[name] = EndpointCounters()
         return counters
 
     def _apply(self, target: Target, result: Any) -> Effects:
@@ -304,7 +308,7 @@ class Scheduler:
         cancel = None
         if verdict.over:
             _, cancel = self._detach(wait, abandoned=isinstance(verdict.error, WaitTimeout))
-        elif self._counters.pending > _FEW and isinstance(result, Snapshot):
+        elif self.counters.pending > _FEW and isinstance(result, Snapshot):
             wait.last = self._interner.intern(result)
         steps.append(Step(wait, sink, result, verdict, cancel))
         return verdict
@@ -353,12 +357,12 @@ class Scheduler:
             for primary in nudged:
                 self._nudge(primary)
         if self.prices is not None:
-            self.prices.update(effects.now, self.dispatcher.overdue, self._counters.pending, self._counters.polls)
+            self.prices.update(effects.now, self.dispatcher.overdue, self.counters.pending, self.counters.polls)
 
     def _deliver_step(self, step: Step, now: float) -> None:
         wait, sink, result, verdict, cancel = step
         if self._announcer is not None:
-            self._announcer.poll(wait, sink.context, result, verdict, now)
+            self._announcer.poll(wait, result, verdict, now)
         if verdict.over:
             self._conclude(wait, sink, verdict.error, cancel, now)
             return
@@ -478,8 +482,7 @@ class Scheduler:
         self, wait: Wait, sink: WaitSink, error: BaseException | None, cancel: asyncio.Task[None] | None, now: float
     ) -> None:
         if sink.counted:
-            self._counters.ended += 1
-            self._counters.succeeded += error is None and wait.last is not None and wait.last.state is State.SUCCESS
+            self.counters.count_end(self._endpoint(wait.subject), events.outcome_of(wait.last, error))
         self._leave(wait, sink, error, now)
         sink.ended(wait, error, now - wait.began, cancel)
 
@@ -491,7 +494,7 @@ class Scheduler:
     def _leave(self, wait: Wait, sink: WaitSink, error: BaseException | None, now: float) -> None:
         """Count and report that a wait is not pending any more."""
         if sink.counted:
-            self._counters.pending -= 1
+            self.counters.pending -= 1
             self._endpoint(wait.subject).pending -= 1
             if self._announcer is not None:
-                self._announcer.end(wait, sink.context, error, now)
+                self._announcer.end(wait, error, now)

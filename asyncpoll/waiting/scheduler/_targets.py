@@ -6,6 +6,7 @@ import asyncio
 import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from contextvars import Context
+from itertools import islice
 from typing import Any, NamedTuple, Protocol
 
 from attrs import evolve
@@ -15,8 +16,10 @@ from asyncpoll._snapshot import Snapshot
 from asyncpoll.waiting._decision import NEVER, Decision, Result, Verdict, WaitCheckpoint
 from asyncpoll.waiting._misses import is_miss
 from asyncpoll.waiting._policy import Policy
+from asyncpoll.waiting.learning._learned import Learned
 
 _MOST_INTERNED = 4096  # different snapshots
+_SAMPLE = 200  # waits from which the time left is estimated
 
 
 class WaitSink(Protocol):
@@ -101,10 +104,20 @@ class Wait(Decision):
             return -math.inf if self.sink is None else self.began + self.policy.total
         return min((wait.deadline for wait in self.waits), default=-math.inf)
 
+    @property
+    def context(self) -> Context:
+        """The context to poll in for this wait, which is not over: its own where it is observed, or its caller's."""
+        own = self._rare.context
+        return self.sink.context if own is None else own  # type: ignore[union-attr]  # a wait that is not over has a sink
+
+    def observe_in(self, context: Context) -> None:
+        """Make polls in copies of this context, in which observers are told of the wait."""
+        self._own_rare().context = context
+
     def begin_poll(self) -> Context:
         """Return the context to make a poll in: a copy of that of the oldest wait that is not over."""
-        sink = self.sink or self.waits[0].sink
-        return sink.context.copy()  # type: ignore[union-attr]  # a wait that is not over has a sink
+        oldest = self if self.sink is not None else self.waits[0]
+        return oldest.context.copy()
 
 
 class WaitRegistry:
@@ -138,6 +151,12 @@ class WaitRegistry:
         """Return every wait of this sink that is not over."""
         return [wait for primary in self for wait in primary.waits if wait.sink is sink]
 
+    def sample(self, most: int) -> list[Wait]:
+        """Return the first waits of some of the jobs: of those that came first, and of those that came last."""
+        half = most // 2
+        newest = list(islice(reversed(self._by_job.values()), half))
+        return [*islice(self._by_job.values(), min(most - half, len(self._by_job) - len(newest))), *newest]
+
     def last_of(self, job: Any) -> tuple[Snapshot[Any], float] | None:
         """Return what was last seen of a job that is awaited, and when; None if nothing was."""
         primary = self._by_job.get(job)
@@ -168,6 +187,19 @@ class WaitRegistry:
     def _index(primary: Wait, by_key: dict[str, dict[Wait, None]]) -> None:
         if primary.key is not None:
             by_key.setdefault(primary.key, {})[primary] = None
+
+
+def time_left(registry: WaitRegistry, now: float) -> float | None:
+    """Return in how many seconds the jobs that are awaited should have ended; None if that is not known."""
+    longest = 0.0
+    for wait in registry.sample(_SAMPLE):
+        learned, state = wait.policy.learning, None if wait.last is None else wait.last.state.value
+        since = now - wait.state_since
+        left = learned.time_left(since, state=state, key=wait.pacing_key) if isinstance(learned, Learned) else None
+        if left is None:
+            return None
+        longest = max(longest, min(left, wait.deadline - now))
+    return longest
 
 
 def _last_seen(primary: Wait) -> tuple[Snapshot[Any], float] | None:
