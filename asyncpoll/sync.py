@@ -78,8 +78,8 @@ class Portal:
 
         outcome: Future[T] = Future()
         tasks: list[asyncio.Task[None]] = []
-        self._loop.call_soon_threadsafe(lambda: tasks.append(self._loop.create_task(run())))
         try:
+            self._loop.call_soon_threadsafe(lambda: tasks.append(self._loop.create_task(run())))
             return _result_of(outcome)
         except BaseException:
             if not outcome.done():  # the caller was interrupted

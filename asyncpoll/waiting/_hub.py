@@ -153,7 +153,8 @@ class Hub:
     async def aclose(self) -> None:
         """End every wait with `ClientClosed`, and cut every poll. Closing a hub that is closed does nothing."""
         self._is_closed = True
-        self._recent.clear()
+        if self._recent.entries:
+            self._recent.clear()
         if self._scheduler is not None:
             await self._scheduler.aclose()
 

@@ -111,34 +111,38 @@ class Viewer(Caller):
 
 @define
 class RecentSnapshots:
-    """Snapshots by job, for a limited time."""
+    """Snapshots by job, for a limited time.
 
-    _entries: dict[Any, tuple[Snapshot[Any], float, asyncio.TimerHandle]] = field(factory=dict)
+    Attributes:
+        entries: By job the snapshot, when it was seen, and the timer that ends its time.
+    """
+
+    entries: dict[Any, tuple[Snapshot[Any], float, asyncio.TimerHandle]] = field(factory=dict)
 
     def put(self, job: Any, snapshot: Snapshot[Any], seconds: float) -> None:
         """Keep a snapshot that has just been seen for so many seconds."""
         self._drop(job)
-        if len(self._entries) >= MOST_RECENT:
-            self._drop(next(iter(self._entries)))
+        if len(self.entries) >= MOST_RECENT:
+            self._drop(next(iter(self.entries)))
         loop = asyncio.get_running_loop()
-        self._entries[job] = snapshot, loop.time(), loop.call_later(seconds, self._drop, job)
+        self.entries[job] = snapshot, loop.time(), loop.call_later(seconds, self._drop, job)
 
     def get(self, job: Any) -> Seen | None:
         """Return what is kept for *job*."""
-        entry = self._entries.get(job)
+        entry = self.entries.get(job)
         return None if entry is None else Seen(entry[0], asyncio.get_running_loop().time() - entry[1])
 
     def with_key(self, key: str) -> list[Seen]:
         """Return what is kept for jobs with this key."""
-        seen = [self.get(job) for job in self._entries if getattr(job, "key", None) == key]
+        seen = [self.get(job) for job in self.entries if getattr(job, "key", None) == key]
         return [one for one in seen if one is not None]
 
     def clear(self) -> None:
         """Forget everything."""
-        for job in tuple(self._entries):
+        for job in tuple(self.entries):
             self._drop(job)
 
     def _drop(self, job: Any) -> None:
-        entry = self._entries.pop(job, None)
+        entry = self.entries.pop(job, None)
         if entry is not None:
             entry[2].cancel()
