@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
-import pytest
 from attrs import frozen
 
 ROOT = Path(__file__).parents[2]
@@ -53,10 +52,23 @@ def package() -> dict[str, Module]:
     return modules_below(PACKAGE)
 
 
-def every(*roots: Path) -> list[object]:
-    """Return the modules below the roots, as parameters of a test."""
-    modules = [module for root in roots for module in modules_below(root).values()]
-    return [pytest.param(module, id=str(module.path.relative_to(ROOT))) for module in modules]
+def for_every(*roots: Path) -> Callable[[Callable[[Module], None]], Callable[[], None]]:
+    """Make one test of a check of a module, for all modules below the roots; its failure names the module."""
+
+    def decorate(check: Callable[[Module], None]) -> Callable[[], None]:
+        def test() -> None:
+            for root in roots:
+                for module in modules_below(root).values():
+                    try:
+                        check(module)
+                    except AssertionError as error:
+                        error.add_note(f"in {module.path.relative_to(ROOT)}")
+                        raise
+
+        test.__name__, test.__doc__ = check.__name__, check.__doc__
+        return test
+
+    return decorate
 
 
 def at_run_time(tree: ast.AST) -> Iterator[ast.AST]:

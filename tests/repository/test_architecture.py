@@ -15,7 +15,7 @@ from source_kit import (
     TESTS,
     Module,
     below,
-    every,
+    for_every,
     functions,
     imported_by,
     imported_modules,
@@ -77,14 +77,14 @@ def test_every_part_is_drawn() -> None:
     assert sorted(drawn) == sorted({module.part for module in package().values()} - {""})
 
 
-@pytest.mark.parametrize("module", every(PACKAGE))
+@for_every(PACKAGE)
 def test_a_module_imports_only_from_lower_layers(module: Module) -> None:
     """Nothing is imported from a higher layer or from beside; the package itself imports the names that it exports."""
     parts = {name.partition(".")[0] for name in imported_modules(module)} - {module.part}
     assert parts <= (may_import(module.part) if module.part else {"_version"})
 
 
-@pytest.mark.parametrize("module", every(PACKAGE / "providers"))
+@for_every(PACKAGE / "providers")
 def test_providers_do_not_import_each_other(module: Module) -> None:
     """What two vendors share is beside them, in neither."""
     vendors = {path.name for path in (PACKAGE / "providers").iterdir() if path.is_dir()} - {"__pycache__"}
@@ -115,7 +115,7 @@ def test_imports_do_not_go_in_circles(by_type_checkers: bool) -> None:  # noqa: 
 # owners
 
 
-@pytest.mark.parametrize("module", every(PACKAGE))
+@for_every(PACKAGE)
 def test_every_dependency_has_one_owner(module: Module) -> None:
     """The table above says where each dependency may be imported; what is not in it is not imported."""
     outside = {name.partition(".")[0] for name in imported_by(module) if not is_ours(name)}
@@ -148,20 +148,20 @@ def test_private_names_of_aiohttp_are_in_one_file() -> None:
     assert users <= {"http.transport._pool"}
 
 
-@pytest.mark.parametrize("module", every(PACKAGE / "simulator"))
+@for_every(PACKAGE / "simulator")
 def test_the_simulator_uses_the_server_alone(module: Module) -> None:
     """Of aiohttp the simulator has the server, never the client."""
     aiohttp = {name for name in imported_by(module) if name.partition(".")[0] == "aiohttp"}
     assert all(name.startswith("aiohttp.web") for name in aiohttp)
 
 
-@pytest.mark.parametrize("module", every(PACKAGE / "http"))
+@for_every(PACKAGE / "http")
 def test_the_transport_uses_the_client_alone(module: Module) -> None:
     """Of aiohttp the transport has the client, never the server."""
     assert not any(name.startswith("aiohttp.web") for name in used_names(module.tree))
 
 
-@pytest.mark.parametrize("module", every(PACKAGE))
+@for_every(PACKAGE)
 def test_the_environment_is_read_at_the_edge(module: Module) -> None:
     """Environment variables are read by the command line and by constructors called `from_env`, nowhere else."""
     constructors = [function for function in functions(module.tree) if function.name == "from_env"]
@@ -173,7 +173,7 @@ def test_the_environment_is_read_at_the_edge(module: Module) -> None:
 # what appears nowhere
 
 
-@pytest.mark.parametrize("module", every(PACKAGE, TESTS))
+@for_every(PACKAGE, TESTS)
 def test_what_is_banned_appears_nowhere(module: Module) -> None:
     """Neither the wall clock, nor unseeded random numbers, nor `wait_for`, nor mocks are used, in the tests either."""
     used = used_names(module.tree)
@@ -182,7 +182,7 @@ def test_what_is_banned_appears_nowhere(module: Module) -> None:
     assert (used & BANNED) | unseeded | mocks == set()
 
 
-@pytest.mark.parametrize("module", every(PACKAGE, TESTS))
+@for_every(PACKAGE, TESTS)
 def test_no_except_is_bare(module: Module) -> None:
     """Every `except` says what it catches."""
     handlers = [node for node in ast.walk(module.tree) if isinstance(node, ast.ExceptHandler)]

@@ -6,8 +6,7 @@ import ast
 import re
 import statistics
 
-import pytest
-from source_kit import PACKAGE, TESTS, Module, every, functions, package, used_names
+from source_kit import PACKAGE, TESTS, Module, for_every, functions, package, used_names
 
 LEAST_LINES, MOST_LINES = 40, 500
 MOST_LINES_OF_A_FUNCTION, MEDIAN_LINES_OF_A_FUNCTION = 50, 8
@@ -32,20 +31,20 @@ def is_interface(module: Module) -> bool:
     return module.name in {"_version", "__main__"}
 
 
-@pytest.mark.parametrize("module", every(PACKAGE))
+@for_every(PACKAGE)
 def test_a_file_is_a_concept(module: Module) -> None:
     """A file has 40 to 500 lines; an `__init__` may be shorter."""
     least = 0 if module.is_package or is_interface(module) else LEAST_LINES
     assert least <= module.lines <= MOST_LINES
 
 
-@pytest.mark.parametrize("module", every(TESTS))
+@for_every(TESTS)
 def test_no_test_file_is_long(module: Module) -> None:
     """No test file has more than 500 lines."""
     assert module.lines <= MOST_LINES
 
 
-@pytest.mark.parametrize("module", every(PACKAGE))
+@for_every(PACKAGE)
 def test_no_function_is_long(module: Module) -> None:
     """No function has more than 50 lines, without its docstring."""
     long = {function.name: length(function) for function in functions(module.tree)}
@@ -58,14 +57,14 @@ def test_functions_are_short() -> None:
     assert statistics.median(lengths) < MEDIAN_LINES_OF_A_FUNCTION
 
 
-@pytest.mark.parametrize("module", every(PACKAGE))
+@for_every(PACKAGE)
 def test_a_module_is_public_or_private(module: Module) -> None:
     """A module is listed as public, or its name, or that of a package around it, begins with an underscore."""
     is_private = any(part.startswith("_") for part in module.name.split("."))
     assert module.name in PUBLIC | ENTRIES or is_private or module.is_package
 
 
-@pytest.mark.parametrize("module", every(PACKAGE))
+@for_every(PACKAGE)
 def test_every_module_has_a_docstring(module: Module) -> None:
     """Every module says what it is, and where there is code it begins with `from __future__ import annotations`."""
     assert ast.get_docstring(module.tree)
@@ -84,7 +83,7 @@ def test_class_names_are_unique() -> None:
     assert twice.keys() <= {"Throttled"}, twice  # the error and the event of the same fact
 
 
-@pytest.mark.parametrize("module", every(TESTS))
+@for_every(TESTS)
 def test_every_test_says_what_it_shows(module: Module) -> None:
     """Every test has a name of at most 60 characters, and states the behaviour in the one line of its docstring."""
     tests = [function for function in functions(module.tree) if function.name.startswith("test_")]
@@ -92,7 +91,7 @@ def test_every_test_says_what_it_shows(module: Module) -> None:
     assert [test.name for test in tests if len((ast.get_docstring(test) or "\n").splitlines()) != 1] == []
 
 
-@pytest.mark.parametrize("module", every(PACKAGE, TESTS))
+@for_every(PACKAGE, TESTS)
 def test_every_suppression_has_a_reason(module: Module) -> None:
     """A `noqa`, a `type: ignore` and a `pyright: ignore` name the rule, and a reason follows."""
     for line in module.path.read_text(encoding="utf-8").splitlines():
