@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
-import os
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -19,11 +18,6 @@ hypothesis.settings.load_profile("on a busy machine")
 def pytest_configure() -> None:
     """Set no event loop: on Python 3.11 pytest-asyncio would make one here and never close it."""
     asyncio.set_event_loop(None)
-
-
-def pytest_xdist_auto_num_workers() -> int:
-    """Run two tests for each processor with `-n auto`: many of them wait for a server, a process or a clock."""
-    return 2 * (os.cpu_count() or 1)
 
 
 def pytest_collection_finish() -> None:
