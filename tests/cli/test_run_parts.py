@@ -177,6 +177,11 @@ class Disk:
     def __init__(self, *troubles: LedgerError | None) -> None:
         self._troubles = list(troubles)
         self.delivered = 0
+        self.kept: list[Any] = []
+
+    async def keep(self, options: dict[str, Any]) -> None:
+        """Note what is to be kept."""
+        self.kept.append(options["misses"])
 
     async def deliver(self, sink: object) -> None:
         """Fail as often as there are troubles."""
@@ -205,6 +210,25 @@ def test_a_full_disk_under_the_results_is_waited_out() -> None:
     """The run goes on, and the results are written when there is room again."""
     assert deliver() == 19
     assert deliver(*[LedgerError("out.jsonl cannot be used: no space left", kind="full")] * 4) == 15
+
+
+def test_misses_are_kept_when_they_have_changed() -> None:
+    """Every five seconds, for other processes to see; not again while nothing has changed."""
+
+    async def kept() -> list[Any]:
+        hub, disk = Hub(), Disk()
+        parts: Any = {"ledger": disk, "hub": hub, "options": Options()}
+        drive: Any = Drive(clients=Clients(Access()), ingest=LineIngest(Clients(Access())), history=History(), **parts)
+        keeping = asyncio.create_task(drive._keep_delivering())
+        for missed, seconds in ((0, 6.0), (1, 5.0), (1, 5.0), (2, 5.0)):
+            hub.counters.polls = hub.counters.missed = missed
+            hub.counters.last_miss = "cut"
+            await asyncio.sleep(seconds)
+        keeping.cancel()
+        await asyncio.wait({keeping})
+        return disk.kept
+
+    assert run_virtual(kept()) == ["1 of 1 polls missed, the last one: cut", "2 of 2 polls missed, the last one: cut"]
 
 
 def test_a_results_file_of_another_run_ends_the_run() -> None:
