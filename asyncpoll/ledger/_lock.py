@@ -28,7 +28,7 @@ _NETWORKED: Final = frozenset({
 })  # fmt: skip
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _NOT_OPEN: Final = -1
-_FIRST: Final = 1  # Windows locks the first byte, so that nobody else can read it
+_FIRST: Final = 1  # Windows locks the first byte, so that no other process can read it
 _MARK_AT: Final = 1024  # bytes before the mark: room for the holder
 _LONGEST: Final = 100  # bytes of a mark
 _TRIES: Final = 5  # a reader that looks for the holder takes the lock for an instant
