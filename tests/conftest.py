@@ -25,10 +25,15 @@ def pytest_configure() -> None:
     asyncio.set_event_loop(None)
 
 
-def pytest_collection_finish() -> None:
-    """Leave all that is there out of later collections of garbage: tests that collect it would spend their time."""
-    gc.collect()
-    gc.freeze()
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Leave all that is there out of collections of garbage, now and later: they would take a good part of the time."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+        gc.freeze()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -42,7 +47,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, object, object]:
     """Measure nothing in a test with the mark `no_cover`, nor in the processes that it starts.
 
     In a worker, pytest-cov stops only the newer one of the two tracers that it has started there.

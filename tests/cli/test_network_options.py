@@ -13,7 +13,7 @@ import pytest
 from cli_kit import process
 from forward_proxy import ForwardProxy, forward_proxy
 from raw_server import Act, RawServer, Script, json_reply, raw_server
-from server_kit import PATIENCE, TLS, beside, server_side
+from server_kit import PATIENCE, TLS, beside, server_side, without_proxies
 
 from asyncpoll.cli import main
 
@@ -38,9 +38,7 @@ def network(*, tls: bool = False) -> AbstractContextManager[tuple[RawServer, For
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A key, and nothing about proxies or certificates."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+    without_proxies(monkeypatch)
     monkeypatch.setenv("BIGMODEL_API_KEY", KEY)
 
 

@@ -10,6 +10,8 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from pathlib import Path
 from typing import TypeVar
 
+import pytest
+
 T = TypeVar("T")
 
 TLS = Path(__file__).parents[1] / "tls"
@@ -26,6 +28,13 @@ def server_side() -> ssl.SSLContext:
 def trusting() -> ssl.SSLContext:
     """Return the context of a client that trusts the private authority."""
     return ssl.create_default_context(cafile=TLS / "private-ca.pem")
+
+
+def without_proxies(patch: pytest.MonkeyPatch) -> None:
+    """Take what the environment says about proxies out of it."""
+    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"):
+        patch.delenv(name, raising=False)
+        patch.delenv(name.lower(), raising=False)
 
 
 @asynccontextmanager
