@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hub_kit import PENDING, SUCCESS, Host, ends_of, in_hub, leave, now, play, wait_for_a_while, waits_for
+from hub_kit import PENDING, PROCESSING, SUCCESS, Host, ends_of, in_hub, leave, now, play, wait_for_a_while, waits_for
 
 from asyncpoll import BadReply, ClientClosed, Fixed, Hub, Rejected, Throttled, TransportError, WaitTimeout
 
@@ -253,6 +253,15 @@ def test_a_refusal_that_is_not_confirmed_ends_nothing() -> None:
     ends = in_hub(lambda hub: ends_of(waits_for(hub, host.jobs(*range(3)))), concurrency=1)
     assert [end.state for end in ends] == [SUCCESS] * 3
     assert host.names() == ["0", "0", "1", "2"]
+
+
+def test_a_refused_job_that_runs_on_holds_up_no_other() -> None:
+    """Once its second poll is answered, the other jobs of the client have their turn."""
+    said = iter([copy.copy(LOCKED_OUT), PROCESSING])
+    host = Host(lambda _: next(said, SUCCESS))
+    ends = in_hub(lambda hub: ends_of(waits_for(hub, host.jobs(*range(3)))), concurrency=1, schedule=Fixed(10.0))
+    assert [end.state for end in ends] == [SUCCESS] * 3
+    assert host.asked == [(0.0, "0"), (0.0, "0"), (0.0, "1"), (0.0, "2"), (10.0, "0")]
 
 
 def test_what_is_to_be_confirmed_goes_before_the_queue() -> None:
