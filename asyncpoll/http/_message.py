@@ -71,6 +71,8 @@ class Request:
             place of the usual one of a body, but for a multipart form.
         repeatable: Whether sending it twice does no harm. Never guessed from the method: a POST may be a read.
         fresh: Ask for a connection that nothing was ever read from.
+        attempt: The seconds that the server may take to answer, if that is more than the transport allows: for a long
+            poll. None for the setting of the transport.
     """
 
     method: str
@@ -82,6 +84,7 @@ class Request:
     repeatable: bool = False
     fresh: bool = False
     body: bytes | None = field(default=None, repr=False, kw_only=True)
+    attempt: float | None = field(default=None, kw_only=True)
 
 
 def _fold(headers: Mapping[str, str]) -> Mapping[str, str]:
