@@ -100,6 +100,7 @@ class Request:
     body: bytes | None = field(default=None, repr=False, kw_only=True)
     address: str | None = field(default=None, repr=False, kw_only=True)
     decode: bool = field(default=True, kw_only=True)
+    attempt: float | None = field(default=None, kw_only=True)
 
     @classmethod
     def to(cls, method: str, address: str, **rest: Any) -> Self:
@@ -119,7 +120,6 @@ class Request:
         """
         text("address", address)
         return cls(method, "", address=address, **rest)
-    attempt: float | None = field(default=None, kw_only=True)
 
 
 def _fold(headers: Mapping[str, str]) -> Mapping[str, str]:
