@@ -14,7 +14,7 @@ from uuid import uuid4
 import attrs
 from attrs import Factory, evolve, field, frozen
 
-from asyncpoll._calls import FUNCTION, OPTIONAL_FUNCTION, OPTIONAL_TEXT, Group, Poll, Start
+from asyncpoll._calls import FUNCTION, OPTIONAL_FUNCTION, OPTIONAL_TEXT, Group, Poll, Start, optional_instance
 from asyncpoll._checks import by_field, flag, refusal
 from asyncpoll._conditional import NOT_MODIFIED, conditional, keep, same_again
 from asyncpoll._errors import BadReply, Rejected, TransportError
@@ -47,14 +47,6 @@ def _check_name(name: str, value: object) -> None:
     if not _NAME.fullmatch(value):
         wanted = "made of lower-case letters, digits, '.', '-' and '_', such as 'vendor.things'"
         raise refusal(ValueError, name, wanted, value)
-
-
-def _instance(kind: type) -> Any:
-    def check(name: str, value: object) -> None:
-        if not (value is None or isinstance(value, kind)):
-            raise refusal(TypeError, name, f"a {kind.__name__} or None", value)
-
-    return by_field(check)
 
 
 @frozen
@@ -108,7 +100,7 @@ class Endpoint(Generic[Ref, T]):
     ask: Callable[[Ref], Request] = field(kw_only=True, validator=FUNCTION)
     read: Callable[[Reply], Snapshot[T]] = field(kw_only=True, validator=FUNCTION)
     classify: Callable[[Reply], None] = field(default=classify_status, kw_only=True, validator=FUNCTION)
-    _start: Start[Ref, T] | None = field(default=None, kw_only=True, validator=_instance(Start))
+    _start: Start[Ref, T] | None = field(default=None, kw_only=True, validator=optional_instance(Start))
     cancel: Callable[[Ref], Request] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
     then: Callable[[Ref, Snapshot[T]], Request | None] | None = field(
         default=None, kw_only=True, validator=OPTIONAL_FUNCTION
@@ -118,8 +110,8 @@ class Endpoint(Generic[Ref, T]):
     )
     classify_then: Callable[[Reply], None] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
     about: Callable[[Ref, Reply], Reply] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
-    group: Group[Ref, T] | None = field(default=None, kw_only=True, validator=_instance(Group))
-    pace: Pace | None = field(default=None, kw_only=True, validator=_instance(Pace))
+    group: Group[Ref, T] | None = field(default=None, kw_only=True, validator=optional_instance(Group))
+    pace: Pace | None = field(default=None, kw_only=True, validator=optional_instance(Pace))
     predicts: Callable[[Ref], Hashable] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
     same_job: Callable[[Ref, Reply], bool] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
     again: Callable[[Ref, Poll], Request] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
@@ -146,6 +138,16 @@ class Endpoint(Generic[Ref, T]):
     def job(self, transport: Transport, ref: Ref) -> Job[T]:
         """Return the job with the reference *ref*. Its requests are sent over *transport*."""
         return Job(self, transport, ref)
+
+    @property
+    def can_start(self) -> bool:
+        """Whether `start` can submit jobs."""
+        return self._start is not None
+
+    @property
+    def start_key(self) -> str | None:
+        """The name of the argument of `start` that is the idempotency key, or None if there is none."""
+        return None if self._start is None else self._start.key
 
     async def start(self, transport: Transport, /, **arguments: Any) -> Job[T]:
         """Submit a job over *transport*, and return it.
