@@ -100,7 +100,7 @@ class Endpoint(Generic[Ref, T]):
     ask: Callable[[Ref], Request] = field(kw_only=True, validator=FUNCTION)
     read: Callable[[Reply], Snapshot[T]] = field(kw_only=True, validator=FUNCTION)
     classify: Callable[[Reply], None] = field(default=classify_status, kw_only=True, validator=FUNCTION)
-    _start: Start[Ref, T] | None = field(default=None, kw_only=True, validator=optional_instance(Start))
+    _start: Start[Ref, T] | None = field(default=None, kw_only=True, alias="start", validator=optional_instance(Start))
     cancel: Callable[[Ref], Request] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
     then: Callable[[Ref, Snapshot[T]], Request | None] | None = field(
         default=None, kw_only=True, validator=OPTIONAL_FUNCTION

@@ -47,7 +47,7 @@ class World:
 
     def job(self, **more: Any) -> Job[Any]:
         """Return the job."""
-        options = {
+        options: dict[str, Any] = {
             "ask": lambda _: Request("GET", "/job"),
             "read": self._scripted("read", lambda reply: Snapshot(reply.json["state"])),
             "then": self._scripted("then", self._then),
@@ -154,7 +154,8 @@ def test_a_wait_ends_in_a_hub_as_alone(script: dict[str, list[Step]]) -> None:
     shared, other, _ = run(in_a_hub, script)
     assert one == other
     assert by_itself.calls == shared.calls
-    assert [type(call.error) for call in by_itself.told] == [type(call.error) for call in shared.told]
+    if one != [PollError]:  # the calls of a poll that is cancelled are not told
+        assert [type(call.error) for call in by_itself.told] == [type(call.error) for call in shared.told]
 
 
 @given(scripts)
