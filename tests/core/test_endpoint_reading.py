@@ -12,7 +12,8 @@ import pytest
 from memory_kit import ORIGIN, answering
 
 from asyncpoll import Hub
-from asyncpoll._endpoint import Endpoint, Group
+from asyncpoll._calls import Group
+from asyncpoll._endpoint import Endpoint
 from asyncpoll._errors import BadReply, PollError, Rejected, WaitTimeout
 from asyncpoll._schedule import Fixed
 from asyncpoll._snapshot import Snapshot
