@@ -97,7 +97,7 @@ assert_type(done, Snapshot[int])
 assert_type(done.unwrap(), int)
 assert_type(done.value, int | None)
 assert_type((done.state, done.status), tuple[State, str])
-assert_type((done.reason, done.code), tuple[str | None, str | None])
+assert_type((done.reason, done.code, done.kind), tuple[str | None, str | None, str | None])
 assert_type((done.progress, done.retry_after), tuple[float | None, float | None])
 whole: Snapshot[object] = done  # what holds an int holds an object
 done.state = State.FAILED  # type: ignore[misc]  # frozen
