@@ -17,9 +17,8 @@ freely nor an address outside of its base; and no text of a server can make it s
 
 from __future__ import annotations
 
-from asyncpoll.definitions._catalog import catalog, find
 from asyncpoll.definitions._client import DefinedClient
-from asyncpoll.definitions._definition import Definition
+from asyncpoll.definitions._definition import Definition, catalog, find
 from asyncpoll.definitions._spots import DefinitionError
 
 __all__ = ["DefinedClient", "Definition", "DefinitionError", "catalog", "find"]
