@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, Unpack
 
 from attrs import evolve, field, frozen
 
-from asyncpoll._endpoint import Endpoint, Job, read_token
+from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll._errors import BadReply
+from asyncpoll._job_tokens import read_token
 from asyncpoll._state import State, Vocabulary
 from asyncpoll._structure import at, text_of
 from asyncpoll.http import Bearer, Paced, Reply, Retrying, TransportSettings, segment
