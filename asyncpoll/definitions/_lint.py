@@ -1,0 +1,252 @@
+"""Define `lint`: what is wrong, missing or doubtful in a definition that can be used.
+
+Every word, rule and code is written into an answer by `World`, and read back through the real endpoint. Words that fold
+alike, slots that nothing fills and patterns that backtrack are refused before, when the definition is read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Coroutine, Iterator, Mapping
+from typing import Any, Literal, TypeVar
+
+from attrs import frozen
+
+from asyncpoll._endpoint import Endpoint
+from asyncpoll._errors import PollError
+from asyncpoll._state import State
+from asyncpoll.definitions import _paths
+from asyncpoll.definitions._definition import Definition
+from asyncpoll.definitions._fabricate import Draft, cases, complain
+from asyncpoll.definitions._model import EndpointSpec, Example
+from asyncpoll.definitions._paths import Path, has_content
+from asyncpoll.definitions._spots import Spot
+from asyncpoll.definitions._world import World
+from asyncpoll.http import Reply
+from asyncpoll.simulator._lives import Constant, Life, LifeGenerator
+from asyncpoll.testing import MemoryTransport
+
+T = TypeVar("T")
+
+_AMBIGUOUS = {"aborted", "completed", "done", "ended", "expired", "finished", "ready", "stopped"}
+_IS_ID = re.compile(r"(?:^|_)(?:id|ids|file|uuid)$|Ids?$")
+_SECRETS = re.compile(
+    r"\b(?:sk|pk|rk|key|api|xox[abp]|gh[opsu])[-_][A-Za-z0-9_-]{16,}|\bAKIA[A-Z0-9]{16}\b|\beyJ[A-Za-z0-9_-]{10,}\.[\w.-]+"
+    r"|\b(?:Bearer|Basic) +[A-Za-z0-9+/=_.-]{16,}|\b[0-9a-f]{32}\.[A-Za-z0-9]{16}\b"
+)
+
+
+@frozen
+class Finding:
+    """Something in a definition that is wrong ("error"), probably wrong ("warning") or worth a thought ("note").
+
+    Attributes:
+        level: One of these three.
+        key: The key that it is about, such as "endpoints.agents.success".
+        line: The line of the key, or None if lines are not known.
+        message: What it is, and what to do.
+    """
+
+    level: Literal["error", "warning", "note"]
+    key: str
+    line: int | None
+    message: str
+
+    def __str__(self) -> str:
+        return f"{'' if self.line is None else f'{self.line}: '}{self.level}: {self.key}: {self.message}"
+
+
+def lint(definition: Definition) -> list[Finding]:
+    """Return what is wrong, missing or doubtful in a definition, in the order of its lines.
+
+    It sends nothing. Everything that the definition lists is written into answers and read back, and its examples are
+    read.
+    """
+    found = [*_secrets(definition.spec.where)]
+    for name, spec in definition.spec.endpoints.items():
+        linter = _Linter(definition, spec, definition.endpoints[name])
+        found += linter.findings()
+    unique = dict.fromkeys(found)  # keys that several endpoints share are about one line
+    return sorted(unique, key=lambda one: (one.line or 0, one.key))
+
+
+def _secrets(spot: Spot) -> Iterator[Finding]:
+    """Yield a finding for every text that looks like a credential."""
+    if isinstance(spot.value, str) and _SECRETS.search(spot.value):
+        yield Finding("error", spot.key, spot.line, "this looks like a credential; keep it in an environment variable")
+    inside = (
+        spot.value
+        if isinstance(spot.value, Mapping)
+        else dict(enumerate(spot.value))
+        if isinstance(spot.value, list)
+        else {}
+    )
+    for step, value in inside.items():
+        yield from _secrets(spot.below(step, value))
+
+
+def _run(fetch: Coroutine[Any, Any, T]) -> T:
+    """Return the result of a coroutine that waits for nothing."""
+    try:
+        fetch.send(None)
+    except StopIteration as end:
+        return end.value
+    raise RuntimeError("a poll over memory has waited for something")
+
+
+class _Linter:
+    """The checks of one endpoint."""
+
+    def __init__(self, definition: Definition, spec: EndpointSpec, endpoint: Endpoint[Any, Any]) -> None:
+        self._definition = definition
+        self._only = definition.only(spec.name)
+        self._spec = spec
+        self._endpoint = endpoint
+        self._known = cases(spec)
+
+    def findings(self) -> Iterator[Finding]:
+        """Yield all findings."""
+        yield from self._words()
+        yield from self._read_back()
+        yield from self._codes()
+        yield from self._order()
+        yield from self._values()
+        for example in self._spec.examples:
+            yield from self._example(example)
+
+    def _at(self, level: Literal["error", "warning", "note"], key: str, message: str) -> Finding:
+        name, *rest = re.findall(r"[a-z_]+|\d+", key)
+        spot = self._spec.given.get(name, self._spec.where)
+        return Finding(level, key, spot.line_of(*(int(one) for one in rest[:1] if name == "when")), message)
+
+    def _words(self) -> Iterator[Finding]:
+        """Check that there is a success, a failure and, where jobs can be cancelled, a word for that."""
+        states = {case.state for case in self._known.values()}
+        if State.SUCCESS not in states:
+            yield self._at(
+                "error", "success", 'no answer means success, so every wait ends at its deadline; write success = "..."'
+            )
+        if not states & {State.FAILED, State.TIMEOUT} and not any(step.failed for step in self._spec.then):
+            yield self._at("warning", "failed", 'no answer means that a job has failed; write failed = "..."')
+        if self._spec.cancel is not None and State.CANCELLED not in states:
+            yield self._at("warning", "cancel", 'no answer means that a job was cancelled; write cancelled = "..."')
+        for case in self._known.values():
+            if case.name.casefold() in _AMBIGUOUS:
+                yield self._at(
+                    "note",
+                    case.key,
+                    f"{case.name!r} means different things to different APIs; make sure that it is {case.state.value} here",
+                )
+        if not self._spec.echo and self._spec.about is None:
+            yield self._at(
+                "warning",
+                "ask",
+                'nothing tells an answer about another job; if answers repeat the id, write echo = { id = "..." }',
+            )
+
+    def _read_back(self) -> Iterator[Finding]:
+        """Check that an answer with each word, and for each rule, is read as it is meant."""
+        for case in self._known.values():
+            world = World(self._definition.spec, LifeGenerator(0, Constant(0), Constant(0)), {case.name: 1.0})
+            job = world.begin(self._spec, {}, 0.0)
+            transport = MemoryTransport(lambda request, world=world: world.receive(request, 1.0).reply)
+            try:
+                seen = _run(self._only.job(transport, **job.reference).fetch())
+                truth = world.truth(self._spec, job.ref)
+            except (PollError, ValueError) as problem:
+                yield self._at("error", case.key, f"an answer that says {case.name!r} cannot be read: {problem}")
+                continue
+            said, meant = (
+                (seen.state, seen.partial, seen.kind),
+                (case.state, case.kind == "partial", case.kind if case.kind != "partial" else None),
+            )
+            if said != meant:
+                yield self._at(
+                    "error",
+                    case.key,
+                    f"{case.name!r} is read as {seen.state.value}, because a rule or word before it fits, too; make that one narrower",
+                )
+            elif case.state is State.SUCCESS and seen.value != truth.value:
+                yield self._at("error", "value", f"the value of {case.name!r} is not read as it stands in the answer")
+
+    def _codes(self) -> Iterator[Finding]:
+        """Check that each code is read as the kind under which it is listed."""
+        error = self._spec.error
+        for code, kind in () if error is None else error.codes.items():
+            try:
+                self._endpoint.classify(complain(self._spec, kind, code).reply())
+            except PollError as problem:
+                read = getattr(problem, "kind", None)
+            else:
+                read = "an answer about the job"
+            if read != kind:
+                yield self._at(
+                    "error",
+                    f"error.{kind}",
+                    f"the code {code} is read as {read}; say where codes stand, with code = ..., or make ok narrower",
+                )
+
+    def _order(self) -> Iterator[Finding]:
+        """Check that a rule for a success does not hide a failure."""
+        states = [rule.state for rule in self._spec.when]
+        for number, state in enumerate(states):
+            if state in {State.FAILED, State.TIMEOUT} and State.SUCCESS in states[:number]:
+                yield self._at(
+                    "warning",
+                    f"when[{number}]",
+                    "a rule for a success is above this failure and hides it when both fit; put failures first",
+                )
+
+    def _values(self) -> Iterator[Finding]:
+        """Check that the value is the result rather than its id, and that later calls get what they need."""
+        value, steps = self._spec.value, self._spec.then
+        paths: list[Path] = [
+            path for one in (value.values() if isinstance(value, Mapping) else [value]) for path in one
+        ]
+        for path in paths if not steps else ():
+            if path.place == "json" and path.steps and _IS_ID.search(str(path.steps[-1])):
+                yield self._at(
+                    "warning",
+                    "value",
+                    f'{path.text} looks like an id of the result; write then = "GET ..." to fetch it',
+                )
+        replies = [example_reply(example) for example in self._spec.examples if example.state is State.SUCCESS]
+        for name in dict.fromkeys(name for step in steps[:1] for name in step.names if name not in self._spec.fields):
+            get = _paths.compile(name).get
+            if replies and not any(has_content(get(reply.json, reply)) for reply in replies):
+                yield self._at(
+                    "warning",
+                    "then",
+                    f"not a single example of a success has something at {name}, which the call needs",
+                )
+
+    def _example(self, example: Example) -> Iterator[Finding]:
+        """Check that an example is read as it says."""
+        wanted = example.error if example.state is None else (example.state, example.kind)
+        try:
+            seen = self._read(example_reply(example))
+            read: Any = seen.state, "partial" if seen.partial else seen.kind
+            shown = seen.state.value
+        except PollError as problem:
+            read, shown = getattr(problem, "kind", None), f"an error: {problem}"
+        if read != wanted:
+            yield Finding("error", example.where.key, example.where.line, f"this example is read as {shown}")
+
+    def _read(self, reply: Reply) -> Any:
+        self._endpoint.classify(reply)
+        if self._endpoint.about is not None:
+            listed = self._spec.about
+            [item, *_] = _paths.first(listed.each)(reply.json, reply) or [None]
+            ids = {name: str(_paths.first(paths)(item, reply)) for name, paths in listed.id.items()}
+            ref = self._only.job(
+                MemoryTransport(lambda _: reply), **{**dict.fromkeys(self._spec.required, "1"), **ids}
+            ).ref
+            reply = self._endpoint.about(ref, reply)
+        return self._endpoint.read(reply)
+
+
+def example_reply(example: Example) -> Reply:
+    """Return the answer of an example."""
+    if example.body is not None:
+        return Reply(example.http, None, dict(example.headers), example.body.encode(), "the body is not JSON")
+    return Draft(example.http, example.reply, dict(example.headers)).reply()
