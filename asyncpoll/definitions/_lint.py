@@ -6,6 +6,7 @@ alike, slots that nothing fills and patterns that backtrack are refused before, 
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Coroutine, Iterator, Mapping
 from typing import Any, Literal, TypeVar
@@ -16,7 +17,7 @@ from asyncpoll._endpoint import Endpoint
 from asyncpoll._errors import PollError
 from asyncpoll._state import State
 from asyncpoll.definitions import _paths
-from asyncpoll.definitions._definition import Definition
+from fake_definition import Definition
 from asyncpoll.definitions._fabricate import Draft, cases, complain
 from asyncpoll.definitions._model import EndpointSpec, Example
 from asyncpoll.definitions._paths import Path, has_content
@@ -247,6 +248,10 @@ class _Linter:
 
 def example_reply(example: Example) -> Reply:
     """Return the answer of an example."""
+    draft = Draft(example.http, example.reply, dict(example.headers))
     if example.body is not None:
-        return Reply(example.http, None, dict(example.headers), example.body.encode(), "the body is not JSON")
-    return Draft(example.http, example.reply, dict(example.headers)).reply()
+        try:
+            draft.body = json.loads(example.body)
+        except ValueError:
+            draft.content = example.body.encode()
+    return draft.reply()

@@ -15,7 +15,7 @@ from asyncpoll._endpoint import Job
 from asyncpoll._schedule import Exponential, Schedule
 from asyncpoll._state import State
 from asyncpoll._timeout import Timeout
-from asyncpoll.definitions._definition import Definition
+from fake_definition import Definition
 from asyncpoll.definitions._world import World
 from asyncpoll.http._message import Reply, Request
 from asyncpoll.simulator._lives import Constant, Life, LifeGenerator
@@ -123,7 +123,10 @@ class _Plan:
         for number, seconds in enumerate(self.durations):
             await asyncio.sleep(max(0.0, number * self.arrivals / len(self.durations) - clock.time()))
             life = Life(processing=seconds, outcome=State.SUCCESS.value)
-            served = self.world.begin(spec, {}, clock.time(), life)
+            shared = spec.group.ask.names if spec.group else spec.ask.names if spec.about else ()
+            size = spec.group.size if spec.group else len(self.durations)
+            batch = {name: f"{name}-{number // size}" for name in shared}
+            served = self.world.begin(spec, batch, clock.time(), life)
             job = self.definition.job(self.site, **served.reference)
             self.ends[id(job)] = served.end
             yield job

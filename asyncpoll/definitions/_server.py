@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
 from asyncpoll.definitions._document import AuthSpec
+from fake_definition import Definition
 from asyncpoll.definitions._fabricate import case_for, cases, complain
 from asyncpoll.definitions._model import EndpointSpec
-from asyncpoll.definitions._world import Answer, JobTruth, World
+from asyncpoll.definitions._world import USUAL, Answer, JobTruth, World
 from asyncpoll.simulator import Duration, Exponential, Fault, Life, LogNormal
 from asyncpoll.simulator._http import Call, Response, Route, accepts, read_whole
 from asyncpoll.simulator._http_server import HttpServer
@@ -106,7 +107,7 @@ def simulate(
     port: int = 0,
     pending: Duration = _QUEUE,
     processing: Duration = _WORK,
-    outcomes: Mapping[str, float] | None = None,
+    outcomes: Mapping[str, float] = USUAL,
     key: str | None = None,
     unknown_ids: Literal["draw", "reject"] = "draw",
     faults: Iterable[Fault] = (),
@@ -135,8 +136,8 @@ def simulate(
     if unknown_ids not in {"draw", "reject"}:
         raise ValueError(f"unknown_ids {unknown_ids!r} does not exist; choose one of: draw, reject")
     spec = definition.spec
-    for outcome in outcomes or ():
-        if all(case_for(one, outcome) is None for one in spec.endpoints.values()):
+    for outcome in outcomes if outcomes is not USUAL else ():
+        if not any(case_for(cases(one), outcome) for one in spec.endpoints.values()):
             known = dict.fromkeys(name for one in spec.endpoints.values() for name in cases(one))
             raise ValueError(f"{spec.name} has no outcome {outcome!r}; choose one of: {', '.join(known)}")
     lives = LifeGenerator(seed, pending, processing)

@@ -128,7 +128,7 @@ class JobTruth:
 
     Attributes:
         state: The state in which the job ends.
-        word: The status word as text; of an answer without one the name of the rule.
+        word: The status word as text, empty where an answer has none.
         value: The value of a success, else None.
         submitted_at: When the job was submitted or first polled, in seconds of the event loop's clock.
         finished_at: When it ends, on the same clock; this may be in the future.
@@ -165,14 +165,15 @@ class ServedJob:
     def case(self, now: float) -> Case:
         """Return what an answer says of the job at a time."""
         pending, running, end = (case_for(self.known, one) for one in ("pending", "processing", self.life.outcome))
-        phases = (pending or running, running or pending, running or pending, end)
-        return phases[self.life.phase(now - self.born)] or Case("", State.UNKNOWN, "")
+        is_pending = self.life.phase(now - self.born) == 0
+        case = end if now >= self.end else (pending or running) if is_pending else (running or pending)
+        return case or Case("", State.UNKNOWN, "")
 
     def sample(self, page: int | None) -> Any:
         """Return the value of a success, or the rows on a page of it."""
         if page is None:
-            return {"job": self.ident}
-        return [{"job": self.ident, "row": row} for row in (2 * page - 1, 2 * page)]
+            return {"sample": self.ident}
+        return [{"sample": self.ident, "row": row} for row in (2 * page - 1, 2 * page)]
 
 
 @frozen
@@ -257,7 +258,9 @@ class World:
             raise ValueError(f"{spec.name} has not seen this job yet; submit it or poll it first")
         case = job.case(job.end)
         value = self._result(job) if case.state is State.SUCCESS else None
-        return JobTruth(case.state, case.name, value, job.born, job.end)
+        beside = self._part(job, job.end).value(spec.status) if spec.status and case.rule else None
+        word = case.name if case.word is not None else beside if isinstance(beside, str) else ""
+        return JobTruth(case.state, word, value, job.born, job.end)
 
     def _settle(
         self, spec: EndpointSpec, ident: str, ref: Mapping[str, Any], now: float, life: Life | None = None
@@ -308,11 +311,11 @@ class World:
         if call.path in self._pages:
             entry, job, page = self._pages[call.path]
             return Answer(self._said(entry, job, now, page).reply(), entry.route)
-        for entry in self._entries:
-            slots = entry.slots_of(call)
-            if slots is not None:
-                return self._answer(entry, slots, call, now)
-        return Answer(Draft(404, {"error": {"message": "there is no such call"}}).reply(), "nowhere")
+        matches = [(entry, slots) for entry in self._entries if (slots := entry.slots_of(call)) is not None]
+        if not matches:
+            return Answer(Draft(404, {"error": {"message": "there is no such call"}}).reply(), "nowhere")
+        known = (match for match in matches if self._slots(*match) in self._about)
+        return self._answer(*next(known, matches[0]), call, now)
 
     def _answer(self, entry: _Entry, slots: Mapping[str, Any], call: Call, now: float) -> Answer:
         spec, jobs = entry.spec, self._about.get(self._slots(entry, slots), [])
