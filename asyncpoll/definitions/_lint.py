@@ -17,7 +17,7 @@ from asyncpoll._endpoint import Endpoint
 from asyncpoll._errors import PollError
 from asyncpoll._state import State
 from asyncpoll.definitions import _paths
-from fake_definition import Definition
+from asyncpoll.definitions._definition import Definition
 from asyncpoll.definitions._fabricate import Draft, cases, complain
 from asyncpoll.definitions._model import EndpointSpec, Example
 from asyncpoll.definitions._paths import Path, has_content

@@ -15,7 +15,7 @@ from asyncpoll._endpoint import Job
 from asyncpoll._schedule import Exponential, Schedule
 from asyncpoll._state import State
 from asyncpoll._timeout import Timeout
-from fake_definition import Definition
+from asyncpoll.definitions._definition import Definition
 from asyncpoll.definitions._world import World
 from asyncpoll.http._message import Reply, Request
 from asyncpoll.simulator._lives import Constant, Life, LifeGenerator

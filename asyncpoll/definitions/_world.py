@@ -207,7 +207,7 @@ class World:
     _entries: list[_Entry] = field(init=False)
     _known: dict[str, Mapping[str, Case]] = field(init=False)
     _jobs: dict[Place, ServedJob] = field(init=False, factory=dict)
-    _scripts: dict[Place, Life] = field(init=False, factory=dict)
+    _scripts: dict[Place, tuple[Life, Mapping[str, Any]]] = field(init=False, factory=dict)
     _about: dict[Place, list[ServedJob]] = field(init=False, factory=dict)  # by what stands in the slots of a request
     _pages: dict[str, tuple[_Entry, ServedJob, int]] = field(init=False, factory=dict)  # by their addresses
     _keys: dict[Any, ServedJob] = field(init=False, factory=dict)  # by idempotency key
@@ -236,7 +236,7 @@ class World:
         if case_for(known, life.outcome) is None:
             raise ValueError(f"{spec.name} has no outcome {life.outcome!r}; choose one of: {', '.join(known)}")
         place = self._place(spec, ref)
-        self._scripts[place] = life
+        self._scripts[place] = life, ref
         if place in self._jobs:
             self._jobs[place].life = life
 
@@ -266,7 +266,7 @@ class World:
         self, spec: EndpointSpec, ident: str, ref: Mapping[str, Any], now: float, life: Life | None = None
     ) -> ServedJob:
         place, known = self._place(spec, ref), self._known[spec.name]
-        life = life or self._scripts.get(place) or self._life(known, place)
+        life = life or (self._scripts[place][0] if place in self._scripts else self._life(known, place))
         job = self._jobs[place] = ServedJob(spec, known, ident, {**spec.ref, **ref}, life, now)
         for entry in self._entries:
             if entry.spec is spec and entry.verb != "start":
@@ -322,6 +322,10 @@ class World:
         if not jobs and entry.verb == "ask" and spec.about is None and self.accept_unknown:
             ident = fingerprint(self.lives.seed, *map(str, slots.values())).hex()
             jobs = [self._settle(spec, ident, slots, now)]
+        if not jobs and spec.about is not None:
+            scripted = [ref for place, (_, ref) in self._scripts.items() if place[0] == spec.name]
+            fitting = [ref for ref in scripted if self._slots(entry, ref) == self._slots(entry, slots)]
+            jobs = [self._settle(spec, fingerprint(0, *map(str, ref.values())).hex(), ref, now) for ref in fitting]
         if isinstance(entry.request, StartSpec):
             draft = self._start(entry.request, spec, slots, call, now)
         elif spec.group is not None and entry.verb == "group":
