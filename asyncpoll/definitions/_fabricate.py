@@ -193,7 +193,7 @@ def _put_measure(draft: Draft, spec: MeasureSpec, number: float) -> None:
         draft.put(spec.of, whole)
     for path in spec.at[1:] if spec.of is not None else ():
         draft.put(path, 0)
-    draft.put(spec.at[0], number * whole)
+    draft.put(spec.at[0], round(number * whole, 3))
 
 
 def _put_conditions(draft: Draft, conditions: tuple[tuple[Path, Wanted], ...]) -> None:

@@ -24,7 +24,7 @@ from asyncpoll.definitions._paths import Path, has_content
 from asyncpoll.definitions._spots import Spot
 from asyncpoll.definitions._world import World
 from asyncpoll.http import Reply
-from asyncpoll.simulator._lives import Constant, Life, LifeGenerator
+from asyncpoll.simulator._lives import Constant, LifeGenerator
 from asyncpoll.testing import MemoryTransport
 
 T = TypeVar("T")
@@ -157,11 +157,7 @@ class _Linter:
             except (PollError, ValueError) as problem:
                 yield self._at("error", case.key, f"an answer that says {case.name!r} cannot be read: {problem}")
                 continue
-            said, meant = (
-                (seen.state, seen.partial, seen.kind),
-                (case.state, case.kind == "partial", case.kind if case.kind != "partial" else None),
-            )
-            if said != meant:
+            if (seen.state, _mark(seen)) != (case.state, case.kind):
                 yield self._at(
                     "error",
                     case.key,
@@ -223,14 +219,20 @@ class _Linter:
 
     def _example(self, example: Example) -> Iterator[Finding]:
         """Check that an example is read as it says."""
-        wanted = example.error if example.state is None else (example.state, example.kind)
+        kinds: dict[str, Any] = {"kind": example.kind} if example.state else {}
+        said = {name: getattr(example, name) for name in ("state", "error", "value", "reason", "code", "progress")}
+        wanted = {name: value for name, value in said.items() if value is not None} | kinds
         try:
             seen = self._read(example_reply(example))
-            read: Any = seen.state, "partial" if seen.partial else seen.kind
-            shown = seen.state.value
         except PollError as problem:
-            read, shown = getattr(problem, "kind", None), f"an error: {problem}"
-        if read != wanted:
+            read: Any = {"error": getattr(problem, "kind", None)}
+            shown = f"an error: {problem}"
+        else:
+            value = seen.value if not (self._spec.then or self._spec.pages) else example.value
+            value = value.decode(errors="replace") if isinstance(value, bytes) else value
+            read = {name: getattr(seen, name, None) for name in wanted} | {"value": value, "kind": _mark(seen)}
+            shown = ", ".join(f"{name} {read[name]!r}" for name in wanted)
+        if wanted != {name: read.get(name) for name in wanted}:
             yield Finding("error", example.where.key, example.where.line, f"this example is read as {shown}")
 
     def _read(self, reply: Reply) -> Any:
@@ -244,6 +246,10 @@ class _Linter:
             ).ref
             reply = self._endpoint.about(ref, reply)
         return self._endpoint.read(reply)
+
+
+def _mark(snapshot: Any) -> str | None:
+    return "partial" if snapshot.partial else snapshot.kind
 
 
 def example_reply(example: Example) -> Reply:

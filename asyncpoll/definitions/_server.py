@@ -6,8 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from asyncpoll.definitions._document import AuthSpec
 from asyncpoll.definitions._definition import Definition
+from asyncpoll.definitions._document import AuthSpec
 from asyncpoll.definitions._fabricate import case_for, cases, complain
 from asyncpoll.definitions._model import EndpointSpec
 from asyncpoll.definitions._world import USUAL, Answer, JobTruth, World

@@ -128,14 +128,14 @@ class JobTruth:
 
     Attributes:
         state: The state in which the job ends.
-        word: The status word as text, empty where an answer has none.
+        outcome: The status word that says so, or the name of a rule, such as "when[0]".
         value: The value of a success, else None.
         submitted_at: When the job was submitted or first polled, in seconds of the event loop's clock.
         finished_at: When it ends, on the same clock; this may be in the future.
     """
 
     state: State
-    word: str
+    outcome: str
     value: Any
     submitted_at: float
     finished_at: float
@@ -258,9 +258,7 @@ class World:
             raise ValueError(f"{spec.name} has not seen this job yet; submit it or poll it first")
         case = job.case(job.end)
         value = self._result(job) if case.state is State.SUCCESS else None
-        beside = self._part(job, job.end).value(spec.status) if spec.status and case.rule else None
-        word = case.name if case.word is not None else beside if isinstance(beside, str) else ""
-        return JobTruth(case.state, word, value, job.born, job.end)
+        return JobTruth(case.state, case.name, value, job.born, job.end)
 
     def _settle(
         self, spec: EndpointSpec, ident: str, ref: Mapping[str, Any], now: float, life: Life | None = None
@@ -371,7 +369,7 @@ class World:
     def _part(self, job: ServedJob, now: float, page: int = 1) -> Draft:
         """Write what an answer to `ask` says about one job."""
         case, spec, length = job.case(now), job.spec, job.life.length
-        done = min(1.0, (now - job.born) / length) if length else 1.0
+        done = 1.0 if now >= job.end else (now - job.born) / length
         value = job.sample(page if spec.pages else None)
         part = fabricate(spec, case, ref=job.ref, value=value, progress=done, **_DETAILS.get(case.state, {}))
         self._put_slots(part, job, spec.then if case.state is State.SUCCESS else ())
@@ -403,9 +401,7 @@ class World:
         values = [self._said(entry, job, job.end, page).value(*places) for page in pages]
         return [row for rows in values for row in rows] if len(values) > 1 else values[0]
 
-    def _start(
-        self, start: StartSpec, spec: EndpointSpec, slots: Mapping[str, Any], call: Call, now: float
-    ) -> Draft:
+    def _start(self, start: StartSpec, spec: EndpointSpec, slots: Mapping[str, Any], call: Call, now: float) -> Draft:
         given = {**(call.json if isinstance(call.json, dict) else {}), **slots}
         name = start.idempotency or ""
         key = call.headers.get(name[7:].lower()) if name.startswith("header:") else given.get(name)
