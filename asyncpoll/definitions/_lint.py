@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Coroutine, Iterator, Mapping
-from typing import Any, Literal, TypeVar
+from collections.abc import Iterator, Mapping
+from typing import Any, Literal
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from asyncpoll._endpoint import Endpoint
-from asyncpoll._errors import PollError
+from asyncpoll._errors import BadReply, PollError
+from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.definitions import _paths
 from asyncpoll.definitions._definition import Definition
@@ -25,9 +26,6 @@ from asyncpoll.definitions._spots import Spot
 from asyncpoll.definitions._world import World
 from asyncpoll.http import Reply
 from asyncpoll.simulator._lives import Constant, LifeGenerator
-from asyncpoll.testing import MemoryTransport
-
-T = TypeVar("T")
 
 _AMBIGUOUS = {"aborted", "completed", "done", "ended", "expired", "finished", "ready", "stopped"}
 _IS_ID = re.compile(r"(?:^|_)(?:id|ids|file|uuid)$|Ids?$")
@@ -86,21 +84,11 @@ def _secrets(spot: Spot) -> Iterator[Finding]:
         yield from _secrets(spot.below(step, value))
 
 
-def _run(fetch: Coroutine[Any, Any, T]) -> T:
-    """Return the result of a coroutine that waits for nothing."""
-    try:
-        fetch.send(None)
-    except StopIteration as end:
-        return end.value
-    raise RuntimeError("a poll over memory has waited for something")
-
-
 class _Linter:
     """The checks of one endpoint."""
 
     def __init__(self, definition: Definition, spec: EndpointSpec, endpoint: Endpoint[Any, Any]) -> None:
         self._definition = definition
-        self._only = definition.only(spec.name)
         self._spec = spec
         self._endpoint = endpoint
         self._known = cases(spec)
@@ -150,9 +138,8 @@ class _Linter:
         for case in self._known.values():
             world = World(self._definition.spec, LifeGenerator(0, Constant(0), Constant(0)), {case.name: 1.0})
             job = world.begin(self._spec, {}, 0.0)
-            transport = MemoryTransport(lambda request, world=world: world.receive(request, 1.0).reply)
             try:
-                seen = _run(self._only.job(transport, **job.reference).fetch())
+                seen = self._poll(world, self._endpoint.restore(job.reference))
                 truth = world.truth(self._spec, job.ref)
             except (PollError, ValueError) as problem:
                 yield self._at("error", case.key, f"an answer that says {case.name!r} cannot be read: {problem}")
@@ -223,7 +210,8 @@ class _Linter:
         said = {name: getattr(example, name) for name in ("state", "error", "value", "reason", "code", "progress")}
         wanted = {name: value for name, value in said.items() if value is not None} | kinds
         try:
-            seen = self._read(example_reply(example))
+            reply = example_reply(example)
+            seen = self._read(self._reference_in(reply), reply)
         except PollError as problem:
             read: Any = {"error": getattr(problem, "kind", None)}
             shown = f"an error: {problem}"
@@ -235,17 +223,32 @@ class _Linter:
         if wanted != {name: read.get(name) for name in wanted}:
             yield Finding("error", example.where.key, example.where.line, f"this example is read as {shown}")
 
-    def _read(self, reply: Reply) -> Any:
-        self._endpoint.classify(reply)
-        if self._endpoint.about is not None:
-            listed = self._spec.about
-            [item, *_] = _paths.first(listed.each)(reply.json, reply) or [None]
-            ids = {name: str(_paths.first(paths)(item, reply)) for name, paths in listed.id.items()}
-            ref = self._only.job(
-                MemoryTransport(lambda _: reply), **{**dict.fromkeys(self._spec.required, "1"), **ids}
-            ).ref
-            reply = self._endpoint.about(ref, reply)
-        return self._endpoint.read(reply)
+    def _poll(self, world: World, ref: Any) -> Snapshot[Any]:
+        """Return what a poll sees in the world, as `Job.fetch` does, but outside of any event loop."""
+        endpoint = self._endpoint
+        seen = self._read(ref, world.receive(endpoint.ask(ref), 1.0).reply)
+        while endpoint.then and endpoint.read_then and (request := endpoint.then(ref, seen)) is not None:
+            seen = endpoint.read_then(seen, world.receive(request, 1.0).reply)
+        return seen
+
+    def _read(self, ref: Any, reply: Reply) -> Snapshot[Any]:
+        endpoint = self._endpoint
+        endpoint.classify(reply)
+        reply = reply if endpoint.about is None else endpoint.about(ref, reply)
+        if endpoint.same_job is not None and not endpoint.same_job(ref, reply):
+            raise BadReply("it does not repeat the id at the place that echo names")
+        return endpoint.read(reply)
+
+    def _reference_in(self, reply: Reply) -> Any:
+        """Return the reference that the answer of an example repeats; what it does not repeat is "1"."""
+        spec, fields = self._spec, dict.fromkeys(self._spec.required, "1")
+        places = dict(spec.echo)
+        if spec.about is not None:
+            items = _paths.first(spec.about.each)(reply.json, reply)
+            reply = evolve(reply, json=items[0] if isinstance(items, list) and items else None)
+            places |= spec.about.id
+        found = {name: _paths.first(paths)(reply.json, reply) for name, paths in places.items()}
+        return self._endpoint.restore({**fields, **{name: str(one) for name, one in found.items() if one is not None}})
 
 
 def _mark(snapshot: Any) -> str | None:
