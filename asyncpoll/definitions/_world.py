@@ -89,6 +89,8 @@ class _Entry:
 
 def _entries(spec: EndpointSpec) -> list[_Entry]:
     group = spec.group and spec.group.ask
+    if group is not None and spec.about is not None and group.call == spec.ask.call:
+        group = None  # the list answers both
     verbs = {"start": spec.start, "cancel": spec.cancel, "group": group, "ask": spec.ask}
     steps = [_Entry(spec, "then", step, number) for number, step in enumerate(spec.then)]
     return [*(_Entry(spec, verb, request) for verb, request in verbs.items() if request is not None), *steps]
