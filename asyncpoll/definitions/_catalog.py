@@ -39,7 +39,9 @@ def listed() -> Mapping[str, tuple[DefinitionSpec, str]]:
     return found
 
 
-def key_variable(definition: HasSpec | DefinitionSpec, *, key_env: str | None = None, base_url: str | None = None) -> str:
+def key_variable(
+    definition: HasSpec | DefinitionSpec, *, key_env: str | None = None, base_url: str | None = None
+) -> str:
     """Return the environment variable that may be read for the key of a definition.
 
     A definition may come from a stranger, and must not send somebody else's key to an address of its own. So the
@@ -78,7 +80,9 @@ def key_variable(definition: HasSpec | DefinitionSpec, *, key_env: str | None = 
 def _belongs(vendor: str, origin: Origin) -> bool:
     """Return whether the key of a vendor may go to an origin, for all that is known."""
     own = {Origin.of(one.base) for one, _ in listed().values() if one.vendor == vendor and one.base is not None}
-    if any(one.vendor == vendor for one, _ in listed().values()) or any(name.partition(".")[0] == vendor for name in ENDPOINTS):
+    if any(one.vendor == vendor for one, _ in listed().values()) or any(
+        name.partition(".")[0] == vendor for name in ENDPOINTS
+    ):
         return origin in own
     return is_loopback(origin.host) or _label(origin.host) == vendor.replace("_", "-")
 

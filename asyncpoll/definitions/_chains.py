@@ -121,7 +121,9 @@ class Chain:
     @classmethod
     def of(cls, spec: EndpointSpec, ask: Callable[[Reference], Request], why: Why) -> Chain:
         """Return the chain of an endpoint."""
-        return cls(spec, ask, why, tuple(FurtherCall.of(one, spec.fields) for one in spec.then), value_getter(spec.value))
+        return cls(
+            spec, ask, why, tuple(FurtherCall.of(one, spec.fields) for one in spec.then), value_getter(spec.value)
+        )
 
     def begin(self, reply: Reply, value: Any) -> Any:
         """Return the value of a success as it is, or a `Pending` if there is another call to make."""

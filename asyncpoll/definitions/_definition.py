@@ -195,15 +195,17 @@ class Definition:
             TypeError: A setting is unknown or of another type.
         """
         if key is None and transport is None:
-            return DefinedClient.from_env(self.spec, self.endpoints, key_env=key_env, base_url=base_url, name=name, **settings)
-        return DefinedClient(self.spec, self.endpoints, key, base_url=base_url, transport=transport, name=name, **settings)
+            return DefinedClient.from_env(
+                self.spec, self.endpoints, key_env=key_env, base_url=base_url, name=name, **settings
+            )
+        return DefinedClient(
+            self.spec, self.endpoints, key, base_url=base_url, transport=transport, name=name, **settings
+        )
 
 
 @cache
 def _definitions() -> Mapping[str, Definition]:
-    return {
-        name: Definition(spec, text, spec.where.origin.source) for name, (spec, text) in listed().items()
-    }
+    return {name: Definition(spec, text, spec.where.origin.source) for name, (spec, text) in listed().items()}
 
 
 @cache
