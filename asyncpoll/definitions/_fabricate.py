@@ -240,5 +240,6 @@ def complain(spec: EndpointSpec, kind: str, code: str | None = None) -> Draft:
         draft.put(path, "not ok")
     codes, messages = error.code or _CUSTOMARY[0], error.message or _CUSTOMARY[1]
     draft.put(messages[0], kind)
-    draft.put(codes[0], code)
+    are_numbers = any(isinstance(one, int) for _, wanted in error.ok for one in wanted.equals)
+    draft.put(codes[0], int(code) if are_numbers and code.removeprefix("-").isdecimal() else code)
     return draft
