@@ -72,7 +72,7 @@ def test_the_catalogue_has_what_is_polled_most() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_file_says_where_it_comes_from(file: Path) -> None:
-    """Its header says from what it was written, and that no live vendor was asked; keys have the documents and the day."""
+    """Its header says from what it was written, and that it is untried; keys have the documents and the day."""
     text = file.read_text(encoding="utf-8")
     header = re.sub(r"\n# ?", " ", text.partition("\n\n")[0])
     said = tomllib.loads(text)
@@ -139,7 +139,8 @@ async def test_its_jobs_end_over_http(name: str) -> None:
         jobs = [client.job(**one) for one in fields]
         if spec.start is not None:
             needed = {*spec.start.names, *(set(spec.required) - set(spec.start.ref))}
-            jobs.append(await client.start(**{argument: f"{argument}-3" for argument in needed}))
+            body = {"prompt": "a hat"} if spec.start.open else {}
+            jobs.append(await client.start(**{argument: f"{argument}-3" for argument in needed}, **body))
         hurried = [evolve(job.endpoint, pace=None).job(job.transport, job.ref) for job in jobs]
         ended = await asyncio.gather(*(job.wait(timeout=20, schedule=Fixed(0.03)) for job in hurried))
         truths = [server.truth(name, **job.ref.plain()) for job in jobs]
