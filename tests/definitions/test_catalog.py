@@ -14,11 +14,11 @@ import pytest
 from attrs import evolve
 from source_kit import PACKAGE
 
-from asyncpoll import Fixed, Job, TransportError
+from asyncpoll import Fixed, Hub, Job, State, TransportError
 from asyncpoll.definitions import catalog, find, lint, simulate
 from asyncpoll.definitions._model import EndpointSpec, Example
 from asyncpoll.http import Bearer, Reply, register_auth
-from asyncpoll.simulator import Exponential, Life
+from asyncpoll.simulator import Constant, Exponential, Life
 from asyncpoll.testing import MemoryTransport
 
 FILES = sorted((PACKAGE / "catalog").glob("*.toml"))
@@ -152,3 +152,40 @@ async def test_its_jobs_end_over_http(name: str) -> None:
 def test_the_linter_finds_no_error(name: str) -> None:
     """What it has to say about a definition of the catalogue is a remark, not an error."""
     assert [str(finding) for finding in lint(find(name)) if finding.level == "error"] == []
+
+
+@pytest.mark.usefixtures("_signatures")
+@pytest.mark.parametrize("name", [name for name in sorted(catalog()) if spec_of(name).cancel is not None])
+async def test_its_jobs_are_cancelled_over_http(name: str) -> None:
+    """A job that would run for a minute ends at once, and not as a success."""
+    definition, minute = find(name), Constant(60)
+    async with (
+        simulate(definition, pending=minute) as server,
+        definition.client("user:key", base_url=server.base_url) as client,
+    ):
+        job = client.job(**{field: f"{field}-1" for field in spec_of(name).required})
+        assert not (await job.fetch()).state.is_terminal
+        await job.cancel()
+        seen = await job.fetch()
+    assert seen.state in {State.CANCELLED, State.FAILED}
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(catalog()) if spec_of(name).group is not None])
+async def test_its_jobs_are_asked_about_together(name: str) -> None:
+    """A hub asks about jobs that share a list with one request, and finds what became of each."""
+    definition, spec = find(name), spec_of(name)
+    assert spec.group is not None
+    shared = {*spec.group.ask.names}
+    references = [{field: f"{field}-{0 if field in shared else n}" for field in spec.required} for n in range(6)]
+    async with (
+        simulate(definition) as server,
+        definition.client("key", base_url=server.base_url) as client,
+        Hub() as hub,
+    ):
+        for number, one in enumerate(references):
+            server.script(name, Life(processing=0.1, outcome="failed" if number == 0 else "success"), **one)
+        jobs = [client.job(**one) for one in references]
+        outcomes = await hub.wait_all(jobs, timeout=20, schedule=Fixed(0.05))
+        requests = server.requests
+    assert [outcome.snapshot and outcome.snapshot.state for outcome in outcomes] == [State.FAILED, *[State.SUCCESS] * 5]
+    assert requests < 2 * len(jobs)  # each job alone needs two at least
