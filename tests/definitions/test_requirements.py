@@ -344,6 +344,19 @@ def test_a_job_may_have_ended_when_it_is_submitted() -> None:
     assert run_virtual(run()) == ("u", 0)
 
 
+def test_a_submit_may_answer_like_a_poll() -> None:
+    """38: where a definition says so, a job that has ended with it is not polled."""
+    transport = over(answer({"id": "1", "status": "done", "url": "u"}))
+
+    async def run() -> Any:
+        start = {**STARTED["start"], "answers": True}
+        job = await definition({"start": start, "value": "url"}).start(transport, prompt="a hat")
+        return await job.result(timeout=10)
+
+    assert run_virtual(run()) == "u"
+    assert transport.requests == 1
+
+
 def test_a_submit_has_an_idempotency_key() -> None:
     """38: one is made if none is given, and the request may then be repeated."""
     transport = over(answer({"id": "1", "status": "running"}))
