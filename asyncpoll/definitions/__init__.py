@@ -24,9 +24,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from asyncpoll.definitions._catalog import catalog, find
 from asyncpoll.definitions._client import DefinedClient
-from asyncpoll.definitions._definition import Definition
+from asyncpoll.definitions._definition import Definition, catalog, find
 from asyncpoll.definitions._spots import DefinitionError
 
 if TYPE_CHECKING:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import tomllib
@@ -12,10 +13,11 @@ from typing import Any
 import pytest
 from source_kit import PACKAGE
 
-from asyncpoll import Job, TransportError
-from asyncpoll.definitions import catalog, find
+from asyncpoll import Fixed, Job, TransportError
+from asyncpoll.definitions import catalog, find, lint, simulate
 from asyncpoll.definitions._model import EndpointSpec, Example
-from asyncpoll.http import Reply
+from asyncpoll.http import Bearer, Reply, register_auth
+from asyncpoll.simulator import Exponential
 from asyncpoll.testing import MemoryTransport
 
 FILES = sorted((PACKAGE / "catalog").glob("*.toml"))
@@ -110,3 +112,37 @@ def said(example: Example) -> Iterator[tuple[str, Any]]:
     """Yield what an example says beside the state; None means that it does not say."""
     yield from (("reason", example.reason), ("code", example.code))
     yield from (("progress", example.progress), ("value", example.value))
+
+
+@pytest.fixture(scope="module")
+def _signatures() -> None:
+    """Register the signatures of AWS and Tencent by name, as their users have to."""
+    for scheme in ("sigv4", "tc3"):
+        register_auth(scheme, lambda key, **_options: Bearer(key))
+
+
+@pytest.mark.usefixtures("_signatures")
+@pytest.mark.parametrize("name", sorted(catalog()))
+async def test_its_jobs_end_over_http(name: str) -> None:
+    """A server that is made from the definition alone is asked about two jobs, and a third one is submitted to it."""
+    definition, spec = find(name), spec_of(name)
+    quick = Exponential(0.02)
+    async with (
+        simulate(definition, pending=quick, processing=quick) as server,
+        definition.client("user:key", base_url=server.base_url) as client,
+    ):
+        numbers = range(0 if spec.ask.is_address else 2)
+        jobs = [client.job(**{field: f"{field}-{number}" for field in spec.required}) for number in numbers]
+        if spec.start is not None:
+            jobs.append(await client.start(**{slot: f"{slot}-1" for slot in spec.start.names}))
+        waits = [job.wait(timeout=20, schedule=Fixed(0.03), at_least=0) for job in jobs]
+        ended = await asyncio.gather(*waits)
+        truths = [server.truth(name, **job.ref.plain()) for job in jobs]
+    assert jobs
+    assert [(seen.state, seen.value) for seen in ended] == [(truth.state, truth.value) for truth in truths]
+
+
+@pytest.mark.parametrize("name", sorted(catalog()))
+def test_the_linter_finds_no_error(name: str) -> None:
+    """What it has to say about a definition of the catalogue is a remark, not an error."""
+    assert [str(finding) for finding in lint(find(name)) if finding.level == "error"] == []
