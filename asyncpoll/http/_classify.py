@@ -328,7 +328,7 @@ class Codes:
 NO_CODES = Codes()
 
 
-def classify_status(reply: Reply, codes: Codes = NO_CODES) -> None:
+def classify_status(reply: Reply, codes: Codes = NO_CODES, *, needs_json: bool = True) -> None:
     """Return if *reply* is a success with JSON in it; otherwise raise the error that it stands for.
 
     An endpoint that wraps errors into successful replies looks for them first, then calls this.
@@ -336,6 +336,7 @@ def classify_status(reply: Reply, codes: Codes = NO_CODES) -> None:
     Args:
         reply: The reply, of any status.
         codes: The API's own error codes.
+        needs_json: Whether a success must hold JSON other than null.
 
     Raises:
         Throttled: The server asks for fewer requests.
@@ -343,5 +344,5 @@ def classify_status(reply: Reply, codes: Codes = NO_CODES) -> None:
         BadReply: A success does not hold JSON, or the status makes no sense.
         TransportError: The server is in trouble; asking again later may help.
     """
-    if reply.json is None or reply.status // 100 != 2 or reply.status in STATUSES:  # noqa: PLR2004  success
+    if (reply.json is None and needs_json) or reply.status // 100 != 2 or reply.status in STATUSES:  # noqa: PLR2004  success
         raise codes.fault(reply)

@@ -1,0 +1,1 @@
+"""Definitions: endpoints as data."""
