@@ -6,7 +6,8 @@ import json
 import re
 from typing import Any
 
-from asyncpoll.definitions._spots import DefinitionError
+from asyncpoll.definitions._document import parse
+from asyncpoll.definitions._spots import DefinitionError, decode
 
 _FENCE = re.compile(r"^(`{3,})(?:ya?ml|json)\b[^\n]*\n(.*?)^\1", re.DOTALL | re.MULTILINE)
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -17,11 +18,13 @@ class Draft:
     """The text of a definition, written line by line.
 
     Args:
-        title: What the first line says after "Drafted from".
+        source: What to call the document in messages.
+        part: What of it the definition is drafted from.
     """
 
-    def __init__(self, title: str) -> None:
-        self._lines = [f"# {_comment(f'Drafted from {title}.')}"]
+    def __init__(self, source: str, part: str) -> None:
+        self._source = source
+        self._lines = [f"# {_comment(f'Drafted from {source}: {part}.')}"]
         self.note("Check every line that has a comment, then run `asyncpoll lint` on this file.")
 
     def put(self, key: str, value: Any, why: str = "") -> None:
@@ -47,8 +50,15 @@ class Draft:
         """Begin a table: what is written from here on belongs to it."""
         self._lines += ["", f"[{name}]"]
 
-    def __str__(self) -> str:
-        return "\n".join(self._lines) + "\n"
+    def checked(self) -> str:
+        """Return the text.
+
+        Raises:
+            DefinitionError: It does not compile, since the document holds what no definition can say.
+        """
+        text = "\n".join(self._lines) + "\n"
+        parse(decode(text, f"the draft of {self._source}"))
+        return text
 
 
 def letters(text: str) -> str:

@@ -21,7 +21,7 @@ _SURE = {
     "timeout": "timeout timedout",
     "cancelled": "cancelled canceled",
 }
-"""Words that mean the same in every API, as `letters` has them. Drafts alone use them: an answer is never guessed at."""
+"""Words that mean the same in every API, as `letters` has them. Drafts alone use them; answers are never guessed at."""
 
 _CHECK = {
     "success": "done completed complete ready ended finished",
@@ -70,7 +70,7 @@ def draft_openapi(text: str, *, path: str, method: str | None = None, source: st
         DefinitionError: The document cannot be read, or has no such operation, or its answer has no status.
     """
     operation = Operation.find(Document(read_document(text, source), source), path, method)
-    draft = Draft(f"{source}: {operation.method.upper()} {path}")
+    draft = Draft(source, f"{operation.method.upper()} {path}")
     address = urlsplit(operation.base or "")
     labels = (address.hostname or "").split(".")
     vendor = labels[-3] if len(labels) > 2 and labels[-2] in _SECOND_LEVEL else labels[-2] if labels[1:] else "acme"  # noqa: PLR2004  as co.uk
@@ -83,13 +83,14 @@ def draft_openapi(text: str, *, path: str, method: str | None = None, source: st
         _azure(draft, operation)
     else:
         _polling(draft, operation)
-    return str(draft)
+    return draft.checked()
 
 
 def _azure(draft: Draft, operation: Operation) -> None:
     """Write the draft for an operation that starts a job and whose answer has the address to ask in a header."""
     options = table(operation.raw.get("x-ms-long-running-operation-options"))
-    final = options.get("final-state-via", "original-uri" if operation.method in {"put", "patch"} else "location")
+    usual = "original-uri" if operation.method in {"put", "patch"} else "location"
+    final = str(options.get("final-state-via", usual))
     header = final if final in {"location", "operation-location"} else "azure-asyncoperation"
     draft.put("ask", "GET {+operation}")
     start = {**_request(operation), "open": True, "ref": {"operation": f"header:{header}"}}
@@ -247,7 +248,7 @@ def _status(operation: Operation, fields: list[_Field], criteria: _Criteria | No
 
 def _likelihood(one: _Field) -> int:
     """Return how much a field looks like the status of a job; `_LIKELY` if it may be one."""
-    name, kind, words = letters(one.name), one.schema.get("type"), one.schema["enum"]
+    name, kind, words = letters(one.name), str(one.schema["type"]), one.schema["enum"]
     if kind == "boolean":
         return _LIKELY - one.depth if name in {"done", "isdone", "finished"} else 0
     if one.schema["properties"] or kind in {"array", "object", "number"} or (kind == "integer" and not words):
@@ -260,7 +261,7 @@ def _likelihood(one: _Field) -> int:
 def _states(draft: Draft, status: _Field, fields: list[_Field], criteria: _Criteria | None) -> None:
     """Write the words of each state, with a comment at those that an API may mean otherwise."""
     draft.put("status", status.path)
-    if status.schema.get("type") == "boolean":
+    if status.schema["type"] == "boolean":
         draft.put("missing", "processing", "guessed: an answer without it means that the job runs")
         draft.put("processing", False)
         draft.put("success", True)

@@ -41,7 +41,7 @@ def draft_waiter(text: str, name: str, *, service: str | None = None) -> str:
         known = ", ".join(sorted(waiters)[:20]) or "(there are none)"
         raise DefinitionError(f"there is no waiter {name!r}; write one of: {known}", source="waiters")
     model = _Model(read_document(service, "service") if service is not None else {}, str(waiter.get("operation")))
-    draft = Draft(f"the waiter {name} of botocore, which asks {model.operation}")
+    draft = Draft("waiters", f"{name}, which asks {model.operation}")
     draft.put("name", f"aws.{snake(model.host)}.{snake(name)}")
     draft.put("base", f"https://{model.host}.{_REGION}.amazonaws.com", "TODO the address for your region")
     signing = {"scheme": "sigv4", "region": _REGION, "service": model.about("signingName", model.host)}
@@ -55,7 +55,7 @@ def draft_waiter(text: str, name: str, *, service: str | None = None) -> str:
     if type(delay) is int and 0 < delay <= _DAY:
         draft.table("pace")
         draft.put("at_least", delay, f"the waiter asks {waiter.get('maxAttempts')} times")
-    return str(draft)
+    return draft.checked()
 
 
 class _Model:
@@ -117,7 +117,7 @@ class _Model:
             for _ in range(brackets.count("[")):
                 shape = self._shape(shape.get("member"))
             steps[-1:] = [steps[-1] + brackets.replace("[]", "[*]")] if steps else ["$"]
-        return ".".join(steps)
+        return ".".join(steps).removeprefix("$.")
 
     def _shape(self, reference: object) -> Table:
         return table(self._shapes.get(str(table(reference).get("shape"))))

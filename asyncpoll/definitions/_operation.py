@@ -27,6 +27,10 @@ def items(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def _listed(value: object) -> list[object]:
+    return value if isinstance(value, list) else [value]
+
+
 class Document:
     """A document whose local references are followed, within a bound on all that is read of it.
 
@@ -62,7 +66,7 @@ class Document:
         """Return a schema, with all schemas that it is mixed of merged into it."""
         here = self.follow(node)
         mixed = [part for key in _MIXED for part in items(here.get(key))] if depth < _DEEPEST else []
-        merged: Table = {"properties": {}, "required": [], "enum": []}
+        merged: Table = {"properties": {}, "required": [], "enum": [], "type": None}
         for part in [*(self.schema(part, depth + 1) for part in mixed), here]:
             required = [*items(part.get("required")), *items(part.get("requiredProperties"))]
             words = [*merged["enum"], *items(part.get("enum")), *([part["const"]] if "const" in part else [])]
@@ -71,6 +75,7 @@ class Document:
                 **part,
                 "properties": {**merged["properties"], **table(part.get("properties"))},
                 "required": list(dict.fromkeys([*merged["required"], *map(str, required)])),
+                "type": next((kind for kind in _listed(part.get("type", merged["type"])) if kind != "null"), None),
                 "enum": list({(type(word), word): word for word in words if isinstance(word, str | int)}.values()),
             }
         return merged
@@ -172,7 +177,7 @@ class Operation:
         names = [name for one in items(self.raw.get("security", root.get("security"))) for name in table(one)]
         scheme = self.document.follow(known.get(next(iter(names), "")))
         kind, detail = str(scheme.get("type")).lower(), str(scheme.get("scheme")).lower()
-        if kind == "apikey" and scheme.get("in") in {"header", "query"}:
+        if kind == "apikey" and str(scheme.get("in")) in {"header", "query"}:
             return {str(scheme["in"]): str(scheme.get("name"))}
         if "basic" in {kind, detail}:
             return "basic"
@@ -182,7 +187,7 @@ class Operation:
     def parameters(self) -> list[Table]:
         """Return the parameters that it needs, each with its schema."""
         given = [self.document.follow(one) for node in (self.item, self.raw) for one in items(node.get("parameters"))]
-        named = {(str(one.get("name")), one.get("in")): one for one in given}
+        named = {(str(one.get("name")), str(one.get("in"))): one for one in given}
         return [
             {"name": name, "in": place, "schema": self.document.schema(one.get("schema", {**one, "required": None}))}
             for (name, place), one in named.items()
