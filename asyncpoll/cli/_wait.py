@@ -82,9 +82,10 @@ class _Journal:
 
 
 def _described(snapshot: Snapshot[Any]) -> str:
-    """Return the state in words: with the API's own word where it differs, the progress, and why the job failed."""
+    """Return the state in words: with the API's own word where it differs, its kind, the progress, and why the job failed."""
     word = f" ({snapshot.status})" if snapshot.status.casefold() not in {"", snapshot.state.value} else ""
+    kind = f", {snapshot.kind}" if snapshot.kind else ""
     share = "" if snapshot.progress is None else f", {snapshot.progress:.0%}"
     code = f" [{snapshot.code}]" if snapshot.code else ""
     reason = f": {snapshot.reason}" if snapshot.reason else ""
-    return f"{snapshot.state}{word}{share}{code}{reason}"
+    return f"{snapshot.state}{word}{kind}{share}{code}{reason}"

@@ -76,7 +76,7 @@ def watch(
 
     Args:
         fetch: Any `async def () -> Snapshot`, or a `Job`.
-        changes_only: Yield only what differs from the snapshot before in state, status or progress.
+        changes_only: Yield only what differs from the snapshot before in state, kind, status or progress.
         **options: Those of `wait_until_terminal`.
 
     Raises:
@@ -102,11 +102,11 @@ def single_watch(
 
 
 async def changes_of(snapshots: AsyncGenerator[Snapshot[T], None]) -> AsyncGenerator[Snapshot[T], None]:
-    """Yield only what differs from the snapshot before in state, status or progress."""
+    """Yield only what differs from the snapshot before in state, kind, status or progress."""
     seen: Any = None
     async with aclosing(snapshots):
         async for snapshot in snapshots:
-            before, seen = seen, (snapshot.state, snapshot.status, snapshot.progress)
+            before, seen = seen, (snapshot.state, snapshot.kind, snapshot.status, snapshot.progress)
             if seen != before:
                 yield snapshot
 
@@ -134,7 +134,7 @@ class _SingleWait(Generic[T]):
         options = dict(options)
         self._observers = observers_of(caller, options.pop("observe", None))
         self._fetch = fetch
-        self._policy = policy_of(caller, timeout, options)
+        self._policy = policy_of(caller, timeout, options, job=fetch)
         self._events: WaitEvents | None = None
         self._remote_cancel = remote_cancel_of(fetch, self._policy.on_abandon)
         self._in_flight = False
