@@ -23,7 +23,7 @@ _MOST_WORDS = 1000  # that are remembered as checked
 _NONE = ()
 _NUMBERS = (int, float)
 _LARGEST = sys.float_info.max
-_KIND = re.compile(r"[a-z_]{1,40}")
+KIND = re.compile(r"[a-z_]{1,40}")
 _NUMERAL = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})", re.ASCII)
 
 _checked_words: set[str] = set()  # the words of APIs are few, and looking one up takes half as long
@@ -143,6 +143,11 @@ class Snapshot(Generic[T_co]):
 ) = (getattr(Snapshot, one.name).__set__ for one in fields(Snapshot))
 
 
+def kind_of(snapshot: Snapshot[Any]) -> str | None:
+    """Return the kind that is recorded for *snapshot*: its own, or "partial" if it is only that."""
+    return snapshot.kind or ("partial" if snapshot.partial else None)
+
+
 def share(done: Any, total: Any = 1) -> float | None:
     """Return the share of a job that is done, from 0 to 1, or None if it cannot be told.
 
@@ -241,6 +246,6 @@ def _flag(value: object) -> bool:
 
 
 def _checked_kind(value: object) -> str:
-    if isinstance(value, str) and _KIND.fullmatch(value):
+    if isinstance(value, str) and KIND.fullmatch(value):
         return value
     raise _refusal("kind", "a word of lower-case letters and underscores, at most 40, or None", value)

@@ -365,6 +365,10 @@ class Example:
         state: The state that the answer means, or None for one that raises an error.
         kind: "partial", "expired", "needs_action" or None.
         error: The kind of the error that it raises, or None.
+        value: The value, or None if the example does not say.
+        reason: The reason, likewise.
+        code: The code, likewise.
+        progress: The progress, likewise.
     """
 
     reply: Any = key(read.json_data, None)
@@ -374,6 +378,10 @@ class Example:
     state: State | None = key(read.any_state, None)
     kind: str | None = key(read.one_of(*MARKS), None)
     error: str | None = key(read.one_of(*KINDS), None)
+    value: Any = key(read.json_data, None)
+    reason: str | None = key(read.text, None)
+    code: str | None = key(read.text, None)
+    progress: float | None = key(read.number, None)
     where: Spot = field(repr=False, eq=False)
 
 

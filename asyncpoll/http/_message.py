@@ -85,6 +85,8 @@ class Request:
         address: The address that the server gave, in place of `path`, or None.
         decode: Whether the body of a success is decoded as JSON. Without it, `Reply.json` is None: pass False for
             JSON Lines, text and files, and let `classify_status(..., needs_json=False)` accept it.
+        attempt: The seconds that the server may take to answer, if that is more than the transport allows: for a long
+            poll. None for the setting of the transport.
     """
 
     method: str
@@ -98,6 +100,7 @@ class Request:
     body: bytes | None = field(default=None, repr=False, kw_only=True)
     address: str | None = field(default=None, repr=False, kw_only=True)
     decode: bool = field(default=True, kw_only=True)
+    attempt: float | None = field(default=None, kw_only=True)
 
     @classmethod
     def to(cls, method: str, address: str, **rest: Any) -> Self:
