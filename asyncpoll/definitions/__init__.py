@@ -20,6 +20,8 @@ from __future__ import annotations
 from asyncpoll.definitions._catalog import catalog, find
 from asyncpoll.definitions._client import DefinedClient
 from asyncpoll.definitions._definition import Definition
+from asyncpoll.definitions._draft_openapi import draft_openapi
+from asyncpoll.definitions._draft_waiters import draft_waiter
 from asyncpoll.definitions._spots import DefinitionError
 
-__all__ = ["DefinedClient", "Definition", "DefinitionError", "catalog", "find"]
+__all__ = ["DefinedClient", "Definition", "DefinitionError", "catalog", "draft_openapi", "draft_waiter", "find"]

@@ -6,8 +6,8 @@ import json
 import re
 from typing import Any
 
-from asyncpoll.definitions._document import parse
-from asyncpoll.definitions._spots import DefinitionError, decode
+from asyncpoll.definitions._definition import Definition
+from asyncpoll.definitions._spots import DefinitionError
 
 _FENCE = re.compile(r"^(`{3,})(?:ya?ml|json)\b[^\n]*\n(.*?)^\1", re.DOTALL | re.MULTILINE)
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -32,11 +32,14 @@ class Draft:
         if value is not None:
             self._lines.append(f"{_key(key)} = {inline(value)}" + (f"  # {_comment(why)}" if why else ""))
 
+    def words(self, key: str, words: list[Any], why: str = "") -> None:
+        """Write the words of a state; without any it writes nothing."""
+        self.put(key, words[0] if len(words) == 1 else words or None, why)
+
     def rules(self, rules: list[tuple[dict[str, Any], str]]) -> None:
         """Write the rules of `when`, one a line, each from what must hold and the state that follows."""
-        if rules:
-            lines = [f"  {inline({'if': wanted, 'state': state})}," for wanted, state in rules]
-            self._lines += ["when = [", *lines, "]"]
+        lines = [f"  {inline({'if': wanted, 'state': state})}," for wanted, state in rules]
+        self._lines += ["when = [", *lines, "]"]
 
     def note(self, text: str) -> None:
         """Write a comment on a line of its own."""
@@ -57,7 +60,7 @@ class Draft:
             DefinitionError: It does not compile, since the document holds what no definition can say.
         """
         text = "\n".join(self._lines) + "\n"
-        parse(decode(text, f"the draft of {self._source}"))
+        Definition.parse(text, source=f"the draft of {self._source}")
         return text
 
 

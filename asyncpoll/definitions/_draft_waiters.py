@@ -116,7 +116,7 @@ class _Model:
             shape = self._shape(member)
             for _ in range(brackets.count("[")):
                 shape = self._shape(shape.get("member"))
-            steps[-1:] = [steps[-1] + brackets.replace("[]", "[*]")] if steps else ["$"]
+            steps[-1:] = [(steps[-1] if steps else "$") + brackets.replace("[]", "[*]")]
         return ".".join(steps).removeprefix("$.")
 
     def _shape(self, reference: object) -> Table:
@@ -129,7 +129,8 @@ class _Model:
             str((error := table(table(self._shapes.get(name)).get("error"))).get("code", name)): error
             for name in errors
         }
-        status = known.get(code, {}).get("httpStatusCode", 400)
+        status = known.get(code, {}).get("httpStatusCode")
+        status = status if type(status) is int else 400
         if self.protocol == "json":
             space = f"com.amazonaws.{self.host}"
             dated = f"{space}.v{self.about('apiVersion', '').replace('-', '')}"
@@ -149,18 +150,20 @@ class _Verdicts:
 
     def add(self, acceptor: Table) -> None:
         """Handle one acceptor."""
-        matcher, expected = acceptor.get("matcher"), acceptor.get("expected")
-        state = _STATES.get(str(acceptor.get("state")))
-        if state is None or matcher not in {"path", "pathAll", "pathAny", "status", "error"}:
-            raise DefinitionError("an acceptor has another state or matcher than botocore's", source=self.source)
-        if matcher == "status" and type(expected) is int:
+        matcher, expected = str(acceptor.get("matcher")), acceptor.get("expected")
+        state = _STATES.get(str(acceptor.get("state")), "")
+        kinds = {"path": str | int, "pathAll": str | int, "pathAny": str | int, "status": int, "error": str | bool}
+        if not state or not isinstance(expected, kinds.get(matcher, ())):
+            problem = "the state, the matcher or what is expected of an acceptor is not as botocore has it"
+            raise DefinitionError(f"{problem}; write the definition by hand", source=self.source)
+        if matcher == "status":
             self._add_http(expected, {}, state)
         elif matcher == "error" and isinstance(expected, bool):
             self.rules.append(({"http": {"above" if expected else "below": 399 if expected else 400}}, state))
         elif matcher == "error":
             self._add_http(*self.model.error(str(expected)), state)
         else:
-            wanted = self._condition(str(matcher), str(acceptor.get("argument")), expected)
+            wanted = self._condition(matcher, str(acceptor.get("argument")), expected)
             self.rules += [(wanted, state)] if wanted else []
 
     def _add_http(self, status: int, wanted: Table, state: str) -> None:
@@ -203,7 +206,7 @@ class _Verdicts:
             path = paths.pop()
             draft.put("status", path)
             for key in _STATES.values():
-                draft.put(key, [word for one, state in asked for word in one.values() if state == key] or None)
+                draft.words(key, [word for one, state in asked for word in one.values() if state == key])
             rules = [(wanted, state) for wanted, state in rules if "http" in wanted]
             running[path] = {"present": False}
         for note in dict.fromkeys(self.notes):

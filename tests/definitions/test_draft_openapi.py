@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 from draft_kit import PATH, Table, answer, comment, document, draft_of, drafted, parameter, shape, words
 
-from asyncpoll.definitions._draft_openapi import draft_openapi
-from asyncpoll.definitions._spots import DefinitionError
+from asyncpoll.definitions import DefinitionError, draft_openapi
 
 STATUS = words("queued", "running", "succeeded", "failed")
 
