@@ -127,14 +127,8 @@ def _read_yaml(text: str, source: str) -> object:
         raise DefinitionError(
             "the document is not JSON, and YAML needs PyYAML; run: pip install 'asyncpoll[draft]'", source=source
         ) from None
-    base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    resolvers = {
-        first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:timestamp"]
-        for first, known in base.yaml_implicit_resolvers.items()
-    }
-    loader = type("Loader", (base,), {"yaml_implicit_resolvers": resolvers})  # the version 2024-11-30 is a text
     try:
-        return yaml.load(text, loader)  # noqa: S506  a safe loader, with less
+        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  both are safe loaders
     except Exception as error:  # noqa: BLE001  odd scalars make PyYAML raise KeyError, IndexError and others
         cause = " ".join(str(error).split())[:200]
         raise DefinitionError(

@@ -12,6 +12,7 @@ from asyncpoll.definitions._operation import Table, items, table
 from asyncpoll.definitions._spots import DefinitionError
 
 _STATES = {"success": "success", "failure": "failed", "retry": "processing"}
+_TESTS = {"path": "", "pathAll": "every", "pathAny": "any"}
 _STEP = r"[A-Za-z_]\w*(?:\[(?:-?\d+|\*)?\])*"
 _PATH = rf"{_STEP}(?:\.{_STEP})*"
 _PART = re.compile(r"(\w+)((?:\[[^\]]*\])*)", re.ASCII)
@@ -108,7 +109,7 @@ class _Model:
     def path(self, expression: str) -> str:
         """Return the path to what an expression of JMESPath names; the wire has other names than botocore."""
         shape = self._shape(self._raw.get("output"))
-        steps = []
+        steps: list[str] = []
         for name, brackets in _PART.findall(expression):
             member = table(table(shape.get("members")).get(name))
             if steps or not self.is_json or name != shape.get("payload"):
@@ -152,19 +153,18 @@ class _Verdicts:
         """Handle one acceptor."""
         matcher, expected = str(acceptor.get("matcher")), acceptor.get("expected")
         state = _STATES.get(str(acceptor.get("state")), "")
-        kinds = {"path": str | int, "pathAll": str | int, "pathAny": str | int, "status": int, "error": str | bool}
-        if not state or not isinstance(expected, kinds.get(matcher, ())):
+        if state and matcher == "status" and isinstance(expected, int):
+            self._add_http(expected, {}, state)
+        elif state and matcher == "error" and isinstance(expected, bool):
+            self.rules.append(({"http": {"above": 399} if expected else {"below": 400}}, state))
+        elif state and matcher == "error" and isinstance(expected, str):
+            self._add_http(*self.model.error(expected), state)
+        elif state and matcher in _TESTS and isinstance(expected, str | int):
+            wanted = self._condition(_TESTS[matcher], str(acceptor.get("argument")), expected)
+            self.rules += [(wanted, state)] if wanted else []
+        else:
             problem = "the state, the matcher or what is expected of an acceptor is not as botocore has it"
             raise DefinitionError(f"{problem}; write the definition by hand", source=self.source)
-        if matcher == "status":
-            self._add_http(expected, {}, state)
-        elif matcher == "error" and isinstance(expected, bool):
-            self.rules.append(({"http": {"above" if expected else "below": 399 if expected else 400}}, state))
-        elif matcher == "error":
-            self._add_http(*self.model.error(str(expected)), state)
-        else:
-            wanted = self._condition(matcher, str(acceptor.get("argument")), expected)
-            self.rules += [(wanted, state)] if wanted else []
 
     def _add_http(self, status: int, wanted: Table, state: str) -> None:
         if state == "processing" and (status == 429 or status >= 500):  # noqa: PLR2004  a full or broken server
@@ -174,18 +174,18 @@ class _Verdicts:
             self.statuses.add(status)
         self.rules.append(({"http": status, **wanted}, state))
 
-    def _condition(self, matcher: str, argument: str, expected: Any) -> Table:
+    def _condition(self, test: str, argument: str, expected: Any) -> Table:
         """Return what a rule wants for an expression of JMESPath, or nothing if it never holds."""
         if _PLAIN.fullmatch(argument):
             path = self.model.path(argument)
-            if matcher == "path" and "[*]" in path:
-                return {}
-            return {path: expected if matcher == "path" else {"every" if matcher == "pathAll" else "any": expected}}
+            if test:
+                return {path: {test: expected}}
+            return {} if "[*]" in path else {path: expected}
         unequal = [_UNEQUAL.fullmatch(part.strip()) for part in argument.split("&&")]
         length = _LENGTH.fullmatch(argument)
         if expected is not True or not (length or all(unequal)):
             raise DefinitionError(f"no rule says {argument!r}; write the definition by hand", source=self.source)
-        if matcher != "path":
+        if test:
             return {}
         if length:
             return {self.model.path(length[1].removesuffix("[]")): {"present": length[2] == ">"}}
