@@ -192,7 +192,7 @@ class Wanted:
     below: float | None = key(read.number, None)
     any: tuple[Any, ...] = key(read.listed(read.scalar), ())
     every: tuple[Any, ...] = key(read.listed(read.scalar), ())
-    negated: Wanted | None = key(lambda spot: wanted(spot), None, name="not")
+    negated: Wanted | None = key(lambda spot: wanted(spot), None, name="not")  # noqa: PLW0108  it is defined below
     where: Spot = field(repr=False, eq=False)
 
 

@@ -31,7 +31,7 @@ _TERMINAL = frozenset(state for state in State if state.is_terminal)
 _LONGEST_REASON = 1000
 
 
-class Verdict(NamedTuple):
+class Meaning(NamedTuple):
     """What a word, a status or a rule says about the job."""
 
     state: State
@@ -40,9 +40,9 @@ class Verdict(NamedTuple):
     kind: str | None = None
 
 
-def marked(state: State, mark: str | None, word: str = "") -> Verdict:
+def marked(state: State, mark: str | None, word: str = "") -> Meaning:
     """Return a verdict with one of the marks "partial", "expired" and "needs_action", or without."""
-    return Verdict(state, word, mark == "partial", None if mark == "partial" else mark)
+    return Meaning(state, word, mark == "partial", None if mark == "partial" else mark)
 
 
 @frozen
@@ -240,7 +240,7 @@ def _nothing(_body: Any, _reply: Reply) -> None:
     return None
 
 
-Judge = Callable[[Any, Reply], Verdict]
+Judge = Callable[[Any, Reply], Meaning]
 """A function from the body of an answer, and the answer, to what it says about the job."""
 
 
@@ -251,26 +251,26 @@ def judge(spec: EndpointSpec, faults: Faults) -> Judge:
     absent = _listed(spec.absent)
     get_word = first(spec.status) if spec.status else _nothing
     rules = [(condition(rule.conditions), rule.state, rule.kind) for rule in spec.when]
-    by_http = {status: Verdict(State(state)) for status, state in spec.http.items() if state != "body"}
+    by_http = {status: Meaning(State(state)) for status, state in spec.http.items() if state != "body"}
 
-    def read_word(word: Any) -> Verdict:
+    def read_word(word: Any) -> Meaning:
         mark = next((name for name, words in marks if word in words), None)
         return marked(vocabulary.read(word), mark, word if isinstance(word, str) else str(word).lower())
 
     words = {word: read_word(word) for state in STATES for word in getattr(spec, state) if isinstance(word, str)}
 
-    def judge_rest(word: Any, reply: Reply) -> Verdict:
+    def judge_rest(word: Any, reply: Reply) -> Meaning:
         if word is None and (verdict := by_http.get(reply.status)) is not None:
             return verdict
         if word is None and spec.missing is not None and isinstance(reply.json, dict):
-            return Verdict(spec.missing)
+            return Meaning(spec.missing)
         if type(word) in _WORDS and word in absent:
             raise fault("not_found", f"the status is {word!r:.60}", reply=reply)
         if not spec.status or not vocabulary.accepts(word):
             raise faults.unreadable(reply, word, vocabulary.expected)
         return read_word(word)
 
-    def judge_all(body: Any, reply: Reply) -> Verdict:
+    def judge_all(body: Any, reply: Reply) -> Meaning:
         word = get_word(body, reply)
         for holds, state, mark in rules:
             if holds(body, reply):

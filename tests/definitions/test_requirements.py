@@ -194,7 +194,7 @@ def test_a_state_is_made_of_the_items_of_a_list(items: list[str], failures: int,
 def test_words_are_compared_without_letter_case() -> None:
     """15: spaces around them do not count, and a word that is not listed is unknown."""
     assert seen({}, answer({"status": " DONE "})).state is State.SUCCESS
-    assert (seen({}, answer({"status": "resting"})).state, seen({}, answer({"status": "resting"})).word) == (
+    assert (seen({}, answer({"status": "resting"})).state, seen({}, answer({"status": "resting"})).status) == (
         State.UNKNOWN,
         "resting",
     )
@@ -213,7 +213,7 @@ def test_a_missing_word_is_a_case_of_its_own() -> None:
 def test_further_states_are_marks(mark: str, state: str) -> None:
     """18: partial, expired and needs action are told apart from the plain states."""
     snapshot = seen({mark: "special"}, answer({"status": "special"}))
-    assert (snapshot.state, snapshot.word, snapshot.kind or "partial") == (State(state), "special", mark)
+    assert (snapshot.state, snapshot.status, snapshot.kind or "partial") == (State(state), "special", mark)
     assert snapshot.partial is (mark == "partial")
 
 
