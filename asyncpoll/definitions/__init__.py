@@ -15,6 +15,9 @@ The paths of a definition can be run backwards, so it is a server, too: `_fabric
 and `_world` is a server without a socket, which knows jobs and answers requests. `_server` puts it on a socket,
 `_rehearse` waits for its jobs in virtual time, and `_lint` reads back all that it can say.
 
+A first version is drafted from what an API publishes: `_draft_openapi` reads documents of OpenAPI (by `_openapi`), and
+`_draft_waiters` the waiters of botocore. `_draft` writes the TOML, with a comment at every guess.
+
 A definition may come from a stranger. Nothing in it is code; it chooses neither the environment variable of the key
 freely nor an address outside of its base; and no text of a server can make it slow.
 """

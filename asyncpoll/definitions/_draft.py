@@ -32,9 +32,9 @@ class Draft:
         if value is not None:
             self._lines.append(f"{_key(key)} = {inline(value)}" + (f"  # {_comment(why)}" if why else ""))
 
-    def words(self, key: str, words: list[Any], why: str = "") -> None:
-        """Write the words of a state; without any it writes nothing."""
-        self.put(key, words[0] if len(words) == 1 else words or None, why)
+    def several(self, key: str, values: list[Any], why: str = "") -> None:
+        """Write a key with several values: words or paths. One stands alone; without any it writes nothing."""
+        self.put(key, values[0] if len(values) == 1 else values or None, why)
 
     def rules(self, rules: list[tuple[dict[str, Any], str]]) -> None:
         """Write the rules of `when`, one a line, each from what must hold and the state that follows."""

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 
 from asyncpoll.definitions._draft import Draft, inline, letters, read_document, snake, snaked
-from asyncpoll.definitions._operation import Document, Operation, Table, items, table
+from asyncpoll.definitions._openapi import Document, Operation, Table, items, table
 
 _SURE = {
     "pending": "pending queued inqueue enqueued submitted waiting scheduled notstarted accepted requested validating",
@@ -268,7 +268,7 @@ def _states(draft: Draft, status: _Field, fields: list[_Field], placed: dict[str
     for key in _KEYS:
         words = placed.get(key, [])
         doubtful = [str(word) for word in words if letters(str(word)) in _DOUBTFUL and str(word).casefold() not in sure]
-        draft.words(key, words, f"check: {', '.join(doubtful)}" if doubtful else "")
+        draft.several(key, words, f"check: {', '.join(doubtful)}" if doubtful else "")
         if not words and key == "success":
             draft.put(key, "TODO", "the words for a success")
         elif not words and key == "failed":
@@ -295,9 +295,9 @@ def _results(draft: Draft, beside: list[_Field], status: _Field) -> None:
     errors = [one for one in beside if one.name == "error" and one.schema["properties"]]
     reasons = [f"{one.path}.message" for one in errors if "message" in one.schema["properties"]]
     reasons += [one.path for one in beside if letters(one.name) in _REASONS]
-    draft.put("reason", reasons or None, "guessed")
-    draft.put("code", [f"{one.path}.code" for one in errors if "code" in one.schema["properties"]] or None, "guessed")
-    known = {status.path, *reasons}
+    draft.several("reason", reasons, "guessed")
+    draft.several("code", [f"{one.path}.code" for one in errors if "code" in one.schema["properties"]], "guessed")
+    known = {status.path, status.around, *reasons}
     rest = [one.path for one in beside if one.path not in known and not letters(one.name).endswith("id")]
     draft.todo(f"value = ...: where the result is; the answer has: {', '.join(rest[:20]) or 'nothing else'}")
 
@@ -315,4 +315,4 @@ def _errors(draft: Draft, operation: Operation, names: set[str], example: object
         if not fine:
             draft.todo("ok = { code = ... }: what stands there when all is well")
         draft.put("code", "code")
-        draft.put("message", sorted(names & {"message", "msg"}) or None)
+        draft.several("message", sorted(names & {"message", "msg"}))

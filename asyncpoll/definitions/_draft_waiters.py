@@ -8,7 +8,7 @@ from typing import Any
 from attrs import define, field
 
 from asyncpoll.definitions._draft import Draft, read_document, snake, snaked
-from asyncpoll.definitions._operation import Table, items, table
+from asyncpoll.definitions._openapi import Table, items, table
 from asyncpoll.definitions._spots import DefinitionError
 
 _STATES = {"success": "success", "failure": "failed", "retry": "processing"}
@@ -46,7 +46,7 @@ def draft_waiter(text: str, name: str, *, service: str | None = None) -> str:
     draft.put("name", f"aws.{snake(model.host)}.{snake(name)}")
     draft.put("base", f"https://{model.host}.{_REGION}.amazonaws.com", "TODO the address for your region")
     signing = {"scheme": "sigv4", "region": _REGION, "service": model.about("signingName", model.host)}
-    draft.put("auth", signing, "TODO your region; `register_auth` says what signs")
+    draft.put("auth", signing, "TODO your region; sign with an `Auth` of `register_auth`")
     model.write_request(draft)
     verdicts = _Verdicts(f"waiters: {name}", model)
     for one in items(waiter.get("acceptors")):
@@ -160,8 +160,7 @@ class _Verdicts:
         elif state and matcher == "error" and isinstance(expected, str):
             self._add_http(*self.model.error(expected), state)
         elif state and matcher in _TESTS and isinstance(expected, str | int):
-            wanted = self._condition(_TESTS[matcher], str(acceptor.get("argument")), expected)
-            self.rules += [(wanted, state)] if wanted else []
+            self._add_path(self._condition(_TESTS[matcher], str(acceptor.get("argument")), expected), state)
         else:
             problem = "the state, the matcher or what is expected of an acceptor is not as botocore has it"
             raise DefinitionError(f"{problem}; write the definition by hand", source=self.source)
@@ -174,12 +173,21 @@ class _Verdicts:
             self.statuses.add(status)
         self.rules.append(({"http": status, **wanted}, state))
 
+    def _add_path(self, wanted: Table, state: str) -> None:
+        """Add a rule for a path, or its word to the rule before it, if that looks for another in the same list."""
+        before, its_state = self.rules[-1] if self.rules else ({}, "")
+        for path, one in wanted.items():
+            if its_state == state and isinstance(one, dict) and "any" in one and "any" in table(before.get(path)):
+                before[path]["any"] += one["any"]
+                return
+        self.rules += [(wanted, state)] if wanted else []
+
     def _condition(self, test: str, argument: str, expected: Any) -> Table:
         """Return what a rule wants for an expression of JMESPath, or nothing if it never holds."""
         if _PLAIN.fullmatch(argument):
             path = self.model.path(argument)
             if test:
-                return {path: {test: expected}}
+                return {path: {test: [expected] if test == "any" else expected}}
             return {} if "[*]" in path else {path: expected}
         unequal = [_UNEQUAL.fullmatch(part.strip()) for part in argument.split("&&")]
         length = _LENGTH.fullmatch(argument)
@@ -206,7 +214,7 @@ class _Verdicts:
             path = paths.pop()
             draft.put("status", path)
             for key in _STATES.values():
-                draft.words(key, [word for one, state in asked for word in one.values() if state == key])
+                draft.several(key, [word for one, state in asked for word in one.values() if state == key])
             rules = [(wanted, state) for wanted, state in rules if "http" in wanted]
             running[path] = {"present": False}
         for note in dict.fromkeys(self.notes):

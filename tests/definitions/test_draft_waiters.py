@@ -106,7 +106,7 @@ def test_a_request_of_rest_comes_from_the_model() -> None:
 def test_a_request_of_json_names_its_operation(protocols: list[str]) -> None:
     """A header names the operation, and further parameters are further fields; JSON goes before other protocols."""
     protocol = "smithy-rpc-v2-cbor" if protocols else "json"
-    about = {"targetPrefix": "Jobs_2020", "jsonVersion": "1.1", "protocols": protocols}
+    about: Table = {"targetPrefix": "Jobs_2020", "jsonVersion": "1.1", "protocols": protocols}
     draft = drafted(DONE, service=model(protocol, "/", **about))
     assert draft["ask"]["headers"] == {"X-Amz-Target": "Jobs_2020.GetJob", "Content-Type": "application/x-amz-json-1.1"}
     assert draft["open"] is True
@@ -157,7 +157,7 @@ def test_acceptors_of_several_things_are_rules(other: Table) -> None:
     ("given_", "wanted"),
     [
         (acceptor("success", "pathAll", "UP", "Jobs[].Status"), {"jobs[*].status": {"every": "UP"}}),
-        (acceptor("success", "pathAny", "UP", "Jobs[].Status"), {"jobs[*].status": {"any": "UP"}}),
+        (acceptor("success", "pathAny", "UP", "Jobs[].Status"), {"jobs[*].status": {"any": ["UP"]}}),
         (acceptor("success", "path", 3, "Jobs[-1].Status"), {"jobs[-1].status": 3}),
         (acceptor("success", "path", True, "length(Jobs[]) > `0`"), {"jobs": {"present": True}}),
         (acceptor("success", "path", True, "length(Jobs[].Name) > `0`"), {"jobs[*].name": {"present": True}}),
@@ -190,6 +190,14 @@ def test_an_acceptor_is_a_rule(given_: Table, wanted: Table) -> None:
     assert last == (wanted, {"success": "success", "failure": "failed"}[given_["state"]])
 
 
+def test_words_of_one_list_share_a_rule() -> None:
+    """Acceptors that follow each other, look into the same list and say the same are one rule."""
+    looks = [("failure", "A"), ("failure", "B"), ("success", "C"), ("success", "D")]
+    found = rules(*(acceptor(state, "pathAny", word, "Jobs[].Status") for state, word in looks))
+    path = "Jobs[*].Status"
+    assert found == [({path: {"any": ["A", "B"]}}, "failed"), ({path: {"any": ["C", "D"]}}, "success")]
+
+
 def test_an_acceptor_that_never_matches_is_left_out() -> None:
     """A list is never equal to a word, and a truth is never a list."""
     never = [
@@ -197,7 +205,7 @@ def test_an_acceptor_that_never_matches_is_left_out() -> None:
         acceptor("success", "pathAll", True, "length(Jobs) > `0`"),
     ]
     assert rules(*never, acceptor("failure", "pathAny", "DOWN", "Jobs[].Status")) == [
-        ({"Jobs[*].Status": {"any": "DOWN"}}, "failed")
+        ({"Jobs[*].Status": {"any": ["DOWN"]}}, "failed")
     ]
 
 
@@ -213,7 +221,7 @@ def test_a_payload_is_the_whole_body() -> None:
     """What the model calls the payload has no key on the wire."""
     listed = acceptor("failure", "pathAny", "DOWN", "Jobs[].Status")
     assert drafted(DONE, service=model(payload="Job"))["status"] == "status"
-    assert rules(listed, service=model(payload="Jobs")) == [({"$[*].status": {"any": "DOWN"}}, "failed")]
+    assert rules(listed, service=model(payload="Jobs")) == [({"$[*].status": {"any": ["DOWN"]}}, "failed")]
 
 
 def test_errors_that_the_waiter_expects_are_verdicts() -> None:
