@@ -189,3 +189,28 @@ async def test_its_jobs_are_asked_about_together(name: str) -> None:
         requests = server.requests
     assert [outcome.snapshot and outcome.snapshot.state for outcome in outcomes] == [State.FAILED, *[State.SUCCESS] * 5]
     assert requests < 4 * len(jobs)  # each job alone would be asked about eight times
+
+
+STRANGE = [
+    Reply(200, None, {"content-type": "text/html"}, b"<html><body>Please log in</body></html>", "it is not JSON"),
+    Reply(200, None, {}, b"", "there is no body"),
+    Reply(200, {}, {}, b"{}"),
+    Reply(200, [], {}, b"[]"),
+    Reply(200, {"error": {"message": "no"}}, {}, b'{"error": {"message": "no"}}'),
+    Reply(200, {"success": False, "message": "no"}, {}, b'{"success": false, "message": "no"}'),
+]
+"""Answers that proxies, captive portals and servers in trouble give."""
+
+BY_HTTP_STATUS = {"azure.locations", "http.monitor"}
+"""Endpoints of which any JSON with HTTP 200 is the result."""
+
+
+@pytest.mark.parametrize("name", sorted(catalog()))
+async def test_a_strange_answer_is_no_success(name: str) -> None:
+    """Neither a web page nor JSON of another kind is taken for the end of a job."""
+    for reply in STRANGE[:2] if name in BY_HTTP_STATUS else STRANGE:
+        try:
+            seen = await job_about(name, reply).fetch()
+        except TransportError:
+            continue
+        assert seen.state is not State.SUCCESS, reply.body
