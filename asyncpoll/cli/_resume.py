@@ -10,7 +10,7 @@ from asyncpoll.cli._access import Access
 from asyncpoll.cli._clients import Clients
 from asyncpoll.cli._lines import read_jobs, reading
 from asyncpoll.cli._output import note
-from asyncpoll.cli._run import Start, drive, refuse_output
+from asyncpoll.cli._run import RunStart, drive, refuse_output
 from asyncpoll.cli._run_options import Options
 from asyncpoll.cli._signals import run_stoppable
 from asyncpoll.cli._targets import Targets
@@ -36,7 +36,7 @@ def run(args: argparse.Namespace) -> int:
     with nullcontext() if source is None else reading(source) as file:
         usual = None if options.endpoint is None else targets.find(options.endpoint)
         lines = None if file is None else read_jobs(file, usual)
-        start = Start(accept_loss=args.accept_loss, retry=args.retry)
+        start = RunStart(accept_loss=args.accept_loss, retry=args.retry)
         return run_stoppable(drive(args.ledger, options, start, lines, clients, plain=args.plain))
 
 

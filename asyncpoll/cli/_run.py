@@ -55,12 +55,12 @@ def run(args: argparse.Namespace) -> int:
         lines = read_jobs(file, usual)
         if kept is None:
             lines = with_checked_start(lines, LineIngest(clients).read)
-        start = Start(source=_source_of(args.jobs), append=args.append, accept_loss=args.accept_loss)
+        start = RunStart(source=_source_of(args.jobs), append=args.append, accept_loss=args.accept_loss)
         return run_stoppable(drive(path, options, start, lines, clients, plain=args.plain))
 
 
 @frozen
-class Start:
+class RunStart:
     """What is done with the ledger before the run begins.
 
     Attributes:
@@ -301,7 +301,7 @@ class Drive:
 
 
 async def drive(
-    path: Path, options: Options, start: Start, lines: Lines | None, clients: Clients, *, plain: bool
+    path: Path, options: Options, start: RunStart, lines: Lines | None, clients: Clients, *, plain: bool
 ) -> Exit:
     """Do a run, or the rest of it.
 
@@ -328,7 +328,7 @@ async def drive(
         return run.status()
 
 
-async def _prepare(ledger: Ledger, start: Start, definitions: Mapping[str, str]) -> None:
+async def _prepare(ledger: Ledger, start: RunStart, definitions: Mapping[str, str]) -> None:
     for endpoint, text in definitions.items():
         await ledger.define(endpoint, text)
     if ledger.loss is not None:

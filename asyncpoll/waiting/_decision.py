@@ -166,7 +166,7 @@ class Decision:
 
     def joining_poll(self, now: float) -> float:
         """Return when to poll at the latest for a wait that joins others: an interval after the poll they just had."""
-        interval = self._interval(Progress(1, 0.0))
+        interval = max(self._interval(Progress(1, 0.0)), self.policy.at_least)
         return self.first_poll(now, max(0.0, interval - self.policy.first_delay))
 
     def late_poll(self, now: float, interval: float) -> float:
@@ -342,12 +342,13 @@ class Decision:
         if misses is not None:  # it told us to; a hint about a job that merely runs gives way to the last poll
             stay_away = hint or (SHORTEST_THROTTLE if misses.throttles else 0.0)
             due = due if hint else max(due, now + misses.throttle(policy.random))
-        if stay_away:
-            if now + stay_away >= deadline:
+        apart = max(stay_away, policy.at_least)
+        if apart:
+            if now + apart >= deadline:
                 if policy.parks:
                     return deadline
-                raise self.timed_out(now, "throttled")
-            last_call = max(last_call, now + stay_away)
+                raise self.timed_out(now, "throttled" if stay_away and now + stay_away >= deadline else None)
+            last_call, due = max(last_call, now + apart), max(due, now + apart)
         if due <= last_call:
             return due
         if last_call - now > tail / 5:  # else the poll just made was the last one, or as good as that

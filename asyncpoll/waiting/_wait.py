@@ -134,7 +134,7 @@ class _SingleWait(Generic[T]):
         options = dict(options)
         self._observers = observers_of(caller, options.pop("observe", None))
         self._fetch = fetch
-        self._policy = policy_of(caller, timeout, options)
+        self._policy = policy_of(caller, timeout, options, job=fetch)
         self._events: WaitEvents | None = None
         self._remote_cancel = remote_cancel_of(fetch, self._policy.on_abandon)
         self._in_flight = False
