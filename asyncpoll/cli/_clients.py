@@ -28,7 +28,7 @@ class DrainableTransport:
     """
 
     def __init__(self, inner: Transport) -> None:
-        self._inner = inner
+        self.inner = inner
         self._under_way = 0
         self._is_drained = False
         self._empty = asyncio.Event()
@@ -36,7 +36,7 @@ class DrainableTransport:
     @property
     def requests(self) -> int:
         """How many requests the inner transport has sent; 0 when it does not count them."""
-        return getattr(self._inner, "requests", 0)
+        return getattr(self.inner, "requests", 0)
 
     async def send(self, request: Request, /) -> Reply:
         """Exchange *request* for a reply; after `drain` wait for ever."""
@@ -44,7 +44,7 @@ class DrainableTransport:
             await asyncio.Event().wait()
         self._under_way += 1
         try:
-            return await self._inner.send(request)
+            return await self.inner.send(request)
         finally:
             self._under_way -= 1
             if self._is_drained and not self._under_way:
@@ -132,10 +132,10 @@ class Clients:
         for other, other_name in self._open:
             if self._access.base_url is not None and other != source:
                 variables = _both(other.variables(None)[1], source.variables(None)[1])
-                raise ValueError(f"--base-url is the address of one API, and the jobs need two; {variables}")
+                raise ValueError(f"--base-url is the address of one provider, and the jobs need two; {variables}")
             if self._access.key_option is not None and (other, other_name) != (source, name):
                 variables = _both(other.variables(other_name)[0], source.variables(name)[0])
-                raise ValueError(f"{self._access.key_option} names one key, and the jobs need two; {variables}")
+                raise ValueError(f"{self._access.key_option} holds one key, and the jobs need two; {variables}")
 
 
 def _both(one: str, other: str) -> str:

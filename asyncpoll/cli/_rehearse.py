@@ -69,7 +69,10 @@ def _durations(path: Path) -> list[float]:
 def _rows(rehearsal: Rehearsal) -> Iterator[tuple[str, str]]:
     jobs, errors = rehearsal.jobs, ", ".join(f"{number:,} {name}" for name, number in rehearsal.errors.items())
     failed = jobs - rehearsal.succeeded - rehearsal.gave_up
-    yield counted(jobs, "job"), f"{rehearsal.succeeded:,} succeeded, {failed:,} did not" + (f"; {errors}" if errors else "")
+    yield (
+        counted(jobs, "job"),
+        f"{rehearsal.succeeded:,} succeeded, {failed:,} did not" + (f"; {errors}" if errors else ""),
+    )
     unanswered = f", {rehearsal.unanswered:,} of them not answered" if rehearsal.unanswered else ""
     yield "requests", f"{rehearsal.requests:,}{unanswered}: {rehearsal.polls_per_job:.2f} a job"
     yield "most in one second", f"{rehearsal.busiest:,}, after {duration(rehearsal.busiest_at)}"

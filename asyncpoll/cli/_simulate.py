@@ -1,4 +1,4 @@
-"""`asyncpoll simulate`: the simulated APIs in a process of their own, to try things out with."""
+"""`asyncpoll simulate`: simulated APIs in a process of their own, to try things out with."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ import argparse
 import asyncio
 import signal
 from collections.abc import Mapping
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from pathlib import Path
 from types import MappingProxyType
 
 from asyncpoll.cli import Exit
 from asyncpoll.cli._output import note, say
+from asyncpoll.cli._targets import Defined, definition_of
+from asyncpoll.definitions import Definition, simulate
 from asyncpoll.http._urls import is_loopback
 from asyncpoll.providers import BigModel, Molizhishu
 from asyncpoll.simulator import Constant, Duration, LogNormal, Simulator, Uniform
@@ -27,23 +30,40 @@ _CLIENTS = ((BigModel, "/api"), (Molizhishu, "/api/business/monitor"))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until Ctrl-C or SIGTERM."""
+    """Serve until Ctrl-C or SIGTERM.
+
+    Raises:
+        ValueError: The definition cannot be used, or other machines could reach the server.
+        OSError: A file cannot be used, or the port is in use.
+    """
     if not (args.expose or is_loopback(args.host)):
         raise ValueError(f"other machines could reach {args.host}; if they may, add --expose")
+    if args.log is not None and args.file is None:
+        raise ValueError("only the server of a definition writes a log; name one: asyncpoll simulate FILE --log LOG")
+    definition = None if args.file is None else definition_of(args.file)
     with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(args))
+        asyncio.run(_serve(args, definition))
     return Exit.SUCCESS
 
 
-async def _serve(args: argparse.Namespace) -> None:
+async def _serve(args: argparse.Namespace, definition: Definition | None) -> None:
     stop = asyncio.Event()
     with suppress(NotImplementedError):  # Windows: only Ctrl-C ends it
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
     pending, processing = _DURATIONS[args.durations]
-    world = Simulator(args.seed, host=args.host, port=args.port, pending=pending, processing=processing)
-    async with world:
-        _announce(world.url)
-        await stop.wait()
+    where = {"seed": args.seed, "host": args.host, "port": args.port, "pending": pending, "processing": processing}
+    if definition is None:
+        async with Simulator(**where) as world:
+            _announce(world.url)
+            await stop.wait()
+        return
+    with ExitStack() as files:
+        log = None
+        if args.log is not None:
+            log = files.enter_context(Path(args.log).open("w", encoding="utf-8", buffering=1))
+        async with simulate(definition, **where, log=None if log is None else lambda line: log.write(f"{line}\n")) as server:
+            _announce_definition(args.file, definition, server.base_url)
+            await stop.wait()
 
 
 def _announce(url: str) -> None:

@@ -80,7 +80,9 @@ class Item:
     def with_token(self, token: str | None) -> Mapping[str, Any]:
         """Return the arguments with an idempotency key: that of the line if it has one, else *token*."""
         name = self.target.token
-        return self.arguments if name is None or self.arguments.get(name) is not None else {**self.arguments, name: token}
+        return (
+            self.arguments if name is None or self.arguments.get(name) is not None else {**self.arguments, name: token}
+        )
 
 
 @define

@@ -31,6 +31,7 @@ from attrs import define, field, frozen
 
 from asyncpoll import providers
 from asyncpoll._endpoint import TOKEN_VERSION, Endpoint, Job, as_text_alone
+from asyncpoll._state import State, Word
 from asyncpoll.cli._access import Access
 from asyncpoll.cli._output import shown
 from asyncpoll.http import Paced, Retrying
@@ -81,6 +82,7 @@ class Target:
         jobs: Returns the part of the client that has `job(**ref)`, and `start(**arguments)` if jobs can be started.
         token: The argument with which its API tells a repeated submit from a new one, or None.
         whole: The field for a reference that is not an object, or None if all are objects.
+        words: Returns its status words, if they are known.
         definition: The text from which it was made, or None.
     """
 
@@ -90,6 +92,7 @@ class Target:
     jobs: Callable[[Any], Any]
     token: str | None = None
     whole: str | None = None
+    words: Callable[[], Mapping[Word, State]] = dict
     definition: Definition | None = None
 
     def fields_of(self, ref: Any) -> dict[str, Any] | None:
@@ -290,7 +293,12 @@ def _built_in(name: str) -> Target:
     listing = ENDPOINTS[name]
     kind: type[Client] = getattr(providers, listing.client)
     jobs = attrgetter(name.removeprefix(f"{kind.provider}."))
-    return Target(name, listing, Provider(kind), jobs, token=_TOKENS.get(name))
+    return Target(name, listing, Provider(kind), jobs, token=_TOKENS.get(name), words=lambda: _built_in_words(name))
+
+
+def _built_in_words(name: str) -> Mapping[Word, State]:
+    words: Mapping[Word, State] = import_module(f"asyncpoll.providers.{name.replace('.', '._')}").STATUSES.words
+    return words
 
 
 def _loaded(entry: EntryPoint) -> Any:

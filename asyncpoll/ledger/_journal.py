@@ -178,8 +178,8 @@ class Journal:
         """
         if await self.do(partial(Store.define, endpoint=endpoint, text=text)) != text:
             raise LedgerError(
-                f"the run of {self._store.path} was begun with another definition of {endpoint}; go on with that one, as "
-                "asyncpoll resume does, or use another ledger for the new one",
+                f"the run of {self._store.path} was begun with another definition of {endpoint}; go on with that one, "
+                "as asyncpoll resume does, or use another ledger for the new one",
                 kind="definition",
             )
 
