@@ -49,6 +49,20 @@ class Group(Generic[Ref, T]):
 
 
 @frozen
+class Poll:
+    """What `Endpoint.again` is told about the poll that it makes the request for.
+
+    Attributes:
+        seconds_left: The seconds until the wait must end if nothing changes, or None if it has no limit. In a hub it is
+            the largest of the waits for the job.
+        last: The last good reply of this wait, or None before the first one.
+    """
+
+    seconds_left: float | None = None
+    last: Reply | None = None
+
+
+@frozen
 class Start(Generic[Ref, T]):
     """The request that submits a job, and the way to read its answer.
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
+from asyncio import get_running_loop
+from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
 from inspect import isawaitable
 from itertools import count
 from typing import Any, Generic, TypeVar, Unpack
@@ -13,10 +13,12 @@ from uuid import uuid4
 import attrs
 from attrs import Factory, evolve, field, frozen
 
-from asyncpoll._calls import FUNCTION, OPTIONAL_FUNCTION, OPTIONAL_TEXT, Group, Start
-from asyncpoll._checks import by_field, refusal
+from asyncpoll._calls import FUNCTION, OPTIONAL_FUNCTION, OPTIONAL_TEXT, Group, Poll, Start
+from asyncpoll._checks import by_field, flag, refusal
+from asyncpoll._conditional import NOT_MODIFIED, conditional, keep, same_again
 from asyncpoll._errors import BadReply, Rejected, TransportError
 from asyncpoll._guard import ACCIDENTS, Guard
+from asyncpoll._job_tokens import as_plain, as_text_alone, read_token, write_token
 from asyncpoll._json_out import canonical_json
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
@@ -24,55 +26,18 @@ from asyncpoll._timeout import Timeout
 from asyncpoll.http._auth import exchange
 from asyncpoll.http._classify import classify_status
 from asyncpoll.http._message import Reply, Request, Transport
+from asyncpoll.waiting._decision import Decision
 from asyncpoll.waiting._policy import Pace, WaitOptions
 from asyncpoll.waiting._wait import single_wait, single_watch
 
 Ref = TypeVar("Ref")
 T = TypeVar("T")
 
-TOKEN_VERSION = 1
-
 MOST_CALLS = 1000
 """The most calls of `then` in one poll."""
 
 _NAME = re.compile(r"[a-z0-9_.-]+")
 _LONGEST_SHOWN = 200
-
-
-def as_plain(ref: Any) -> Any:
-    """Return a reference as JSON data, for `Job.key` and `Job.to_json`."""
-    return ref if isinstance(ref, str) or not attrs.has(type(ref)) else attrs.asdict(ref)
-
-
-def as_text_alone(data: Any) -> Any:
-    """Return a reference that is text; without `Endpoint.restore`, no other can be made from JSON data.
-
-    Raises:
-        ValueError: It is not text.
-    """
-    if isinstance(data, str):
-        return data
-    raise ValueError("a reference that is not text can be made again only by Endpoint(restore=...); give it")
-
-
-def read_token(text: str) -> tuple[str, Any]:
-    """Return the name of the endpoint and the reference as JSON data that `Job.to_json` wrote.
-
-    Raises:
-        ValueError: The text was not written by it, or in another version.
-    """
-    try:
-        token = json.loads(text)
-    except (ValueError, TypeError, RecursionError):
-        raise ValueError("this is not a job written by to_json(): it is not JSON") from None
-    match token:
-        case {"version": int(version), "endpoint": str(endpoint), "ref": ref, **rest} if not rest:
-            pass
-        case _:
-            raise ValueError("this is not a job written by to_json(): version, endpoint and ref are expected")
-    if version != TOKEN_VERSION:
-        raise ValueError(f"the job was written in version {version}; this one reads version {TOKEN_VERSION}")
-    return endpoint, ref
 
 
 def _check_name(name: str, value: object) -> None:
@@ -122,6 +87,11 @@ class Endpoint(Generic[Ref, T]):
         predicts: A function from a reference to the part of it that predicts how long the job takes, or None.
         same_job: A function that returns whether a reply is about the job with a reference, or None if the API does
             not repeat the id in its replies.
+        again: A function from a reference and a `Poll` to the request of a poll of a wait, or None to use `ask` there,
+            too. For requests that depend on the last reply, such as an address in it, or on the time that is left, such
+            as a long poll (see `Request.attempt`).
+        conditional: Whether the polls of a wait ask for news alone if the last good reply had an `ETag`: the request, a
+            GET, is then sent with `If-None-Match`, and the answer 304 means that nothing has changed.
         plain: A function from a reference to JSON data, from which `restore` can make the reference again.
         restore: A function from what `plain` returned, after a passage through JSON, to the reference, for
             `job_from_json`. It raises a `ValueError` for data that do not fit. By default it returns text as it is, and
@@ -151,6 +121,8 @@ class Endpoint(Generic[Ref, T]):
     pace: Pace | None = field(default=None, kw_only=True, validator=_instance(Pace))
     predicts: Callable[[Ref], Hashable] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
     same_job: Callable[[Ref, Reply], bool] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
+    again: Callable[[Ref, Poll], Request] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
+    conditional: bool = field(default=True, kw_only=True, validator=by_field(flag))
     plain: Callable[[Ref], Any] = field(default=as_plain, kw_only=True, validator=FUNCTION)
     restore: Callable[[Any], Ref] = field(default=as_text_alone, kw_only=True, validator=FUNCTION)
     definition: str | None = field(default=None, kw_only=True, repr=False, validator=OPTIONAL_TEXT)
@@ -218,14 +190,91 @@ class Endpoint(Generic[Ref, T]):
             raise ValueError(f"{self.name}: the reference of the job cannot be restored: {problem:.200}") from error
         return self.job(transport, ref)
 
+    # polls
+
+    async def _poll(self, transport: Transport, ref: Ref, wait: Decision | None) -> Snapshot[T]:
+        """Ask about one job, as a poll of *wait* if there is one."""
+        began = 0.0 if self.then is None else get_running_loop().time()
+        request = self.ask(ref) if wait is None or self.again is None else self._ask_again(self.again, ref, wait)
+        memory = None if wait is None else wait.memory
+        sent = request if memory is None else conditional(request, memory)
+        reply = await exchange(transport, sent, self._check if sent is request else self._check_conditional)
+        if memory is not None and sent is not request and reply.status == NOT_MODIFIED:
+            return same_again(memory, reply)
+        part = self._part(ref, reply)
+        if not self._is_about(ref, part):
+            # A connection of the pool may still contain the answer to an earlier request. A new connection cannot.
+            reply = await exchange(transport, evolve(request, fresh=True), self._check)
+            part = self._part(ref, reply)
+            self._check_identity(ref, part)
+        seen = self._guard.call("read", reply, object, self.read, part)  # the driver of the wait checks the type
+        self._guard.log_misfits(seen)
+        if self.then is not None:
+            seen = await self._poll_further(transport, ref, seen, wait, began)
+        if wait is not None:
+            if self.again is not None:
+                wait.own_memory().reply = reply
+            if self.conditional and (memory is not None or "etag" in reply.headers):
+                keep(wait, request, reply, seen)
+        return seen
+
+    async def _poll_further(
+        self, transport: Transport, ref: Ref, seen: Snapshot[T], wait: Decision | None, began: float
+    ) -> Snapshot[T]:
+        """Make the further calls of a poll that *began* then and has seen *seen*; return the whole snapshot."""
+        call: Any = self._guard.call
+        reply: Reply | None = None
+        for number in count():
+            if getattr(seen, "state", None) is not State.SUCCESS:
+                break
+            request = call("then", reply, (Request, type(None)), self.then, ref, seen)
+            if request is None:
+                break
+            if number == MOST_CALLS:
+                raise Rejected(
+                    f"{self.name}: the result has more than {MOST_CALLS} pages; correct then=, which must return None "
+                    "after the last one",
+                    kind="too_many_pages",
+                )
+            if wait is not None:
+                calls, now = wait.own_memory().calls, get_running_loop().time()
+                calls.append(now - began)
+                began = now
+            reply = await exchange(transport, request, self._check_then)
+            seen = call("read_then", reply, Snapshot, self.read_then, seen, reply)
+        return seen
+
+    async def _poll_group(self, transport: Transport, refs: Sequence[Ref]) -> Mapping[Ref, Snapshot[T]]:
+        """Ask about many jobs."""
+        if self.group is None:
+            raise NotImplementedError(f"{self.name} has no call about many jobs")
+        reply = await exchange(transport, self.group.ask(refs), self._check)
+        answers = self._guard.call("Group.read", reply, Mapping, self.group.read, reply, refs)
+        for seen in answers.values():
+            self._guard.log_misfits(seen)
+        return answers
+
+    def _ask_again(self, again: Callable[[Ref, Poll], Request], ref: Ref, wait: Decision) -> Request:
+        last: Reply | None = None if wait.memory is None else wait.memory.reply
+        poll = Poll(wait.seconds_left(get_running_loop().time()), last)
+        return self._guard.call("again", last, Request, again, ref, poll)
+
     def _check(self, reply: Reply) -> None:
         self._guard.check(self.classify, reply)
 
+    def _check_conditional(self, reply: Reply) -> None:
+        if reply.status != NOT_MODIFIED:
+            self._guard.check(self.classify, reply)
+
     def _check_then(self, reply: Reply) -> None:
         if self.classify_then is None:
-            self._check(reply)
+            self._guard.check(self.classify, reply)
         else:
             self._guard.check(self.classify_then, reply, "classify_then")
+
+    def _part(self, ref: Ref, reply: Reply) -> Reply:
+        """Return the part of a reply that speaks of one job."""
+        return reply if self.about is None else self._guard.call("about", reply, Reply, self.about, ref, reply)
 
     def _is_about(self, ref: Ref, reply: Reply) -> bool:
         if self.same_job is None:
@@ -235,14 +284,13 @@ class Endpoint(Generic[Ref, T]):
         except ACCIDENTS as error:
             raise self._guard.unreadable("same_job", error, reply) from error
 
-    def _part(self, ref: Ref, reply: Reply) -> Reply:
-        """Return the part of a reply that speaks of one job."""
-        return reply if self.about is None else self._guard.call("about", reply, Reply, self.about, ref, reply)
-
-    def _read(self, reply: Reply) -> Snapshot[T]:
-        seen = self._guard.call("read", reply, object, self.read, reply)  # the driver of the wait checks the type
-        self._guard.log_misfits(seen)
-        return seen
+    def _check_identity(self, ref: Ref, reply: Reply) -> None:
+        if not self._is_about(ref, reply):
+            message = (
+                f"{self.name}: the answer is about another job, even on a new connection; "
+                "look for a proxy or a cache that mixes up answers"
+            )
+            raise BadReply(message, kind="identity", reply=reply)
 
 
 @frozen(eq=False, repr=False, weakref_slot=False)
@@ -344,17 +392,15 @@ class Job(Generic[T]):
             UnknownStatus: A strict vocabulary does not list the status word.
             ClientClosed: The transport is closed.
         """
-        if self.submitted is not None:
-            return self.submitted
-        endpoint, request = self.endpoint, self.endpoint.ask(self.ref)
-        reply = await exchange(self.transport, request, endpoint._check)  # noqa: SLF001  a method of this module
-        part = endpoint._part(self.ref, reply)  # noqa: SLF001  as above
-        if not endpoint._is_about(self.ref, part):  # noqa: SLF001  as above
-            part = await self._ask_afresh(request)
-        seen = endpoint._read(part)  # noqa: SLF001  as above
-        return seen if endpoint.then is None else await self._read_more(seen)
+        return await self.poll_for(None)
 
     __call__ = fetch
+
+    def poll_for(self, wait: Decision | None) -> Awaitable[Snapshot[T]]:
+        """Return the same to be awaited as a poll of *wait*, which keeps what its later polls may need."""
+        if self.submitted is not None:
+            return _known(self.submitted)
+        return self.endpoint._poll(self.transport, self.ref, wait)  # noqa: SLF001  a method of this module
 
     async def fetch_together(self, jobs: Sequence[Job[T]]) -> dict[Job[T], Snapshot[T]]:
         """Ask about *jobs* with one request, and return a snapshot per job that the answer contains.
@@ -366,55 +412,9 @@ class Job(Generic[T]):
             NotImplementedError: The API has no such call.
             TransportError: There was no answer about the jobs.
         """
-        group = self.endpoint.group
-        if group is None:
-            raise NotImplementedError(f"{self.endpoint.name} has no call about many jobs")
         refs = [job.ref for job in jobs]
-        reply = await exchange(self.transport, group.ask(refs), self.endpoint._check)  # noqa: SLF001  as above
-
-        def read() -> dict[Job[T], Snapshot[T]]:
-            answers = group.read(reply, refs)
-            return {job: answers[job.ref] for job in jobs if job.ref in answers}
-
-        guard = self.endpoint._guard  # noqa: SLF001  as above
-        seen: dict[Job[T], Snapshot[T]] = guard.call("Group.read", reply, dict, read)
-        for one in seen.values():
-            guard.log_misfits(one)
-        return seen
-
-    async def _ask_afresh(self, request: Request) -> Reply:
-        # A connection of the pool may still contain the answer to an earlier request. A new connection cannot.
-        afresh = evolve(request, fresh=True)
-        reply = await exchange(self.transport, afresh, self.endpoint._check)  # noqa: SLF001  a method of this module
-        part = self.endpoint._part(self.ref, reply)  # noqa: SLF001  as above
-        if not self.endpoint._is_about(self.ref, part):  # noqa: SLF001  as above
-            raise BadReply(
-                f"{self.endpoint.name}: the answer is about another job, even on a new connection; "
-                "look for a proxy or a cache that mixes up answers",
-                kind="identity",
-                reply=reply,
-            )
-        return part
-
-    async def _read_more(self, seen: Snapshot[T]) -> Snapshot[T]:
-        """Make the further calls of a poll that has seen *seen*, and return the whole snapshot."""
-        endpoint, reply = self.endpoint, None
-        call: Any = endpoint._guard.call  # noqa: SLF001  a part of the endpoint
-        for number in count():
-            if getattr(seen, "state", None) is not State.SUCCESS:
-                break
-            request = call("then", reply, (Request, type(None)), endpoint.then, self.ref, seen)
-            if request is None:
-                break
-            if number == MOST_CALLS:
-                raise Rejected(
-                    f"{endpoint.name}: the result has more than {MOST_CALLS} pages; correct then=, which must return "
-                    "None after the last one",
-                    kind="too_many_pages",
-                )
-            reply = await exchange(self.transport, request, endpoint._check_then)  # noqa: SLF001  as above
-            seen = call("read_then", reply, Snapshot, endpoint.read_then, seen, reply)
-        return seen
+        answers = await self.endpoint._poll_group(self.transport, refs)  # noqa: SLF001  a method of this module
+        return {job: answers[job.ref] for job in jobs if job.ref in answers}
 
     async def wait(self, *, timeout: float | Timeout | None, **options: Unpack[WaitOptions]) -> Snapshot[T]:
         """Wait until the job is terminal, and return the terminal snapshot; see `wait_until_terminal`."""
@@ -455,8 +455,7 @@ class Job(Generic[T]):
 
     def to_json(self) -> str:
         """Return a token without secrets. `job_from_json`, of the endpoint or client, makes the job from it again."""
-        token = {"version": TOKEN_VERSION, "endpoint": self.endpoint.name, "ref": self.endpoint.plain(self.ref)}
-        return json.dumps(token, ensure_ascii=False)
+        return write_token(self.endpoint.name, self.endpoint.plain(self.ref))
 
 
 @frozen(eq=False, repr=False, weakref_slot=False)
@@ -465,6 +464,10 @@ class _MarkedJob(Job[T]):
 
     meta: Mapping[str, Any] | None = field(kw_only=True)  # pyright: ignore[reportIncompatibleMethodOverride]  frozen, so as good as a property
     origin: Any = field(kw_only=True)
+
+
+async def _known(seen: Snapshot[T]) -> Snapshot[T]:
+    return seen
 
 
 def _shown(ref: Any) -> str:

@@ -77,6 +77,12 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
     }
 )
 
+ABOUT_ACCOUNT = frozenset({"credential", "forbidden", "unpaid", "quota", "plan"})
+"""The kinds of trouble that are the account's, whatever the job."""
+
+ABOUT_SERVICE = frozenset({"throttled", "overloaded", "internal"})
+"""The kinds of trouble that are the service's, whatever the job."""
+
 _UNSUPPORTED = (405, 406, 411, 414, 415, 426, 428, 431, 501, 505)
 _IN_TROUBLE = (408, 421, 423, 425)  # these pass, unlike the rest of 4xx
 STATUSES: Mapping[int, str] = MappingProxyType(
@@ -328,7 +334,7 @@ class Codes:
 NO_CODES = Codes()
 
 
-def classify_status(reply: Reply, codes: Codes = NO_CODES) -> None:
+def classify_status(reply: Reply, codes: Codes = NO_CODES, *, needs_json: bool = True) -> None:
     """Return if *reply* is a success with JSON in it; otherwise raise the error that it stands for.
 
     An endpoint that wraps errors into successful replies looks for them first, then calls this.
@@ -336,6 +342,7 @@ def classify_status(reply: Reply, codes: Codes = NO_CODES) -> None:
     Args:
         reply: The reply, of any status.
         codes: The API's own error codes.
+        needs_json: Whether a success must hold JSON other than null.
 
     Raises:
         Throttled: The server asks for fewer requests.
@@ -343,5 +350,5 @@ def classify_status(reply: Reply, codes: Codes = NO_CODES) -> None:
         BadReply: A success does not hold JSON, or the status makes no sense.
         TransportError: The server is in trouble; asking again later may help.
     """
-    if reply.json is None or reply.status // 100 != 2 or reply.status in STATUSES:  # noqa: PLR2004  success
+    if (reply.json is None and needs_json) or reply.status // 100 != 2 or reply.status in STATUSES:  # noqa: PLR2004  success
         raise codes.fault(reply)

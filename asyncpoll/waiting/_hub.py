@@ -258,7 +258,7 @@ class Hub:
 
         Args:
             job: A `Job`, or any `async def () -> Snapshot`.
-            changes_only: Yield only what differs from the snapshot before in state, status or progress.
+            changes_only: Yield only what differs from the snapshot before in state, kind, status or progress.
             **options: Those of `wait`.
 
         Raises:

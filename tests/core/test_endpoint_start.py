@@ -141,7 +141,7 @@ def test_a_job_that_goes_on_is_polled(snapshot: Any) -> None:
 
 def test_a_snapshot_of_a_submit_must_be_one() -> None:
     """Anything else is an answer that was not understood."""
-    end = endpoint(start=Start(ask_to_start, started, snapshot=lambda _: "success"))  # type: ignore[return-value]  # text is no snapshot
+    end = endpoint(start=Start(ask_to_start, started, snapshot=lambda _: "success"))  # type: ignore[arg-type, return-value]  # text is no snapshot
     with pytest.raises(BadReply, match=r"Start.snapshot failed.*it returned str"):
         run_virtual(end.start(answering({"id": "1"}), kind="maps"))
 

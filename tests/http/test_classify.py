@@ -89,6 +89,15 @@ def test_success_without_json(body: bytes, problem: str | None) -> None:
     assert str(caught).endswith(": ".join(filter(None, (problem, body.decode()))))
 
 
+def test_success_that_needs_no_json() -> None:
+    """A file or JSON Lines may be the answer; an error stays one, and so does a success without a body."""
+    classify_status(Reply(200, body=b"a,b", problem="the body is not JSON"), needs_json=False)
+    for status, kind in ((204, "malformed"), (404, "not_found"), (500, "server")):
+        with pytest.raises(TransportError) as caught:
+            classify_status(Reply(status), needs_json=False)
+        assert caught.value.kind == kind
+
+
 def test_facts_are_carried_along() -> None:
     """The error knows the origin and how long the server asks to stay away for, whatever the status."""
     for status in (400, 429, 503):

@@ -63,6 +63,7 @@ from asyncpoll.http import (
     Transport,
     TransportSettings,
     Upload,
+    check_address,
     classify_status,
     download,
     fit,
@@ -92,7 +93,7 @@ assert_type(done, Snapshot[int])
 assert_type(done.unwrap(), int)
 assert_type(done.value, int | None)
 assert_type((done.state, done.status), tuple[State, str])
-assert_type((done.reason, done.code), tuple[str | None, str | None])
+assert_type((done.reason, done.code, done.kind), tuple[str | None, str | None, str | None])
 assert_type((done.progress, done.retry_after), tuple[float | None, float | None])
 whole: Snapshot[object] = done  # what holds an int holds an object
 done.state = State.FAILED  # type: ignore[misc]  # frozen
@@ -282,6 +283,11 @@ AiohttpTransport("https://api.example.org", auth=auths[0], **settings)
 AiohttpTransport("https://api.example.org", auth="key")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 assert_type(segment("id", "a"), str)
 assert_type(identifier("id", "a"), str)
+address = Request.to("GET", "/v1/jobs/7", repeatable=True, decode=False)
+assert_type(address, Request)
+check_address(MemoryTransport(lambda _: Reply(200)), address)
+assert_type((Reply(200).text, Reply(200).jsonl), tuple[str, list[Any]])
+classify_status(Reply(200), needs_json=False)
 classify_status(Reply(200, {}), Codes({"1": "credential"}, (Phrase("2", "expired", "credential"),)))
 assert_type(structure({}, Snapshot), Snapshot[Any])
 assert_type(fit({}, Snapshot), tuple[Snapshot[Any], tuple[str, ...]])

@@ -56,6 +56,7 @@ class Outgoing:
         mask: Replaces the credential in the reply.
         fresh: Whether it needs a connection that nothing was ever read from.
         lines: The headers as lines, if they are at hand.
+        decode: Whether the body of a success is decoded as JSON.
     """
 
     method: str
@@ -65,6 +66,7 @@ class Outgoing:
     mask: Mask
     fresh: bool
     lines: str = field(default="", repr=False)
+    decode: bool = True
 
     def for_auth(self, origin: str, *, has_files: bool) -> OutgoingRequest:
         """Return the request as an `Auth` sees it; the bytes of a form with files are not known yet."""
@@ -103,10 +105,18 @@ class Encoder:
     _lines: str = field(default="", init=False, repr=False)
 
     def prepare(self, request: Request, credential: Credential) -> Outgoing:
-        """Return *request* as it goes out, with *credential*, or raise a `ValueError` that says why it cannot."""
+        """Return *request* as it goes out, with *credential*.
+
+        Raises:
+            ValueError: It cannot be sent as it is.
+            Rejected: Its address is not below the base address; the kind is "foreign_address".
+        """
         if not _METHOD.fullmatch(request.method):
             raise ValueError("the method must be one word in upper case")
-        target = self.address.target(request.path, request.query)
+        if request.address is None:
+            target = self.address.target(request.path, request.query)
+        else:
+            target = self.address.resolve(request.address, request.query)
         body, headers = _body(request)
         if request.headers:
             check_headers(request.headers)

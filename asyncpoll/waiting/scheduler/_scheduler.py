@@ -15,8 +15,9 @@ from asyncpoll._errors import ClientClosed, Draining, Rejected, WaitTimeout
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.waiting._counters import Counters, EndpointCounters
-from asyncpoll.waiting._decision import NEVER, Result, Verdict, WaitCheckpoint, as_outcome, as_result, awaitable_of
+from asyncpoll.waiting._decision import NEVER, Verdict, WaitCheckpoint
 from asyncpoll.waiting._emission import Announcer
+from asyncpoll.waiting._fetching import Result, as_outcome, as_result, begin_fetch
 from asyncpoll.waiting._misses import drop_tracebacks, is_condemning
 from asyncpoll.waiting._policy import Policy
 from asyncpoll.waiting._remote_cancel import RemoteCancels, remote_cancel_of
@@ -207,8 +208,7 @@ class Scheduler:
         counters.in_flight += 1
         result: Any = None
         try:
-            fetched = target.fetch() if isinstance(target, Batch) else target.subject()
-            result = await (fetched if hasattr(fetched, "__await__") else awaitable_of(fetched))
+            result = await (target.fetch() if isinstance(target, Batch) else begin_fetch(target.subject, target))
         except GeneratorExit:
             raise  # a coroutine that is closed must not go on; `fail` ends its waits
         except BaseException as error:  # noqa: BLE001  an error of any kind ends at most the waits for this target
@@ -228,7 +228,7 @@ class Scheduler:
         if self._announcer is not None and self._announcer.wants_calls:
             jobs = len(target.asked) if isinstance(target, Batch) else 1
             waits = [wait for primary in target.primaries for wait in primary.waits]
-            self._announcer.call(waits, jobs, seconds, result)
+            self._announcer.calls(waits, jobs, seconds, result, target.memory)
         return result
 
     def _count_news(self, target: Target, steps: Sequence[Step]) -> None:

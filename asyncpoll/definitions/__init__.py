@@ -1,0 +1,25 @@
+"""Definitions: endpoints as data, in TOML or in a mapping, without code.
+
+A definition says where each field of a `Snapshot` stands in an answer, which words mean which `State`, and which
+request each method of a `Job` makes. It is compiled into `Endpoint`s, which are like those written in Python.
+
+The parts, from below: `_paths` and `_templates` are the two small languages in it, for answers and for requests, and
+`_patterns` keeps regular expressions quick. `_spots` knows the place of every value, so that each error has a line.
+`_values` reads single values and `_model` whole tables, into one class for each table of the format; `_document` checks
+what concerns several keys. So much is done before anything is asked. `_requests`, `_conditions`, `_reading` and
+`_chains` turn parts of the model into functions, and `_compile` makes an `Endpoint` of them. Every path, word and rule
+is looked up once, when the functions are made; a poll only calls them. `_definition` is the whole, `_catalog` the
+definitions that come with the package, and `_client` a client with a transport of its own.
+
+A definition may come from a stranger. Nothing in it is code; it chooses neither the environment variable of the key
+freely nor an address outside of its base; and no text of a server can make it slow.
+"""
+
+from __future__ import annotations
+
+from asyncpoll.definitions._catalog import catalog, find
+from asyncpoll.definitions._client import DefinedClient
+from asyncpoll.definitions._definition import Definition
+from asyncpoll.definitions._spots import DefinitionError
+
+__all__ = ["DefinedClient", "Definition", "DefinitionError", "catalog", "find"]
