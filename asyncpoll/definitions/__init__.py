@@ -11,15 +11,57 @@ what concerns several keys. So much is done before anything is asked. `_requests
 is looked up once, when the functions are made; a poll only calls them. `_definition` is the whole, `_catalog` the
 definitions that come with the package, and `_client` a client with a transport of its own.
 
+The paths of a definition can be run backwards, so it is a server, too: `_fabricate` writes the answers that it reads,
+and `_world` is a server without a socket, which knows jobs and answers requests. `_server` puts it on a socket,
+`_rehearse` waits for its jobs in virtual time, and `_lint` reads back all that it can say.
+
 A definition may come from a stranger. Nothing in it is code; it chooses neither the environment variable of the key
 freely nor an address outside of its base; and no text of a server can make it slow.
 """
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from asyncpoll.definitions._catalog import catalog, find
 from asyncpoll.definitions._client import DefinedClient
 from asyncpoll.definitions._definition import Definition
 from asyncpoll.definitions._spots import DefinitionError
 
-__all__ = ["DefinedClient", "Definition", "DefinitionError", "catalog", "find"]
+if TYPE_CHECKING:
+    from asyncpoll.definitions._lint import Finding, lint
+    from asyncpoll.definitions._rehearse import Rehearsal, rehearse
+    from asyncpoll.definitions._server import DefinitionServer, simulate
+    from asyncpoll.definitions._world import JobTruth
+
+__all__ = [
+    "DefinedClient",
+    "Definition",
+    "DefinitionError",
+    "DefinitionServer",
+    "Finding",
+    "JobTruth",
+    "Rehearsal",
+    "catalog",
+    "find",
+    "lint",
+    "rehearse",
+    "simulate",
+]
+
+_LAZY = {
+    "DefinitionServer": "_server",
+    "Finding": "_lint",
+    "JobTruth": "_world",
+    "Rehearsal": "_rehearse",
+    "lint": "_lint",
+    "rehearse": "_rehearse",
+    "simulate": "_server",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _LAZY:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"asyncpoll.definitions.{_LAZY[name]}"), name)
