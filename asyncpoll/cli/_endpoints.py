@@ -51,14 +51,17 @@ def run(args: argparse.Namespace) -> int:
 
 def _list_catalog(*, as_json: bool) -> int:
     """List the endpoints of the catalogue, with the documents that each was written from, and when."""
-    entries = catalog()
+    facts: dict[str, tuple[str, tuple[str, ...]]] = dict.fromkeys(ENDPOINTS, ("built in", ()))
+    facts |= {name: (one.written, one.documents) for name, one in catalog().items() if name not in facts}
     if as_json:
-        facts = {name: {"documents": one.documents, "written": one.written} for name, one in entries.items()}
-        say_json({**dict.fromkeys(ENDPOINTS, {"documents": [], "written": "built in"}), **facts})
+        say_json({name: {"written": written, "documents": documents} for name, (written, documents) in facts.items()})
         return Exit.SUCCESS
-    rows = [(name, "built in", "") for name in ENDPOINTS if name not in entries]
-    rows += [(name, one.written, " ".join(one.documents)) for name, one in entries.items()]
-    for line in Grid(("endpoint", "written", "from"), "<<<", tuple(sorted(rows))).lines():
+    rows = [
+        (name, written, documents[0] if documents else "") if number == 0 else ("", "", documents[number])
+        for name, (written, documents) in sorted(facts.items())
+        for number in range(max(1, len(documents)))
+    ]
+    for line in Grid(("endpoint", "written", "from"), "<<<", tuple(rows)).lines():
         say(line)
     return Exit.SUCCESS
 

@@ -26,7 +26,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _findings(spec: str) -> list[tuple[str, Finding]]:
-    """Return the findings of one file. What makes it unusable as a whole is one of them, and the files after it count."""
+    """Return the findings of one file with its name; what makes it unusable is one of them."""
     try:
         definition = definition_of(spec)
     except DefinitionError as error:

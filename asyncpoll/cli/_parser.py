@@ -247,9 +247,9 @@ def _submit(verb: argparse.ArgumentParser) -> None:
     _access(verb)
 
 
-def _file(verb: argparse.ArgumentParser, **how_many: Any) -> None:
+def _file(verb: argparse.ArgumentParser, name: str = "file", **how_many: Any) -> None:
     text = "a definition: acme.toml, or acme.toml#NAME for one of its endpoints, or a name of the catalogue"
-    verb.add_argument("file", metavar="FILE", help=text, **how_many)
+    verb.add_argument(name, metavar="FILE", help=text, **how_many)
 
 
 def _show(verb: argparse.ArgumentParser) -> None:
@@ -259,7 +259,7 @@ def _show(verb: argparse.ArgumentParser) -> None:
 
 
 def _lint(verb: argparse.ArgumentParser) -> None:
-    _file(verb, nargs="+")
+    _file(verb, "files", nargs="+")
     verb.add_argument("--strict", action="store_true", help="exit with 1 on any finding, not only on errors")
 
 

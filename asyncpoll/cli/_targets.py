@@ -14,7 +14,6 @@ An endpoint is written in one of these ways, and `Targets.find` tries them in th
 from __future__ import annotations
 
 import inspect
-import json
 import os
 import re
 import sys
@@ -25,22 +24,22 @@ from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from operator import attrgetter, itemgetter
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from attrs import define, field, frozen
 
 from asyncpoll import providers
-from asyncpoll._endpoint import TOKEN_VERSION, Endpoint, Job, as_text_alone
+from asyncpoll._endpoint import Endpoint, Job
+from asyncpoll._job_tokens import as_text_alone, write_token
 from asyncpoll._state import State, Word
 from asyncpoll.cli._access import Access
-from asyncpoll.cli._output import shown
-from asyncpoll.http import Paced, Retrying
+from asyncpoll.cli._output import message_of, shown
+from asyncpoll.definitions import Definition, catalog, find
+from asyncpoll.definitions._catalog import key_variable
+from asyncpoll.http import Bearer, TransportSettings
+from asyncpoll.http._urls import Origin
 from asyncpoll.providers import ENDPOINTS, Listing
-from asyncpoll.providers._client import CLIENT, Client
-
-if TYPE_CHECKING:
-    from asyncpoll.definitions import Definition
-    from asyncpoll.http import AiohttpTransport
+from asyncpoll.providers._client import CLIENT, BaseClient, Client, check_name
 
 GROUP = "asyncpoll.endpoints"
 """The group of entry points that are endpoints."""
@@ -161,31 +160,28 @@ class _Alone:
                 f"{self.spec} is an endpoint without an address; pass --base-url URL, and if it needs a key "
                 "--key-env VARIABLE or --key-file FILE"
             )
-        from asyncpoll.http import AiohttpTransport, Bearer  # noqa: PLC0415  aiohttp takes 0.2 s to import
-
-        auth = None if access.key_option is None else Bearer(access.key())
-        return _OwnClient(self.endpoint, AiohttpTransport(address, auth=auth, **access.settings))
+        return _OwnClient(self.endpoint, None if access.key_option is None else access.key(), address, access.settings)
 
     def variables(self, name: str | None) -> tuple[str, str]:  # noqa: ARG002  they do not depend on it
         """Return nothing: it has no variables of its own."""
         return "", ""
 
 
-class _OwnClient:
+class _OwnClient(BaseClient):
     """A client of one endpoint that was made in Python."""
 
-    def __init__(self, endpoint: Endpoint[Any, Any], own: AiohttpTransport) -> None:
+    def __init__(
+        self, endpoint: Endpoint[Any, Any], key: str | None, base_url: str, settings: TransportSettings
+    ) -> None:
+        super().__init__(None if key is None else Bearer(key), base_url, None, None, settings)
         self.endpoint = endpoint
-        self.transport = Retrying(Paced(own))
-        self.aclose = own.aclose
         if endpoint._start is not None:  # noqa: SLF001  of this package
             self.start = partial(endpoint.start, self.transport)
 
-    def job(self, **ref: Any) -> Job[Any]:
+    def job(self, endpoint: str = "", /, **ref: Any) -> Job[Any]:  # noqa: ARG002  there is one only
         """Return the job with a reference, given as JSON data by field."""
         data = next(iter(ref.values())) if self.endpoint.restore is as_text_alone or _WHOLE in ref else ref
-        token = {"version": TOKEN_VERSION, "endpoint": self.endpoint.name, "ref": data}
-        return self.endpoint.job_from_json(self.transport, json.dumps(token))
+        return self.endpoint.job_from_json(self.transport, write_token(self.endpoint.name, data))
 
 
 @frozen(eq=False)
@@ -207,6 +203,52 @@ class _Made:
     variables = _Alone.variables
 
 
+@frozen(eq=False)
+class Defined:
+    """The source of the endpoints of a definition."""
+
+    definition: Definition
+
+    def open(self, access: Access, name: str | None) -> Any:
+        """Return a client. Its key is that of the variable only if the rule about keys allows it."""
+        address = access.address(self.variables(name)[1], self.variables(None)[1])
+        key = None if self.is_open else access.key(self._key_variable(access, address, name))
+        return self.definition.client(key or "", base_url=address, name=name, **access.settings)
+
+    def variables(self, name: str | None) -> tuple[str, str]:
+        """Return the names of its environment variables; see `sent` for whether the first one is read."""
+        suffix = "" if check_name(name) is None else f"_{name}".upper().replace("-", "_")
+        vendor = self.definition.vendor.upper().replace("-", "_")
+        own = self.definition.env if self.definition.is_listed else None
+        return f"{own or f'{vendor}_API_KEY'}{suffix}", f"{vendor}_BASE_URL{suffix}"
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the API takes no key."""
+        return self.definition.spec.auth.scheme == "none"
+
+    def sent(self, access: Access) -> str:
+        """Return which variable is sent where, and whether it is set; or why it is not sent. Nothing is sent."""
+        address = access.address(self.variables(None)[1]) or self.definition.base
+        if address is None:
+            return "there is no address; pass --base-url URL"
+        origin = Origin.of(address)
+        if self.is_open:
+            return f"requests go to {origin}, without a key"
+        try:
+            variable = self._key_variable(access, access.address(self.variables(None)[1]), None)
+        except ValueError as problem:
+            return message_of(problem)
+        now = "set" if variable in os.environ else "not set"
+        return f"requests go to {origin}, with the key in {variable}, which is {now}"
+
+    def _key_variable(self, access: Access, address: str | None, name: str | None) -> str | None:
+        if access.key_option is not None:
+            return access.key_env
+        key_variable(self.definition, base_url=address)
+        return self.variables(name)[0]
+
+
 @define
 class Targets:
     """Finds endpoints, each of them once.
@@ -219,6 +261,7 @@ class Targets:
     kept: Mapping[str, str] = NOTHING
     code: dict[str, str] = field(factory=dict)
     _found: dict[str, Target] = field(factory=dict, init=False)
+    _sources: dict[str, Defined] = field(factory=dict, init=False)
 
     def name(self, specs: Iterable[str]) -> Target | None:
         """Find the endpoints that the command line names, so that lines may, too; return the first.
@@ -257,36 +300,71 @@ class Targets:
 
     def _made(self, spec: str) -> Target:
         if code := _CODE.fullmatch(spec):
-            target = _in_code(_attribute(spec, code[1], code[2]), spec, code[3])
+            found = _attribute(spec, code[1], code[2])
+            is_defined = isinstance(found, Definition)
+            target = self._defined(found, code[3]) if is_defined else _in_code(found, spec, code[3])
             self.code[target.name] = spec
-        elif _FILE.fullmatch(spec):
-            target = _defined(_definition().load(spec))
-        else:
-            return self._named(spec)
-        return target
+            return target
+        if _FILE.fullmatch(spec):
+            file, _, part = spec.partition("#")
+            return self._defined(Definition.load(file), part)
+        return self._named(spec)
 
     def _named(self, name: str) -> Target:
         if name in self.kept:
-            return _defined(_definition().parse(self.kept[name], source=f"the ledger ({name})").only(name))
+            return self._defined(Definition.parse(self.kept[name], source=f"the definition of {name}"), name)
         if name in ENDPOINTS:
             return _built_in(name)
         for entry in entry_points(group=GROUP, name=name):
-            return _in_code(_loaded(entry), f"the entry point {name}", None)
-        from asyncpoll.definitions import catalog  # noqa: PLC0415  only those who use it import it
+            found = _loaded(entry)
+            return self._defined(found, name) if isinstance(found, Definition) else _in_code(found, name, None)
+        return self._defined(listed(name, self._found), name)
 
-        if name in catalog():
-            return _defined(catalog()[name])
-        close = get_close_matches(name, [*ENDPOINTS, *self._found, *catalog()], 1, 0.75)
-        meant = f"; did you mean {close[0]}?" if close else ""
-        raise ValueError(
-            f"no endpoint {shown(name)}; choose one of {', '.join(ENDPOINTS)}, or one of asyncpoll endpoints --all, "
-            f"or a file such as ./acme.toml{meant}"
-        )
+    def _defined(self, definition: Definition, part: str | None) -> Target:
+        """Return one endpoint of a definition."""
+        if part or len(definition.spec.endpoints) > 1:
+            if not part:
+                parts = ", ".join(name.removeprefix(f"{definition.name}.") for name in definition.spec.endpoints)
+                raise ValueError(f"{definition.source} has several endpoints; add # and one of {parts}")
+            ((name, spec),) = definition.only(part).spec.endpoints.items()
+        else:
+            ((name, spec),) = definition.spec.endpoints.items()
+        source = self._sources.setdefault(definition.text, Defined(definition))
+        listing = Listing("", spec.description, spec.required, tuple(spec.ref), spec.open, spec.predicts)
+        jobs, token = itemgetter(name), _token(definition.endpoints[name])
+        return Target(name, listing, source, jobs, token, words=lambda: spec.words, definition=definition)
 
     @property
     def definitions(self) -> dict[str, str]:
         """The text of each definition that was found, by the name of the endpoint."""
         return {one.name: one.definition.text for one in self._found.values() if one.definition is not None}
+
+
+def definition_of(spec: str) -> Definition:
+    """Return the definition in a file, or of the catalogue.
+
+    Raises:
+        ValueError: It cannot be used, or there is none.
+        OSError: The file cannot be read.
+    """
+    return Definition.load(spec) if _FILE.fullmatch(spec) else listed(spec, ())
+
+
+def listed(name: str, others: Iterable[str]) -> Definition:
+    """Return the definition of the catalogue that has an endpoint with this name; *others* may be meant as well.
+
+    Raises:
+        ValueError: There is none.
+    """
+    try:
+        return find(name)
+    except ValueError:
+        close = get_close_matches(name, [*ENDPOINTS, *others, *catalog()], 1, 0.75)
+        meant = f"; did you mean {close[0]}?" if close else ""
+        raise ValueError(
+            f"no endpoint {shown(name)}; choose one of {', '.join(ENDPOINTS)}, one that asyncpoll endpoints --all "
+            f"lists, or a file such as ./acme.toml{meant}"
+        ) from None
 
 
 def _built_in(name: str) -> Target:
@@ -326,10 +404,12 @@ def _in_code(found: Any, spec: str, part: str | None) -> Target:
     """Return the endpoint that an object in Python is, or that a client has which it makes."""
     if isinstance(found, Endpoint):
         is_text = found.restore is as_text_alone
-        listing = Listing("an endpoint in Python", ("id",) if is_text else (), open=not is_text)
+        listing = Listing("", "an endpoint in Python", ("id",) if is_text else (), open=not is_text)
         return Target(found.name, listing, _Alone(found, spec), _itself, _token(found), "id" if is_text else _WHOLE)
     if not callable(found):
-        raise ValueError(f"{spec} is not an Endpoint, a Definition, or a function or class that makes a client")
+        raise ValueError(  # noqa: TRY004  as for all that a user may write
+            f"{spec} is not an Endpoint, a Definition, or a function or class that makes a client"
+        )
     try:
         client = getattr(found, "from_env", found)()
         jobs = _itself if part is None else attrgetter(part)
@@ -352,12 +432,13 @@ def _itself(client: Any) -> Any:
     return client
 
 
-def _listing(job: Callable[..., Any], description: str) -> Listing:
+def _listing(job: Callable[..., Any], spec: str) -> Listing:
     """Return the fields of a reference, which are the arguments of the function that makes a job of it."""
     parameters = inspect.signature(job).parameters.values()
     named = [one for one in parameters if one.kind in {one.KEYWORD_ONLY, one.POSITIONAL_OR_KEYWORD}]
     return Listing(
-        description,
+        "",
+        f"an endpoint of {spec}",
         tuple(one.name for one in named if one.default is one.empty),
         tuple(one.name for one in named if one.default is not one.empty),
         open=any(one.kind is one.VAR_KEYWORD for one in parameters),
