@@ -12,7 +12,7 @@ from attrs import asdict
 
 from asyncpoll._schedule import Fixed
 from asyncpoll.cli import Exit
-from asyncpoll.cli._output import Grid, counted, duration, say, say_json
+from asyncpoll.cli._output import counted, duration, say, say_json
 from asyncpoll.cli._targets import definition_of
 from asyncpoll.definitions import Rehearsal, rehearse
 
@@ -42,8 +42,8 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         say_json(asdict(rehearsal))
     else:
-        for line in Grid(("", ""), "<<", tuple(_rows(rehearsal))).lines():
-            say(line)
+        for name, text in _rows(rehearsal):
+            say(f"{name:<19}  {text}")
     return Exit.SUCCESS
 
 

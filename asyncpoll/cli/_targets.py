@@ -17,7 +17,7 @@ import inspect
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
@@ -36,7 +36,7 @@ from asyncpoll.cli._access import Access
 from asyncpoll.cli._output import message_of, shown
 from asyncpoll.definitions import Definition, catalog, find
 from asyncpoll.definitions._catalog import key_variable
-from asyncpoll.http import Bearer, TransportSettings
+from asyncpoll.http import Bearer
 from asyncpoll.http._urls import Origin
 from asyncpoll.providers import ENDPOINTS, Listing
 from asyncpoll.providers._client import CLIENT, BaseClient, Client, check_name
@@ -139,28 +139,27 @@ class Provider:
         return self.kind.variables(name)
 
 
-@frozen(eq=False)
-class _Alone:
-    """The source of an endpoint that was made in Python, which has neither an address nor a key.
+@frozen
+class _Own:
+    """The source of endpoints of one vendor that were made in Python: these have neither an address nor a key.
 
     Attributes:
-        endpoint: The endpoint.
-        spec: How the user has written it.
+        vendor: The first part of their names.
     """
 
-    endpoint: Endpoint[Any, Any]
-    spec: str
+    vendor: str
 
     def open(self, access: Access, name: str | None) -> _OwnClient:
         """Return a client that sends the key that the options name, or none."""
         if name is not None:
-            raise ValueError(f"{self.endpoint.name} has one client; leave {CLIENT!r} out")
+            raise ValueError(f"endpoints in Python have one client; leave {CLIENT!r} out")
         if (address := access.address()) is None:
             raise ValueError(
-                f"{self.spec} is an endpoint without an address; pass --base-url URL, and if it needs a key "
-                "--key-env VARIABLE or --key-file FILE"
+                f"an endpoint in Python, such as that of {self.vendor}, has no address; pass --base-url URL, and if it "
+                "needs a key --key-env NAME or --key-file FILE"
             )
-        return _OwnClient(self.endpoint, None if access.key_option is None else access.key(), address, access.settings)
+        auth = None if access.key_option is None else Bearer(access.key())
+        return _OwnClient(auth, address, None, None, access.settings)
 
     def variables(self, name: str | None) -> tuple[str, str]:  # noqa: ARG002  they do not depend on it
         """Return nothing: it has no variables of its own."""
@@ -168,20 +167,36 @@ class _Alone:
 
 
 class _OwnClient(BaseClient):
-    """A client of one endpoint that was made in Python."""
+    """A client for endpoints that were made in Python."""
 
-    def __init__(
-        self, endpoint: Endpoint[Any, Any], key: str | None, base_url: str, settings: TransportSettings
-    ) -> None:
-        super().__init__(None if key is None else Bearer(key), base_url, None, None, settings)
-        self.endpoint = endpoint
-        if endpoint._start is not None:  # noqa: SLF001  of this package
-            self.start = partial(endpoint.start, self.transport)
+    def job(self, endpoint: Endpoint[Any, Any], /, **ref: Any) -> Job[Any]:  # type: ignore[override]  # pyright: ignore[reportIncompatibleMethodOverride]  it does not know them by name
+        """Return a job of an endpoint, given its reference as JSON data by field."""
+        data = next(iter(ref.values())) if endpoint.restore is as_text_alone or _WHOLE in ref else ref
+        return endpoint.job_from_json(self.transport, write_token(endpoint.name, data))
 
-    def job(self, endpoint: str = "", /, **ref: Any) -> Job[Any]:  # noqa: ARG002  there is one only
-        """Return the job with a reference, given as JSON data by field."""
-        data = next(iter(ref.values())) if self.endpoint.restore is as_text_alone or _WHOLE in ref else ref
-        return self.endpoint.job_from_json(self.transport, write_token(self.endpoint.name, data))
+
+@frozen
+class _OwnJobs:
+    """The jobs of one endpoint that was made in Python.
+
+    Attributes:
+        endpoint: The endpoint.
+        client: The client of its vendor.
+    """
+
+    endpoint: Endpoint[Any, Any]
+    client: _OwnClient
+
+    def job(self, **ref: Any) -> Job[Any]:
+        """Return a job, given its reference as JSON data by field."""
+        return self.client.job(self.endpoint, **ref)
+
+    @property
+    def start(self) -> Callable[..., Awaitable[Job[Any]]] | None:
+        """Return the function that starts a job, or None."""
+        if self.endpoint._start is None:  # noqa: SLF001  of this package
+            return None
+        return partial(self.endpoint.start, self.client.transport)
 
 
 @frozen(eq=False)
@@ -200,7 +215,7 @@ class _Made:
             )
         return self.client
 
-    variables = _Alone.variables
+    variables = _Own.variables
 
 
 @frozen(eq=False)
@@ -316,8 +331,11 @@ class Targets:
         if name in ENDPOINTS:
             return _built_in(name)
         for entry in entry_points(group=GROUP, name=name):
-            found = _loaded(entry)
-            return self._defined(found, name) if isinstance(found, Definition) else _in_code(found, name, None)
+            found, spec = _loaded(entry), f"the entry point {name}"
+            target = self._defined(found, name) if isinstance(found, Definition) else _in_code(found, spec, None)
+            if target.name != name:
+                raise ValueError(f"{spec} is the endpoint {target.name}; both must have the same name")
+            return target
         return self._defined(listed(name, self._found), name)
 
     def _defined(self, definition: Definition, part: str | None) -> Target:
@@ -405,7 +423,8 @@ def _in_code(found: Any, spec: str, part: str | None) -> Target:
     if isinstance(found, Endpoint):
         is_text = found.restore is as_text_alone
         listing = Listing("", "an endpoint in Python", ("id",) if is_text else (), open=not is_text)
-        return Target(found.name, listing, _Alone(found, spec), _itself, _token(found), "id" if is_text else _WHOLE)
+        source, whole = _Own(found.name.partition(".")[0]), "id" if is_text else _WHOLE
+        return Target(found.name, listing, source, partial(_OwnJobs, found), _token(found), whole)
     if not callable(found):
         raise ValueError(  # noqa: TRY004  as for all that a user may write
             f"{spec} is not an Endpoint, a Definition, or a function or class that makes a client"

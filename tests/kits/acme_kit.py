@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import importlib
+import sys
 import threading
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -35,8 +37,8 @@ MODULE = '''\
 import os
 
 from asyncpoll import Endpoint, Snapshot, Start, State
-from asyncpoll.http import AiohttpTransport, Bearer, Request
 from asyncpoll.definitions import Definition
+from asyncpoll.http import AiohttpTransport, Bearer, Request
 
 STATES = {"queued": State.PENDING, "rendering": State.PROCESSING, "done": State.SUCCESS, "error": State.FAILED}
 
@@ -63,6 +65,16 @@ numbered = Endpoint(
     restore=lambda data: {"number": data["number"]},
 )
 defined = Definition.load("acme.toml")
+several = Definition.of(
+    {
+        "name": "acme",
+        "base": "https://api.acme.com/v1",
+        "status": "status",
+        "success": "done",
+        "failed": "error",
+        "endpoints": {"films": {"ask": "GET /renders/{id}"}, "stills": {"ask": "GET /stills/{id}"}},
+    }
+)
 nothing = 7
 
 
@@ -99,7 +111,13 @@ def serving(definition: Definition, **options: Any) -> Generator[Any, None, None
         loop.close()
 
 
-def acme_files(directory: Path) -> Iterator[Path]:
+def write_acme(directory: Path) -> None:
     """Write the definition and the module of the API."""
     (directory / "acme.toml").write_text(ACME)
     (directory / "acme_apis.py").write_text(MODULE)
+
+
+def forget_modules() -> None:
+    """Have the module imported anew, from the directory of the next test."""
+    sys.modules.pop("acme_apis", None)
+    importlib.invalidate_caches()
