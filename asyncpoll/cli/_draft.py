@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import gzip
 from pathlib import Path
 
 from asyncpoll.cli import Exit
 from asyncpoll.cli._streams import write_results
 from asyncpoll.definitions import draft_openapi, draft_waiter
+
+_GZIP = b"\x1f\x8b"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -24,16 +27,18 @@ def run(args: argparse.Namespace) -> int:
             "botocore's waiters-2.json"
         )
     document = Path(name)
-    text = document.read_text(encoding="utf-8")
+    text = _text_in(document)
     if waiter:
-        drafted = draft_waiter(text, waiter, service=args.service or _service_of(document))
+        beside = (document.with_name(f"service-2.json{ending}") for ending in ("", ".gz"))
+        service: Path | None = args.service or next(filter(Path.exists, beside), None)
+        drafted = draft_waiter(text, waiter, service=None if service is None else _text_in(service))
     else:
         drafted = draft_openapi(text, path=args.path, method=args.method, source=document.name)
     write_results(drafted.encode())
     return Exit.SUCCESS
 
 
-def _service_of(document: Path) -> str | None:
-    """Return the service that a file of botocore is about: SERVICE/DATE/waiters-2.json."""
-    parents = document.absolute().parents
-    return parents[1].name or None
+def _text_in(file: Path) -> str:
+    """Return the text in a file, which may be compressed, as botocore ships them."""
+    content = file.read_bytes()
+    return (gzip.decompress(content) if content.startswith(_GZIP) else content).decode()

@@ -267,7 +267,8 @@ def _draft(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("document", metavar="DOCUMENT", help="an OpenAPI document, or waiters-2.json#WAITER of botocore")
     verb.add_argument("--path", metavar="PATH", help="the path that tells the status of a job, such as '/tasks/{id}'")
     verb.add_argument("--method", metavar="METHOD", help="its method, where it has several")
-    verb.add_argument("--service", metavar="NAME", help="the service of a waiter (default: as its directory is named)")
+    text = "service-2.json of a waiter, which has its request (default: that beside it)"
+    verb.add_argument("--service", type=Path, metavar="FILE", help=text)
 
 
 def _rehearse(verb: argparse.ArgumentParser) -> None:

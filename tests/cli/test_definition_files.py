@@ -87,7 +87,7 @@ def test_one_of_several_endpoints_is_named(server: Any, capsys: Output) -> None:
         (None, "acme.toml cannot be used: No such file or directory"),
         ("name = 7", "acme.toml:1: name: "),
         ("name = [", "acme.toml:1: this is not TOML"),
-        (ACME.replace("status =", "statu ="), "acme.toml:5: statu: there is no such key; write status"),
+        (ACME.replace("status =", "statu ="), "acme.toml:6: statu: there is no such key; write status"),
     ],
 )
 def test_a_file_of_no_use_is_one_line(content: str | None, said: str, capsys: Output) -> None:
@@ -123,7 +123,7 @@ def test_a_stranger_gets_no_key(capsys: Output, monkeypatch: pytest.MonkeyPatch)
     assert main(["wait", "acme.toml", "id=1"]) == 2
     said = problem(capsys)
     assert "the key in ACME_API_KEY is not sent to https://acme.evil.example unasked" in said
-    assert "--key-env ACME_API_KEY" in said
+    assert said.endswith("if it should be, pass --key-env ACME_API_KEY\n")
     assert "right" not in said
 
 
@@ -170,8 +170,9 @@ def test_a_definition_without_address(capsys: Output, monkeypatch: pytest.Monkey
     Path("acme.toml").write_text(ACME.replace('base = "https://api.acme.com/v1"\n', ""))
     assert main(["wait", "acme.toml", "id=1", *QUIET]) == 0
     monkeypatch.delenv("ACME_BASE_URL")
+    capsys.readouterr()
     assert main(["wait", "acme.toml", "id=1", "--key-env", "ACME_API_KEY"]) == 2
-    assert "there is no base address" in capsys.readouterr().err
+    assert "there is no base address; write base = ..., or pass --base-url URL\n" in problem(capsys)
 
 
 def test_each_account_has_a_key_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -278,4 +279,4 @@ def test_jobs_of_a_definition_are_submitted(server: Any, capsys: Output) -> None
     assert "0 submitted, 1 submitted before" in capsys.readouterr().err
     assert main(["run", "jobs", "-o", "out", "--endpoint", "acme.toml", *FAST]) == 0
     (line,) = read_lines(Path("out"))
-    assert server.truth("acme.renders", **line["ref"]).word == line["status"] == "done"
+    assert server.truth("acme.renders", **line["ref"]).state == line["state"] == "success"
