@@ -88,7 +88,7 @@ class _Entry:
 
 
 def _entries(spec: EndpointSpec) -> list[_Entry]:
-    group = spec.group and spec.group.ask
+    group = spec.group.ask if spec.group else None
     if group is not None and spec.about is not None and group.call == spec.ask.call:
         group = None  # the list answers both
     verbs = {"start": spec.start, "cancel": spec.cancel, "group": group, "ask": spec.ask}
