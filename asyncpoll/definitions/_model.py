@@ -105,11 +105,13 @@ class StartSpec(RequestSpec):
     Attributes:
         ref: From a field of the reference to where the answer has it. Other fields come from the arguments.
         open: Whether arguments without a slot go into the JSON body.
+        answers: Whether the answer is read like one about the job, so that a job may end with it.
         idempotency: The argument that is the idempotency key, or "header:NAME" for a header that is.
     """
 
     ref: Mapping[str, Paths] = key(read.named(read.paths, read.field_name), NOTHING)
     open: bool = key(read.flag, default=False)
+    answers: bool = key(read.flag, default=False)
     idempotency: str | None = key(read.text, None, name="key")
 
 
