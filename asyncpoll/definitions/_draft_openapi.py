@@ -12,32 +12,30 @@ from attrs import field, frozen
 from asyncpoll.definitions._draft import Draft, inline, letters, read_document, snake, snaked
 from asyncpoll.definitions._openapi import Document, Operation, Table, items, table
 
-_SURE = {
+_WORDS = {
     "pending": "pending queued inqueue enqueued submitted waiting scheduled notstarted accepted requested validating",
     "processing": "processing running inprogress started starting working executing generating rendering finalizing "
     "cancelling canceling transcribing assigned",
-    "success": "success succeeded succeed successful",
+    "success": "success succeeded succeed successful done completed complete ready ended finished",
     "failed": "failed fail failure error errored rejected",
     "timeout": "timeout timedout",
-    "cancelled": "cancelled canceled",
-}
-"""Words that mean the same in every API, as `letters` has them. Drafts alone use them; answers are never guessed at."""
-
-_CHECK = {
-    "success": "done completed complete ready ended finished",
-    "cancelled": "aborted",
+    "cancelled": "cancelled canceled aborted",
     "expired": "expired",
     "partial": "partialsuccess partiallysucceeded partiallycompleted completedwitherrors",
     "needs_action": "requiresaction actionrequired inputrequired",
 }
-"""Words that APIs mean differently, by the likeliest key."""
+"""Words by key, as `letters` has them. Drafts alone use them: an answer is never guessed at."""
 
+_KEY_OF = {word: key for key, words in _WORDS.items() for word in words.split()}
 _WEAK = {"ready", "ended"}
-"""Of these the ones that stay unplaced where another word says success."""
+"""Words that stay unplaced where another one says success."""
 
-_KEYS = tuple(dict.fromkeys([*_SURE, *_CHECK]))
-_KEY_OF = {word: key for keys in (_SURE, _CHECK) for key, words in keys.items() for word in words.split()}
-_DOUBTFUL = frozenset(" ".join(_CHECK.values()).split())
+_DOUBTFUL = {*_WEAK, "accepted", "done", "completed", "complete", "finished", "aborted", "expired"}.union(
+    _WORDS["partial"].split(), _WORDS["needs_action"].split()
+)
+"""Words that APIs mean differently."""
+
+_PROSE = re.compile(r"""[`"]([^`"]*)[`"]|(\w+(?:\s?[/|,]\s?\w+)+)""")
 _OWN = ("job", "task", "async", "request", "operation", "batch", "run", "prediction", "generation", "execution")
 _SHARED = ("agent", "app", "account", "user", "project", "org", "model", "tenant", "workspace", "group", "subscription")
 _REASONS = {"errormessage", "errormsg", "failurereason", "failreason", "errorreason"}
@@ -258,14 +256,15 @@ def _states(draft: Draft, status: _Field, fields: list[_Field], placed: dict[str
         return
     listed = status.schema["enum"]
     if not listed:
-        prose = f"{status.schema.get('description', '')} {status.schema.get('example', '')}"[:2000]
-        listed = [word for word in dict.fromkeys(re.findall(r"[A-Za-z_]+", prose)) if letters(word) in _KEY_OF]
+        prose = f'{status.schema.get("description", "")} "{status.schema.get("example", "")}"'[:2000]
+        named = re.findall(r"\w+", " ".join(quoted or row for quoted, row in _PROSE.findall(prose)))
+        listed = [word for word in dict.fromkeys(named) if letters(word) in _KEY_OF]
         draft.todo("the document does not list the status words; what follows is from its prose, if anything")
     sure = {str(word).casefold() for words in placed.values() for word in words}
     for word in listed:
         if str(word).casefold() not in sure:
             placed.setdefault(_key_of(word, listed), []).append(word)
-    for key in _KEYS:
+    for key in _WORDS:
         words = placed.get(key, [])
         doubtful = [str(word) for word in words if letters(str(word)) in _DOUBTFUL and str(word).casefold() not in sure]
         draft.several(key, words, f"check: {', '.join(doubtful)}" if doubtful else "")

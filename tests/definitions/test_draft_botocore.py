@@ -103,6 +103,9 @@ class World:
 
     def _both(self, status: int, tree: Tree, headers: dict[str, str] | None = None) -> tuple[Reply, Tree]:
         headers = {"content-type": "application/json", **(headers or {})}
+        if self.protocol is None and self.operation.http["method"] == "HEAD":
+            error = {"Error": {"Code": str(status)}} if status >= 300 else {}
+            return Reply(status, headers=headers), {**error, "ResponseMetadata": {"HTTPStatusCode": status}}
         if self.protocol is None:
             return Reply(status, tree, headers, b"{}"), {**tree, "ResponseMetadata": {"HTTPStatusCode": status}}
         shape = self.operation.output_shape

@@ -56,7 +56,9 @@ def test_a_plain_word_is_placed(word: str, key: str) -> None:
     assert comment(text, key) == ""
 
 
-@pytest.mark.parametrize("word", ["done", "completed", "ready", "ended", "aborted", "expired", "requires_action"])
+@pytest.mark.parametrize(
+    "word", ["done", "completed", "ready", "ended", "aborted", "expired", "accepted", "requires_action"]
+)
 def test_an_ambiguous_word_is_marked(word: str) -> None:
     """What APIs mean differently stands at its likeliest place, with a comment that says to check it."""
     draft, text = draft_of(shape(status=words("running", "failed", word)))
@@ -89,9 +91,10 @@ def test_without_a_known_success_nothing_is_one() -> None:
     assert '# TODO place these words: "blue", "green"' in text
 
 
-def test_words_may_come_from_the_prose() -> None:
-    """A status without a list of words has those that its description names, with a TODO."""
-    status = {"type": "string", "description": "Either `queued`, `succeeded` or `failed`.", "example": "running"}
+@pytest.mark.parametrize("prose", ["One of `queued`, `succeeded`, `failed`.", 'queued/succeeded/failed; not "odd"'])
+def test_words_may_come_from_the_prose(prose: str) -> None:
+    """A status without a list of words has those that its description quotes or lists, with a TODO."""
+    status = {"type": "string", "description": f"{prose} Poll until it is complete.", "example": "running"}
     draft, text = draft_of(shape(status=status))
     assert (draft["pending"], draft["processing"], draft["success"]) == ("queued", "running", "succeeded")
     assert "# TODO the document does not list the status words" in text

@@ -236,6 +236,18 @@ def test_errors_that_the_waiter_expects_are_verdicts() -> None:
         state(text, Reply(400, {"__type": "IncompleteSignature", "message": "not signed"}))
 
 
+def test_a_waiter_may_ask_for_the_head_alone() -> None:
+    """The HTTP status says all then, and no answer has a body."""
+    service = model(uri="/{Bucket}").replace('"GET"', '"HEAD"')
+    acceptors = (acceptor("success", "status", 200), acceptor("retry", "status", 404))
+    text = draft_waiter(waiter(*acceptors), "JobDone", service=service)
+    assert tomllib.loads(text)["ask"]["call"] == "HEAD /{bucket}"
+    assert state(text, Reply(200)) is State.SUCCESS
+    assert state(text, Reply(404)) is State.PROCESSING
+    with pytest.raises(Rejected):
+        state(text, Reply(403))
+
+
 # what cannot be drafted
 
 
