@@ -11,7 +11,7 @@ from attrs import evolve, frozen
 
 from asyncpoll._calls import Group, Poll, Start
 from asyncpoll._endpoint import Endpoint
-from asyncpoll._errors import BadReply
+from asyncpoll._errors import BadReply, TransportError
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll._structure import text_of
@@ -35,6 +35,7 @@ IDEMPOTENCY = "idempotency_key"
 """The argument of a start whose idempotency key is a header."""
 
 Asker = Callable[[Reference], Request]
+Reading = Callable[[Reply], Snapshot[Any]]
 
 _IN_HEADER = "header:"
 _ROUND_TRIP, _PATIENCE = 1.0, 10.0  # seconds that are left for the answer to a long poll, and that it may be late
@@ -52,12 +53,13 @@ def compile_endpoint(spec: EndpointSpec, text: str | None = None) -> Endpoint[Re
     ask, why = _asker(spec, references), reasons(spec, faults)
     has_long_poll = spec.pace is not None and spec.pace.long_poll is not None
     chain = Chain.of(spec, ask, why) if spec.then or spec.pages else None
+    read = reader(spec, faults, why, None if chain is None else chain.begin)
     return Endpoint(
         spec.name,
         ask=ask,
-        read=reader(spec, faults, why, None if chain is None else chain.begin),
+        read=read,
         classify=faults.classifier(),
-        start=None if spec.start is None else _Submit.of(spec, spec.start, references),
+        start=None if spec.start is None else _Submit.of(spec, spec.start, references, read),
         cancel=None if spec.cancel is None else _maker(spec.cancel, references),
         then=None if chain is None else chain.then,
         read_then=None if chain is None else chain.read_then,
@@ -118,7 +120,7 @@ class _Submit:
     answered: Mapping[str, Getter]
 
     @classmethod
-    def of(cls, spec: EndpointSpec, start: StartSpec, references: References) -> Start[Reference, Any]:
+    def of(cls, spec: EndpointSpec, start: StartSpec, references: References, read: Reading) -> Start[Reference, Any]:
         """Return the `Start` of an endpoint."""
         key, header = start.idempotency, ""
         if key is not None and key.startswith(_IN_HEADER):
@@ -126,7 +128,9 @@ class _Submit:
         make = request_maker(start, lambda name: name, repeatable=False)
         answered = {name: first(paths) for name, paths in start.ref.items()}
         submit = cls(spec, start, references, key, header, make, answered)
-        return Start(submit.ask, submit.read, key=key)
+        return Start(
+            submit.ask, submit.read, _ended(read, bool(spec.then or spec.pages)) if start.answers else None, key
+        )
 
     def ask(self, **arguments: Any) -> Request:
         """Return the request."""
@@ -167,6 +171,23 @@ class _Submit:
             return self.references.make(given)
         except ValueError as problem:
             raise BadReply(f"the answer has no usable id: {problem}", reply=reply) from None
+
+
+def _ended(read: Reading, has_more: bool) -> Callable[[Reply], Snapshot[Any] | None]:  # noqa: FBT001  one of two
+    """Return the function that reads a job which has ended with the answer to its start.
+
+    An answer that says nothing about the job is that to a start alone. If there is more to ask after a success, the
+    job is polled.
+    """
+
+    def read_ended(reply: Reply) -> Snapshot[Any] | None:
+        try:
+            seen = read(reply)
+        except TransportError:
+            return None
+        return None if has_more and seen.state is State.SUCCESS else seen
+
+    return read_ended
 
 
 def _again(spec: EndpointSpec, references: References, ask: Asker) -> Callable[[Reference, Poll], Request]:
@@ -289,7 +310,7 @@ def _group(spec: EndpointSpec, group: GroupSpec, references: References, faults:
         for ref in refs:
             item = items.get(key_of(ref))
             verdict = None if item is None else _verdict(verdict_of, item, reply)
-            if verdict is not None and verdict.state in tells:
+            if verdict is not None and verdict.word and verdict.state in tells:
                 is_done = verdict.state is State.SUCCESS
                 seen[ref] = Snapshot(
                     verdict.state,

@@ -105,11 +105,13 @@ class StartSpec(RequestSpec):
     Attributes:
         ref: From a field of the reference to where the answer has it. Other fields come from the arguments.
         open: Whether arguments without a slot go into the JSON body.
+        answers: Whether the answer is read like one about the job, so that a job may end with it.
         idempotency: The argument that is the idempotency key, or "header:NAME" for a header that is.
     """
 
     ref: Mapping[str, Paths] = key(read.named(read.paths, read.field_name), NOTHING)
     open: bool = key(read.flag, default=False)
+    answers: bool = key(read.flag, default=False)
     idempotency: str | None = key(read.text, None, name="key")
 
 
@@ -178,7 +180,7 @@ class Wanted:
 
     Attributes:
         equals: Values, one of which must stand there; () for any.
-        present: Whether something must stand there, or must not.
+        present: True if something must stand there that is not empty, False if nothing or null must.
         above: The number that the value must exceed.
         below: The number that must exceed the value.
         any: Values, one of which must be in the list that stands there.

@@ -336,7 +336,8 @@ def test_a_job_may_have_ended_when_it_is_submitted() -> None:
     transport = over(answer({"id": "1", "status": "done", "url": "u"}))
 
     async def run() -> Any:
-        job = await definition({**STARTED, "value": "url"}).start(transport, prompt="a hat")
+        start = {**STARTED["start"], "answers": True}
+        job = await definition({"start": start, "value": "url"}).start(transport, prompt="a hat")
         return await job.result(timeout=Timeout(total=10))
 
     assert run_virtual(run()) == "u"
