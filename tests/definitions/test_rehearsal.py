@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -28,9 +29,9 @@ def define(**changes: Any) -> Definition:
     return Definition.of({name: value for name, value in {**keys, **changes}.items() if value is not None})
 
 
-def waits(**options: Any) -> Rehearsal:
+def waits(*, durations: Sequence[float] = MINUTES, **options: Any) -> Rehearsal:
     """Rehearse jobs of half a minute to one and a half."""
-    return rehearse(define(), **{"durations": MINUTES, **options})
+    return rehearse(define(), durations=durations, **options)
 
 
 def test_a_fixed_interval_has_exact_figures() -> None:
