@@ -93,7 +93,7 @@ def first(paths: Sequence[Path]) -> Getter:
     def get(body: Any, reply: Reply) -> Any:
         for getter in getters:
             value = getter(body, reply)
-            if has_content(value):
+            if value or has_content(value):
                 return value
         return None
 
@@ -102,7 +102,7 @@ def first(paths: Sequence[Path]) -> Getter:
 
 def has_content(value: Any) -> bool:
     """Return whether a value is something: not null, and not an empty text, array or object."""
-    return value is not None and value not in ("", [], {})
+    return bool(value) or isinstance(value, int | float)
 
 
 def _steps(text: str) -> tuple[Step, ...]:

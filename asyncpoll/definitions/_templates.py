@@ -19,6 +19,7 @@ _SLOT = re.compile(r"\{(\+?)([^{}+]+)\}")
 _CALL = re.compile(r"([A-Z]{3,10}) +(\S+)")
 _FIXED = re.compile(r"(?:[\w\-.~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*", re.ASCII)
 _DOTS = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+_PLAIN = re.compile(r"(?=.{1,512}\Z)[\w-]++(?:/[\w-]++)*+", re.ASCII)  # as most are; every poll checks them anew
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -121,6 +122,8 @@ def fill_slot(slot: Slot, value: Any) -> str:
     value = plain_text(slot.name, value)
     if not slot.open:
         return segment(slot.name, value)
+    if _PLAIN.fullmatch(value):
+        return value
     parts = identifier(slot.name, value).split("/")
     if any(unquote(part) in {"", ".", ".."} for part in parts):
         raise ValueError(f"{slot.name} must not hold empty or dot segments; pass the id as the API gave it")
@@ -133,4 +136,5 @@ def plain_text(name: str, value: Any) -> str:
         return str(value)
     if not isinstance(value, str):
         raise ValueError(f"{name} must be text or an integer, not {type(value).__name__}")  # noqa: TRY004  as all bad ids
-    return value
+    text: str = value
+    return text

@@ -13,7 +13,7 @@ MOST_LINES_OF_A_FUNCTION, MEDIAN_LINES_OF_A_FUNCTION = 50, 8
 LONGEST_NAME_OF_A_TEST = 60  # characters
 PUBLIC = {
     *("", "http", "events", "ledger", "providers", "testing", "simulator"),
-    *("sync", "web", "telemetry", "progress"),
+    *("sync", "web", "telemetry", "progress", "definitions"),
 }
 ENTRIES = {"__main__", "cli"}
 """What is started rather than imported: `python -m asyncpoll`, and the console script."""
