@@ -16,7 +16,7 @@ from asyncpoll.definitions._requests import Reference
 from asyncpoll.definitions._spots import DefinitionError
 from asyncpoll.http import ApiKey, Auth, Basic, Bearer, Transport, TransportSettings, registered_auth
 from asyncpoll.http._auth import Key
-from asyncpoll.providers._client import BaseClient, named
+from asyncpoll.providers._client import BaseClient, named, suffix_of
 
 T = TypeVar("T")
 Endpoints = Mapping[str, Endpoint[Reference, Any]]
@@ -99,6 +99,8 @@ class DefinedClient(BaseClient):
         key = None
         if spec.auth.scheme != _NO_KEY:
             variable = key_variable(spec, key_env=key_env, base_url=base_url)
+            if key_env is None and name is not None:
+                variable += suffix_of(name)
             key = os.environ.get(variable)
             if not key:
                 raise ValueError(f"the environment variable {variable} is not set; set it to your key, or pass key=")

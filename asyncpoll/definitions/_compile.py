@@ -310,7 +310,7 @@ def _group(spec: EndpointSpec, group: GroupSpec, references: References, faults:
         for ref in refs:
             item = items.get(key_of(ref))
             verdict = None if item is None else _verdict(verdict_of, item, reply)
-            if verdict is not None and verdict.state in tells:
+            if verdict is not None and verdict.word and verdict.state in tells:
                 is_done = verdict.state is State.SUCCESS
                 seen[ref] = Snapshot(
                     verdict.state,

@@ -182,7 +182,8 @@ class Definition:
         Args:
             key: The key: text, or a function, plain or async, that returns it. For "basic" the user name and the
                 password with a colon between them.
-            key_env: The environment variable that holds the key.
+            key_env: The environment variable that holds the key. Otherwise it is that of the vendor; for a client with
+                a name it ends with the name, as `ACME_API_KEY_TEAM_A` for "team-a".
             base_url: The address of the API, if it is not that of the definition.
             transport: A transport to use instead of a new one. It has its own address, credential and settings, and is
                 not closed with the client.

@@ -180,7 +180,7 @@ class Wanted:
 
     Attributes:
         equals: Values, one of which must stand there; () for any.
-        present: Whether something must stand there, or must not.
+        present: True if something must stand there that is not empty, False if nothing or null must.
         above: The number that the value must exceed.
         below: The number that must exceed the value.
         any: Values, one of which must be in the list that stands there.

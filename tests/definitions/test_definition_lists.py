@@ -102,8 +102,8 @@ async def test_a_hub_asks_about_groups() -> None:
     transport = MemoryTransport(respond)
     jobs = [made.job(transport, made.restore({"batch": "b", "id": one})) for one in range(3)]
     async with Hub() as hub:
-        ended = [outcome.snapshot async for outcome in hub.run(jobs, ledger=None, timeout=20)]
-    assert sorted(one.value["path"] for one in ended if one) == [f"/batches/b/{number}" for number in range(3)]
+        ended = await hub.wait_all(jobs, timeout=20)
+    assert [one.unwrap()["path"] for one in ended] == [f"/batches/b/{number}" for number in range(3)]
     assert paths.count("/batches/b") == 1
 
 
