@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define, field
 
-from asyncpoll.definitions._draft import Draft, read_document, snake, snaked
+from asyncpoll.definitions._draft import DraftWriter, read_document, snake, snaked
 from asyncpoll.definitions._openapi import Table, items, table
 from asyncpoll.definitions._spots import DefinitionError
 
@@ -42,7 +42,7 @@ def draft_waiter(text: str, name: str, *, service: str | None = None) -> str:
         known = ", ".join(sorted(waiters)[:20]) or "(there are none)"
         raise DefinitionError(f"there is no waiter {name!r}; write one of: {known}", source="waiters")
     model = _Model(read_document(service, "service") if service is not None else {}, str(waiter.get("operation")))
-    draft = Draft("waiters", f"{name}, which asks {model.operation}")
+    draft = DraftWriter("waiters", f"{name}, which asks {model.operation}")
     draft.put("name", f"aws.{snake(model.host)}.{snake(name)}")
     draft.put("base", f"https://{model.host}.{_REGION}.amazonaws.com", "TODO the address for your region")
     signing = {"scheme": "sigv4", "region": _REGION, "service": model.about("signingName", model.host)}
@@ -77,7 +77,7 @@ class _Model:
         """Return what the model says about the service."""
         return str(self._about.get(key, usual))
 
-    def write_request(self, draft: Draft) -> None:
+    def write_request(self, draft: DraftWriter) -> None:
         """Write `ask`."""
         if not self._raw:
             draft.put("ask", "POST /", f"TODO the request {self.operation}; the model of the service has it")
@@ -202,7 +202,7 @@ class _Verdicts:
             excluded.setdefault(found[1], []).append(found[2])
         return {self.model.path(path): {"not": words} for path, words in excluded.items()}
 
-    def write(self, draft: Draft) -> None:
+    def write(self, draft: DraftWriter) -> None:
         """Write the status words, if the acceptors look at one word alone, and a rule for everything else."""
         asked = [(wanted, state) for wanted, state in self.rules if "http" not in wanted]
         words = {(path, str(word).casefold()): state for one, state in asked for path, word in one.items()}
