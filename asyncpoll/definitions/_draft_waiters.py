@@ -196,7 +196,11 @@ class _Verdicts:
         if test:
             return {}
         if length:
-            return {self.model.path(length[1].removesuffix("[]")): {"present": length[2] == ">"}}
+            path = self.model.path(length[1].removesuffix("[]"))
+            if length[2] == ">":
+                return {path: {"present": True}}
+            empty: Table = {path: {"not": {"present": True}}}  # and there: a second spelling, for a second condition
+            return empty if path.startswith("$") else {**empty, f"$.{path}": {"not": {"present": False}}}
         excluded: dict[str, list[str]] = {}
         for found in filter(None, unequal):
             excluded.setdefault(found[1], []).append(found[2])
@@ -225,5 +229,5 @@ class _Verdicts:
 
 def _of_success(wanted: Table) -> Table:
     """Return a condition, bound to answers that are no errors if it would hold where nothing stands."""
-    is_open = any(isinstance(one, dict) and ("not" in one or one.get("present") is False) for one in wanted.values())
+    is_open = any(isinstance(one, dict) and "not" in one for one in wanted.values())
     return {"http": {"below": 300}, **wanted} if is_open else wanted
