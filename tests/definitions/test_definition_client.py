@@ -207,10 +207,7 @@ def variable(name: str, base: str | None, monkeypatch: pytest.MonkeyPatch, **opt
 def test_a_stranger_does_not_get_the_key(
     monkeypatch: pytest.MonkeyPatch, name: str, base: str | None, options: Any, found: str | None
 ) -> None:
-    """The variable follows from the name, and is read unasked only for a host that belongs to the vendor by name.
-
-    The `env` of a file is not honoured.
-    """
+    """The variable follows from the name, and is read unasked only for a host of that name, whatever `env` says."""
     for one in ("ACME_API_KEY", "ACME_LABS_API_KEY", "OPENAI_API_KEY", "BIGMODEL_API_KEY", "MY_KEY"):
         monkeypatch.delenv(one, raising=False)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")

@@ -108,6 +108,8 @@ def test_the_first_rule_that_holds_decides() -> None:
         ({"503": "body"}, answer({"status": "queued"}, 503), "pending"),
         ({"503": "body"}, answer("busy", 503), "server"),
         ({"200": "success"}, answer({"other": 1}), "success"),
+        ({"200": "success"}, answer("<h1>Log in</h1>"), "malformed"),
+        ({"200": "success"}, answer(None), "malformed"),
         ({}, answer({"status": "queued"}, 503), "server"),
         ({}, answer({"status": "done"}, 201), "success"),
         ({}, answer(None), "malformed"),
