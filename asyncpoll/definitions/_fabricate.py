@@ -20,7 +20,6 @@ from asyncpoll.definitions._values import Paths, Word
 from asyncpoll.http import Reply
 from asyncpoll.http._classify import STATUSES
 
-ENDED_AT = 1_750_000_000  # seconds since 1970; when jobs end, if an answer is to say so
 _ABSENT = object()
 _LISTS = (State.PENDING, State.PROCESSING, State.SUCCESS, State.FAILED, State.TIMEOUT, State.CANCELLED)
 
@@ -31,7 +30,7 @@ class Case:
 
     Attributes:
         name: The word as text, or "when[0]", "http.202" or "missing".
-        state: The state that it means.
+        state: The state that it means; that of a word for a job that the server does not know is `UNKNOWN`.
         key: The key of the definition that says so.
         kind: "partial", "expired", "needs_action" or None.
         word: The status word, or None.
@@ -102,10 +101,10 @@ def cases(spec: EndpointSpec) -> dict[str, Case]:
 
 def _words(spec: EndpointSpec) -> Iterator[Case]:
     states, kinds = spec.words, {word: mark for mark in MARKS for word in getattr(spec, mark)}
-    for key in (*(state.value for state in _LISTS), *MARKS):
+    for key in (*(state.value for state in _LISTS), *MARKS, "absent"):
         for word in getattr(spec, key):
             name = word if isinstance(word, str) else json.dumps(word)
-            yield Case(name, states[word], key, kinds.get(word), word)
+            yield Case(name, states.get(word, State.UNKNOWN), key, kinds.get(word), word)
 
 
 def _others(spec: EndpointSpec) -> Iterator[Case]:

@@ -160,7 +160,8 @@ class _Linter:
             seen = self._poll(world, self.endpoint.restore(job.reference))
             truth = world.truth(self.spec, job.ref)
         except (PollError, ValueError) as problem:
-            yield self._at(case.key, "unreadable", case.name, problem)
+            if case.key != "absent" or getattr(problem, "kind", None) != "not_found":
+                yield self._at(case.key, "unreadable", case.name, problem)
             return
         if (seen.state, _mark(seen)) != (case.state, case.kind):
             yield self._at(case.key, "shadowed", case.name, seen.state.value)

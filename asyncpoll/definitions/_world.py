@@ -398,9 +398,9 @@ class World:
         """Return the value that a wait should have in the end: that of the last request, and of all its pages."""
         entry = _entries(job.spec)[-1]
         step = entry.request if isinstance(entry.request, ThenSpec) else None
-        places = (job.spec.value,) if step is None else (step.value, step.form_of_answer)
+        paths, form = (job.spec.value, "json") if step is None else (step.value, step.form_of_answer)
         pages = range(1, entry.last_page + 1)
-        values = [self._said(entry, job, job.end, page).value(*places) for page in pages]
+        values = [self._said(entry, job, job.end, page).value(paths, form) for page in pages]
         return [row for rows in values for row in rows] if len(values) > 1 else values[0]
 
     def _start(self, start: StartSpec, spec: EndpointSpec, slots: Mapping[str, Any], call: Call, now: float) -> Draft:
