@@ -58,13 +58,15 @@ class Api:
 
 async def alone(job: Job[Any], **options: Any) -> Snapshot[Any]:
     """Wait for a job by itself."""
-    return await job.wait(**{"timeout": 60, "schedule": SECONDS} | options)
+    chosen: dict[str, Any] = {"timeout": 60, "schedule": SECONDS} | options
+    return await job.wait(**chosen)
 
 
 async def in_a_hub(job: Job[Any], **options: Any) -> Snapshot[Any]:
     """Wait for a job in a hub."""
+    chosen: dict[str, Any] = {"timeout": 60, "schedule": SECONDS} | options
     async with Hub() as hub:
-        return await hub.wait(job, **{"timeout": 60, "schedule": SECONDS} | options)
+        return await hub.wait(job, **chosen)
 
 
 async def among_many(job: Job[Any], **options: Any) -> Snapshot[Any]:
@@ -207,7 +209,7 @@ def test_an_answer_about_another_job_is_asked_afresh_without_condition() -> None
     first = {"state": "pending", "id": "2"}
 
     def same(_ref: str, reply: Reply) -> bool:
-        return reply.json.get("id") != "2"
+        return bool(reply.json.get("id") != "2")
 
     api.endpoint = evolve(api.endpoint, same_job=same)
     run_virtual(alone_after_trouble(api, Reply(200, first, {"ETag": '"x"'})))
