@@ -219,9 +219,10 @@ class Basic(_KeyAuth):
         self._credential = Credential(self._credential.headers, mask)
 
 
-def _basic(key: str) -> Basic:
-    text("the key", key)
-    user, _, password = key.partition(":")
+def _basic(key: str | Secret) -> Basic:
+    shown = key.reveal() if isinstance(key, Secret) else key
+    text("the key", shown)
+    user, _, password = shown.partition(":")
     return Basic(user, password)
 
 

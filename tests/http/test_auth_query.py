@@ -22,6 +22,7 @@ from asyncpoll.http import (
     register_auth,
     registered_auth,
 )
+from asyncpoll.http._secrets import Secret
 
 SEEN = OutgoingRequest("GET", "https://api.example/", {}, b"")
 ODD = "canary&0=1/2+3%4#5?6"
@@ -129,6 +130,7 @@ async def test_the_key_of_basic_is_user_and_password() -> None:
     basic = registered_auth("basic")
     for key, user, password in (("a:b:c", "a", "b:c"), ("a:", "a", ""), ("a", "a", "")):
         assert await basic(key).headers(SEEN) == await Basic(user, password).headers(SEEN)
+    assert await basic(Secret("a:b")).headers(SEEN) == await Basic("a", "b").headers(SEEN)
     with pytest.raises(TypeError, match="the key must be text"):
         basic(lambda: "a:b")
 
