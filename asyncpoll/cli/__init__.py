@@ -49,7 +49,7 @@ EXIT_OF_STATE: Mapping[str, Exit] = MappingProxyType(
 )
 """How a wait exits that reached a terminal state."""
 
-_USAGE = frozenset({"missing", "source"})  # kinds of trouble with a ledger that a user makes
+_USAGE = frozenset({"missing", "source", "definition"})  # kinds of trouble with a ledger that a user makes
 
 
 def main(argv: Sequence[str] | None = None) -> int:

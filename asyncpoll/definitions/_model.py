@@ -470,8 +470,9 @@ class EndpointSpec:
 
     @property
     def is_body_value(self) -> bool:
-        """Return whether the value is the bytes of the answer, so that the answer need not be JSON."""
-        return isinstance(self.value, tuple) and [one.place for one in self.value] == ["body"]
+        """Return whether an answer need not be JSON: the value is its bytes, or there are none by its method."""
+        is_bytes = isinstance(self.value, tuple) and [one.place for one in self.value] == ["body"]
+        return is_bytes or self.ask.method == "HEAD"
 
     def refuse(self, name: str, problem: str) -> NoReturn:
         """Raise the error for one of the keys, wherever it stands: here, or shared by several endpoints."""

@@ -140,8 +140,8 @@ class Faults:
         return is_there and self._kind(reply) in ABOUT_ACCOUNT | {"content_policy"}
 
     def unreadable(self, reply: Reply, word: Any, expected: str) -> TransportError:
-        """Return the error for an answer without a usable status word."""
-        if reply.json is None:
+        """Return the error for an answer without a usable status word; a refusal that was let through is one still."""
+        if reply.json is None or reply.status // 100 != _SUCCESS:
             return self.fault(reply)
         problem = f"the status must be {expected}, not {kind_of(word)}" if self.word else "it fits none of the rules"
         return fault("malformed", problem, reply=reply)

@@ -22,7 +22,7 @@ from asyncpoll._errors import LedgerError
 from asyncpoll.ledger._records import Counts
 
 APPLICATION: Final = 0x61706C67  # "aplg"
-VERSION: Final = 2
+VERSION: Final = 3
 START: Final = ""
 """The digest before the first row."""
 
@@ -55,10 +55,11 @@ CREATE TABLE progress (
 CREATE TABLE consumer (
     name TEXT PRIMARY KEY, seq INTEGER NOT NULL, length INTEGER, mark TEXT, digest TEXT NOT NULL
 ) WITHOUT ROWID;
+CREATE TABLE definition (endpoint TEXT PRIMARY KEY, text TEXT NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
 """
 _COLUMNS: Final = {
     "head": 3, "options": 3, "session": 4, "entry": 6, "outcome": 15, "retry": 4, "meta": 3, "progress": 7,
-    "consumer": 5,
+    "consumer": 5, "definition": 3,
 }  # fmt: skip
 PUT: Final = {
     table: f"REPLACE INTO {table} VALUES ({', '.join('?' * columns)})"  # noqa: S608  our own names

@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from source_kit import PACKAGE
 
-from asyncpoll import Fixed, Job, TransportError
+from asyncpoll import Fixed, Hub, Job, State, TransportError
 from asyncpoll.definitions import catalog, find, lint, simulate
 from asyncpoll.definitions._model import EndpointSpec, Example
 from asyncpoll.http import Bearer, Reply, register_auth
-from asyncpoll.simulator import Exponential
+from asyncpoll.simulator import Constant, Exponential, Life
 from asyncpoll.testing import MemoryTransport
 
 FILES = sorted((PACKAGE / "catalog").glob("*.toml"))
@@ -71,7 +72,7 @@ def test_the_catalogue_has_what_is_polled_most() -> None:
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_a_file_says_where_it_comes_from(file: Path) -> None:
-    """Its header says from what it was written, and that no live vendor was asked; keys have the documents and the day."""
+    """Its header says from what it was written, and that it is untried; keys have the documents and the day."""
     text = file.read_text(encoding="utf-8")
     header = re.sub(r"\n# ?", " ", text.partition("\n\n")[0])
     said = tomllib.loads(text)
@@ -132,11 +133,16 @@ async def test_its_jobs_end_over_http(name: str) -> None:
         definition.client("user:key", base_url=server.base_url) as client,
     ):
         numbers = range(0 if spec.ask.is_address else 2)
-        jobs = [client.job(**{field: f"{field}-{number}" for field in spec.required}) for number in numbers]
+        fields = [{field: f"{field}-{number}" for field in spec.required} for number in numbers]
+        for one in fields if spec.about is not None else ():  # the request does not say which jobs are in the list
+            server.script(name, Life(pending=0.02, processing=0.03, outcome="success"), **one)
+        jobs = [client.job(**one) for one in fields]
         if spec.start is not None:
-            jobs.append(await client.start(**{slot: f"{slot}-1" for slot in spec.start.names}))
-        waits = [job.wait(timeout=20, schedule=Fixed(0.03), at_least=0) for job in jobs]
-        ended = await asyncio.gather(*waits)
+            needed = {*spec.start.names, *(set(spec.required) - set(spec.start.ref))}
+            body = {"prompt": "a hat"} if spec.start.open else {}
+            jobs.append(await client.start(**{argument: f"{argument}-3" for argument in needed}, **body))
+        hurried = [evolve(job.endpoint, pace=None).job(job.transport, job.ref) for job in jobs]
+        ended = await asyncio.gather(*(job.wait(timeout=20, schedule=Fixed(0.03)) for job in hurried))
         truths = [server.truth(name, **job.ref.plain()) for job in jobs]
     assert jobs
     assert [(seen.state, seen.value) for seen in ended] == [(truth.state, truth.value) for truth in truths]
@@ -146,3 +152,65 @@ async def test_its_jobs_end_over_http(name: str) -> None:
 def test_the_linter_finds_no_error(name: str) -> None:
     """What it has to say about a definition of the catalogue is a remark, not an error."""
     assert [str(finding) for finding in lint(find(name)) if finding.level == "error"] == []
+
+
+@pytest.mark.usefixtures("_signatures")
+@pytest.mark.parametrize("name", [name for name in sorted(catalog()) if spec_of(name).cancel is not None])
+async def test_its_jobs_are_cancelled_over_http(name: str) -> None:
+    """A job that would run for a minute ends at once, and not as a success."""
+    definition, minute = find(name), Constant(60)
+    async with (
+        simulate(definition, pending=minute) as server,
+        definition.client("user:key", base_url=server.base_url) as client,
+    ):
+        job = client.job(**{field: f"{field}-1" for field in spec_of(name).required})
+        assert not (await job.fetch()).state.is_terminal
+        await job.cancel()
+        seen = await job.fetch()
+    assert seen.state in {State.CANCELLED, State.FAILED}
+
+
+@pytest.mark.parametrize("name", [name for name in sorted(catalog()) if spec_of(name).group is not None])
+async def test_its_jobs_are_asked_about_together(name: str) -> None:
+    """A hub asks about jobs that share a list with one request, and finds what became of each."""
+    definition, spec = find(name), spec_of(name)
+    assert spec.group is not None
+    shared = {*spec.group.ask.names}
+    references = [{field: f"{field}-{0 if field in shared else n}" for field in spec.required} for n in range(6)]
+    async with (
+        simulate(definition) as server,
+        definition.client("key", base_url=server.base_url) as client,
+        Hub() as hub,
+    ):
+        for number, one in enumerate(references):
+            server.script(name, Life(processing=0.4, outcome="failed" if number == 0 else "success"), **one)
+        jobs = [client.job(**one) for one in references]
+        outcomes = await hub.wait_all(jobs, timeout=20, schedule=Fixed(0.05))
+        requests = server.requests
+    assert [outcome.snapshot and outcome.snapshot.state for outcome in outcomes] == [State.FAILED, *[State.SUCCESS] * 5]
+    assert requests < 4 * len(jobs)  # each job alone would be asked about eight times
+
+
+STRANGE = [
+    Reply(200, None, {"content-type": "text/html"}, b"<html><body>Please log in</body></html>", "it is not JSON"),
+    Reply(200, None, {}, b"", "there is no body"),
+    Reply(200, {}, {}, b"{}"),
+    Reply(200, [], {}, b"[]"),
+    Reply(200, {"error": {"message": "no"}}, {}, b'{"error": {"message": "no"}}'),
+    Reply(200, {"success": False, "message": "no"}, {}, b'{"success": false, "message": "no"}'),
+]
+"""Answers that proxies, captive portals and servers in trouble give."""
+
+BY_HTTP_STATUS = {"azure.locations", "http.monitor"}
+"""Endpoints of which any JSON with HTTP 200 is the result."""
+
+
+@pytest.mark.parametrize("name", sorted(catalog()))
+async def test_a_strange_answer_is_no_success(name: str) -> None:
+    """Neither a web page nor JSON of another kind is taken for the end of a job."""
+    for reply in STRANGE[:2] if name in BY_HTTP_STATUS else STRANGE:
+        try:
+            seen = await job_about(name, reply).fetch()
+        except TransportError:
+            continue
+        assert seen.state is not State.SUCCESS, reply.body

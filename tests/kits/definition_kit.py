@@ -32,7 +32,7 @@ def answer(body: Any = None, http: int = 200, **headers: str) -> Reply:
     """Return a reply: bytes and text as they are, anything else as JSON."""
     named = {name.replace("_", "-"): value for name, value in headers.items()}
     if isinstance(body, bytes | str):
-        content = body if isinstance(body, bytes) else body.encode()
+        content = body if isinstance(body, bytes) else body.encode("utf-8", "surrogatepass")
         return Reply(http, None, named, content, "the body is not JSON")
     return Reply(http, body, named, b"" if body is None else json.dumps(body).encode())
 

@@ -43,11 +43,12 @@ OWNERS: dict[str, list[str]] = {
     "sqlite3": ["ledger"],
     "starlette": ["web._frameworks"],
     "tqdm": ["progress"],
+    "yaml": ["definitions._draft"],
     "yarl": ["http", "simulator"],
 }
 """Where each dependency, and each module of the standard library with an owner, may be imported."""
 
-ONE_MODULE = ["backoff", "cattrs", "filelock", "jinja2", "litestar", "orjson", "starlette"]
+ONE_MODULE = ["backoff", "cattrs", "filelock", "jinja2", "litestar", "orjson", "starlette", "yaml"]
 """The dependencies that only one module imports."""
 
 ABOUT = {"_errors"}

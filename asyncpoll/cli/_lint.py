@@ -1,0 +1,35 @@
+"""`asyncpoll lint`: what is wrong with a definition, or may be, before a single request."""
+
+from __future__ import annotations
+
+import argparse
+from itertools import chain
+
+from asyncpoll.cli import Exit
+from asyncpoll.cli._output import counted, note, say
+from asyncpoll.cli._targets import definition_of
+from asyncpoll.definitions import DefinitionError, Finding, lint
+
+
+def run(args: argparse.Namespace) -> int:
+    """Print what is found in the definitions, one line for each finding.
+
+    Raises:
+        OSError: A file cannot be read.
+    """
+    found = list(chain.from_iterable(_findings(spec) for spec in args.files))
+    for source, finding in found:
+        say(f"{source}:{finding}")
+    errors = sum(finding.level == "error" for _, finding in found)
+    note(f"asyncpoll: {counted(errors, 'error')}, {counted(len(found) - errors, 'other finding')}")
+    return Exit.FAILED if errors or (args.strict and found) else Exit.SUCCESS
+
+
+def _findings(spec: str) -> list[tuple[str, Finding]]:
+    """Return the findings of one file with its name; what makes it unusable is one of them."""
+    try:
+        definition = definition_of(spec)
+    except DefinitionError as error:
+        message = str(error).partition(": ")[2]
+        return [(error.source, Finding("error", error.key or "", error.line, message))]
+    return [(definition.source, finding) for finding in lint(definition)]
