@@ -23,7 +23,7 @@ from asyncpoll.definitions import _paths
 from asyncpoll.definitions._document import DefinitionSpec
 from asyncpoll.definitions._fabricate import (
     Case,
-    Draft,
+    ReplyDraft,
     case_for,
     cases,
     complain,
@@ -313,7 +313,7 @@ class World:
             return Served(self._said(entry, job, now, page).reply(), entry.route)
         matches = [(entry, slots) for entry in self._entries if (slots := entry.slots_of(call)) is not None]
         if not matches:
-            return Served(Draft(404, {"error": {"message": "there is no such call"}}).reply(), "nowhere")
+            return Served(ReplyDraft(404, {"error": {"message": "there is no such call"}}).reply(), "nowhere")
         known = (match for match in matches if self._slots(*match) in self._about)
         return self._answer(*next(known, matches[0]), call, now)
 
@@ -352,7 +352,7 @@ class World:
             return Served(Reply(304, headers={"etag": tag}), entry.route, hold)
         return Served(evolve(reply, headers={**reply.headers, "etag": tag}), entry.route, hold)
 
-    def _said(self, entry: _Entry, job: ServedJob, now: float, page: int) -> Draft:
+    def _said(self, entry: _Entry, job: ServedJob, now: float, page: int) -> ReplyDraft:
         """Write the answer to `ask` about one job, or to a step of `then`."""
         if isinstance(entry.request, ThenSpec):
             draft = self._step(job, entry.request, page)
@@ -368,7 +368,7 @@ class World:
             draft.put(pages.more[0], page < entry.last_page)
         return draft
 
-    def _part(self, job: ServedJob, now: float, page: int = 1) -> Draft:
+    def _part(self, job: ServedJob, now: float, page: int = 1) -> ReplyDraft:
         """Write what an answer to `ask` says about one job."""
         case, spec, length = job.case(now), job.spec, job.life.length
         done = 1.0 if now >= job.end else (now - job.born) / length
@@ -377,18 +377,18 @@ class World:
         self._put_slots(part, job, spec.then if case.state is State.SUCCESS else ())
         return part
 
-    def _step(self, job: ServedJob, step: ThenSpec, page: int) -> Draft:
+    def _step(self, job: ServedJob, step: ThenSpec, page: int) -> ReplyDraft:
         form = step.form_of_answer
         sample = job.sample(page if step.pages or form == "jsonl" else None)
         if form in {"text", "bytes"}:
-            return Draft(content=f"the result of {job.ident}".encode())
-        draft = Draft(body=None if step.value else sample)
+            return ReplyDraft(content=f"the result of {job.ident}".encode())
+        draft = ReplyDraft(body=None if step.value else sample)
         put_value(draft, step.value, sample)
         if form == "jsonl":
             draft.content = "".join(f"{json.dumps(row)}\n" for row in draft.body).encode()
         return draft
 
-    def _put_slots(self, draft: Draft, job: ServedJob, steps: Sequence[ThenSpec]) -> None:
+    def _put_slots(self, draft: ReplyDraft, job: ServedJob, steps: Sequence[ThenSpec]) -> None:
         """Place what later calls take out of this answer."""
         for name in dict.fromkeys(name for step in steps for name in step.names):
             if name not in job.spec.fields and draft.content is None:
@@ -403,7 +403,9 @@ class World:
         values = [self._said(entry, job, job.end, page).value(paths, form) for page in pages]
         return [row for rows in values for row in rows] if len(values) > 1 else values[0]
 
-    def _start(self, start: StartSpec, spec: EndpointSpec, slots: Mapping[str, Any], call: Call, now: float) -> Draft:
+    def _start(
+        self, start: StartSpec, spec: EndpointSpec, slots: Mapping[str, Any], call: Call, now: float
+    ) -> ReplyDraft:
         given = {**(call.json if isinstance(call.json, dict) else {}), **slots}
         name = start.idempotency or ""
         key = call.headers.get(name[7:].lower()) if name.startswith("header:") else given.get(name)
@@ -411,11 +413,11 @@ class World:
         job = self._keys.get(key) or self.begin(spec, kept, now)
         if key is not None:
             self._keys[key] = job
-        draft = Draft()
+        draft = ReplyDraft()
         put_fields(draft, start.ref, job.ref)
         return enclose(spec, None, [(job.ref, draft)])
 
-    def _cancel(self, job: ServedJob, now: float) -> Draft:
+    def _cancel(self, job: ServedJob, now: float) -> ReplyDraft:
         error = job.spec.error
         if job.end <= now and error is not None and "already_ended" in {*error.codes.values(), *error.http.values()}:
             return complain(job.spec, "already_ended")
@@ -424,11 +426,11 @@ class World:
             job.life = Life(pending=now - job.born, outcome=outcome)
         return enclose(job.spec, job.spec.about, [(job.ref, self._part(job, now))])
 
-    def _list(self, spec: EndpointSpec, group: GroupSpec, jobs: Sequence[ServedJob], now: float) -> Draft:
+    def _list(self, spec: EndpointSpec, group: GroupSpec, jobs: Sequence[ServedJob], now: float) -> ReplyDraft:
         """Write the answer about a group; jobs whose state is not said by a word are left out."""
-        parts: list[tuple[Mapping[str, Any], Draft]] = []
+        parts: list[tuple[Mapping[str, Any], ReplyDraft]] = []
         for job in jobs:
-            case, part = job.case(now), Draft()
+            case, part = job.case(now), ReplyDraft()
             if case.word is not None:
                 part.put(group.status[0], case.word)
                 put_value(part, group.value if case.state is State.SUCCESS else (), job.sample(None))

@@ -29,6 +29,7 @@ PUBLIC = [
     "asyncpoll",
     "asyncpoll.http",
     "asyncpoll.events",
+    "asyncpoll.definitions",
     "asyncpoll.ledger",
     "asyncpoll.providers",
     "asyncpoll.testing",
