@@ -60,13 +60,15 @@ class ReplyDraft:
         """Place a value where the path finds it.
 
         Raises:
-            ValueError: Something else stands in the way.
+            ValueError: Something else stands in the way, or it is not an HTTP status.
         """
         if path.place == "json":
             self.body = path.put(self.body, value)
         elif path.place == "header":
             self.headers[str(path.steps[0])] = value if isinstance(value, str) else json.dumps(value)
         elif path.place == "http":
+            if type(value) is not int:
+                raise ValueError(f"{value!r} is not an HTTP status")
             self.http = value
         else:
             self.content = value if isinstance(value, bytes) else json.dumps(value).encode()

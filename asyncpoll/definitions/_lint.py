@@ -174,8 +174,8 @@ class _Linter:
             try:
                 self.endpoint.classify(complain(self.spec, kind, code).reply())
                 read: object = "an answer about the job"
-            except PollError as problem:
-                read = getattr(problem, "kind", None)
+            except (PollError, ValueError) as problem:
+                read = getattr(problem, "kind", problem)
             if read != kind:
                 yield self._at(f"error.{kind}", "code", code, read)
 
@@ -198,7 +198,7 @@ class _Linter:
         reply = example_reply(example)
         try:
             seen = self._read(self._reference_in(reply), reply)
-        except PollError as problem:
+        except (PollError, ValueError) as problem:
             read, shown = {"error": getattr(problem, "kind", None)}, f"an error: {problem}"
         else:
             value = example.value if self.spec.then or self.spec.pages else seen.value

@@ -18,6 +18,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from attrs import define, evolve, field, frozen
 
+from asyncpoll._snapshot import number
 from asyncpoll._state import State
 from asyncpoll.definitions import _paths
 from asyncpoll.definitions._document import DefinitionSpec
@@ -342,11 +343,12 @@ class World:
 
     def _poll(self, entry: _Entry, job: ServedJob, call: Call, now: float) -> Served:
         """Served `ask` or `then`: with a page, after a long poll, or with HTTP 304 if the client has the answer."""
-        cursor = call.query.get(entry.pages.query) if entry.pages and entry.pages.query else None
+        cursor = call.query.get(entry.pages.query or "", "") if entry.pages else ""
+        page = int(cursor[5:]) if re.fullmatch(r"page-[0-9]{1,4}", cursor) else 1
         wait = entry.spec.pace and entry.spec.pace.long_poll
-        asked = float(call.query.get(wait.query, 0)) / wait.per_second if wait and entry.verb == "ask" else 0.0
-        hold = max(0.0, min(asked, job.end - now))
-        reply = self._said(entry, job, now + hold, int(cursor.removeprefix("page-")) if cursor else 1).reply()
+        asked = number(call.query.get(wait.query)) if wait and entry.verb == "ask" else None
+        hold = 0.0 if wait is None or asked is None else max(0.0, min(asked / wait.per_second, job.end - now))
+        reply = self._said(entry, job, now + hold, page).reply()
         tag = f'"{hashlib.blake2b(reply.body, digest_size=8).hexdigest()}"'
         if call.headers.get("if-none-match") == tag:
             return Served(Reply(304, headers={"etag": tag}), entry.route, hold)
