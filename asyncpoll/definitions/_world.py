@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -153,7 +154,7 @@ class ServedJob:
     ident: str
     ref: Mapping[str, Any]
     life: Life
-    born: float
+    born: float  # not a number until it is first polled, for a job that was scripted before
 
     @property
     def end(self) -> float:
@@ -210,7 +211,6 @@ class World:
     _entries: list[_Entry] = field(init=False)
     _known: dict[str, Mapping[str, Case]] = field(init=False)
     _jobs: dict[Place, ServedJob] = field(init=False, factory=dict)
-    _scripts: dict[Place, tuple[Life, Mapping[str, Any]]] = field(init=False, factory=dict)
     _about: dict[Place, list[ServedJob]] = field(init=False, factory=dict)  # by what stands in the slots of a request
     _pages: dict[str, tuple[_Entry, ServedJob, int]] = field(init=False, factory=dict)  # by their addresses
     _keys: dict[Any, ServedJob] = field(init=False, factory=dict)  # by idempotency key
@@ -238,14 +238,15 @@ class World:
         known = self._known[spec.name]
         if case_for(known, life.outcome) is None:
             raise ValueError(f"{spec.name} has no outcome {life.outcome!r}; choose one of: {', '.join(known)}")
-        place = self._place(spec, ref)
-        self._scripts[place] = life, ref
-        if place in self._jobs:
-            self._jobs[place].life = life
+        job = self._jobs.get(self._place(spec, ref))
+        if job is None:
+            self._settle(spec, self._ident(*ref.values()), ref, math.nan, life)
+        else:
+            job.life = life
 
     def begin(self, spec: EndpointSpec, given: Mapping[str, Any], now: float, life: Life | None = None) -> ServedJob:
         """Begin a job, with a new value in each field of the reference that is not given."""
-        ident = fingerprint(self.lives.seed, spec.name, str(len(self._jobs))).hex()
+        ident = self._ident(spec.name, len(self._jobs))
         names = (*spec.required, *(spec.start.ref if spec.start else ()))
         ref = {name: self._value(spec, name, ident) for name in names}
         return self._settle(spec, ident, {**ref, **given}, now, life)
@@ -257,7 +258,7 @@ class World:
             ValueError: There is no such job yet.
         """
         job = self._jobs.get(self._place(spec, ref))
-        if job is None:
+        if job is None or math.isnan(job.born):
             raise ValueError(f"{spec.name} has not seen this job yet; submit it or poll it first")
         case = job.case(job.end)
         value = self._result(job) if case.state is State.SUCCESS else None
@@ -267,13 +268,16 @@ class World:
         self, spec: EndpointSpec, ident: str, ref: Mapping[str, Any], now: float, life: Life | None = None
     ) -> ServedJob:
         place, known = self._place(spec, ref), self._known[spec.name]
-        life = life or (self._scripts[place][0] if place in self._scripts else self._life(known, place))
+        life = life or self._life(known, place)
         job = self._jobs[place] = ServedJob(spec, known, ident, {**spec.ref, **ref}, life, now)
         for entry in self._entries:
             if entry.spec is spec and entry.verb != "start":
                 slots = {name: job.ref.get(name) or self._value(spec, name, ident) for name in entry.request.names}
                 self._about.setdefault(self._slots(entry, slots), []).append(job)
         return job
+
+    def _ident(self, *names: object) -> str:
+        return fingerprint(self.lives.seed, *map(str, names)).hex()
 
     def _life(self, known: Mapping[str, Case], place: Place) -> Life:
         weights = {outcome: weight for outcome, weight in self.outcomes.items() if case_for(known, outcome)}
@@ -321,12 +325,9 @@ class World:
     def _answer(self, entry: _Entry, slots: Mapping[str, Any], call: Call, now: float) -> Served:
         spec, jobs = entry.spec, self._about.get(self._slots(entry, slots), [])
         if not jobs and entry.verb == "ask" and spec.about is None and self.accept_unknown:
-            ident = fingerprint(self.lives.seed, *map(str, slots.values())).hex()
-            jobs = [self._settle(spec, ident, slots, now)]
-        if not jobs and spec.about is not None:
-            scripted = [ref for place, (_, ref) in self._scripts.items() if place[0] == spec.name]
-            fitting = [ref for ref in scripted if self._slots(entry, ref) == self._slots(entry, slots)]
-            jobs = [self._settle(spec, fingerprint(0, *map(str, ref.values())).hex(), ref, now) for ref in fitting]
+            jobs = [self._settle(spec, self._ident(*slots.values()), slots, now)]
+        for job in jobs:
+            job.born = now if math.isnan(job.born) else job.born
         if isinstance(entry.request, StartSpec):
             draft = self._start(entry.request, spec, slots, call, now)
         elif spec.group is not None and entry.verb == "group":
@@ -342,7 +343,7 @@ class World:
         return Served(draft.reply(), entry.route)
 
     def _poll(self, entry: _Entry, job: ServedJob, call: Call, now: float) -> Served:
-        """Served `ask` or `then`: with a page, after a long poll, or with HTTP 304 if the client has the answer."""
+        """Answer `ask` or `then`: with a page, after a long poll, or with HTTP 304 if the client has the answer."""
         cursor = call.query.get(entry.pages.query or "", "") if entry.pages else ""
         page = int(cursor[5:]) if re.fullmatch(r"page-[0-9]{1,4}", cursor) else 1
         wait = entry.spec.pace and entry.spec.pace.long_poll

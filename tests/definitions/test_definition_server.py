@@ -299,9 +299,11 @@ async def test_one_answer_is_about_many_jobs() -> None:
         for ident, outcome in {"a": "success", "b": "failed"}.items():
             server.script("acme.renders", Life(outcome=outcome), batch="1", id=ident)
         seen = [(await client.job(batch="1", id=ident).fetch()).state for ident in "ab"]
+        server.script("acme.renders", Life(outcome="success"), batch="1", id="c")
+        seen.append((await client.job(batch="1", id="c").fetch()).state)
         with pytest.raises(Rejected) as caught:
             await client.job(batch="2", id="a").fetch()
-    assert seen == [State.SUCCESS, State.FAILED]
+    assert seen == [State.SUCCESS, State.FAILED, State.SUCCESS]
     assert caught.value.kind == "not_found"
 
 
@@ -465,5 +467,7 @@ def test_wrong_arguments_are_refused() -> None:
         server.script("acme.renders", Life(outcome="gone"), id="a")
     with pytest.raises(ValueError, match=r"endpoint 'acme' does not exist; choose one of: acme\.renders"):
         server.script("acme", Life(outcome="success"), id="a")
-    with pytest.raises(ValueError, match="has not seen this job yet"):
-        server.truth("acme.renders", id="a")
+    server.script("acme.renders", Life(outcome="success"), id="b")
+    for ident in "ab":
+        with pytest.raises(ValueError, match="has not seen this job yet"):
+            server.truth("acme.renders", id=ident)
