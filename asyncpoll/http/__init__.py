@@ -20,7 +20,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from asyncpoll.http._auth import ApiKey, Auth, Basic, Bearer, OutgoingRequest
+from asyncpoll.http._auth import ApiKey, Auth, Basic, Bearer, OutgoingRequest, register_auth, registered_auth
 from asyncpoll.http._classify import Codes, Phrase, classify_status
 from asyncpoll.http._ids import identifier, segment
 from asyncpoll.http._message import Reply, Request, Transport, Upload, check_address
@@ -54,6 +54,8 @@ __all__ = [
     "download",
     "fit",
     "identifier",
+    "register_auth",
+    "registered_auth",
     "segment",
     "structure",
 ]

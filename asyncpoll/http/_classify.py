@@ -59,6 +59,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "unknown_code": Kind(TransportError, True, "the API answers with an error code that is not listed"),
         "malformed": Kind(BadReply, True, "the body does not hold an answer"),
         "protocol": Kind(BadReply, True, "unexpected HTTP status"),
+        "not_modified": Kind(BadReply, True, "the server says that nothing has changed, but no earlier answer is kept"),
         "credential": Kind(Rejected, False, "the credential is refused; check the key and its expiry"),
         "forbidden": Kind(Rejected, False, "the credential may not do this; check whose the job is"),
         "unpaid": Kind(Rejected, False, "the account has no balance; top it up"),
@@ -92,6 +93,7 @@ STATUSES: Mapping[int, str] = MappingProxyType(
         204: "malformed",  # without a body it says nothing about the job
         205: "malformed",
         206: "protocol",  # never asked for a part
+        304: "not_modified",  # a wait that keeps an earlier answer does not classify it
         400: "bad_request",
         401: "credential",
         402: "unpaid",

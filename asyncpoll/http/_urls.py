@@ -12,7 +12,7 @@ import string
 from collections.abc import Collection
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import quote, unquote_plus, urlencode, urljoin, urlsplit
 
 from attrs import field, frozen
 
@@ -175,6 +175,14 @@ def _encode_query(query: Query) -> str:
         raise ValueError("the query holds a lone surrogate, which cannot be sent") from None
     except (TypeError, ValueError):
         raise ValueError("the query must be a mapping from text to text or lists of text, or a list of pairs") from None
+
+
+def with_parameter(target: str, parameter: str) -> str:
+    """Return *target* with an encoded query parameter, which takes the place of those of the same name."""
+    path, _, query = target.partition("?")
+    name = unquote_plus(parameter.partition("=")[0])
+    kept = [one for one in query.split("&") if one and unquote_plus(one.partition("=")[0]) != name]
+    return f"{path}?{'&'.join([*kept, parameter])}"
 
 
 def _is_path(path: str) -> bool:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from raw_server import json_reply, polls, raw_server
 from yarl import URL
 
-from asyncpoll import Endpoint, Snapshot, State
+from asyncpoll import Endpoint, Snapshot, State, wait_all
 from asyncpoll._errors import Rejected
 from asyncpoll.http import AiohttpTransport, Bearer, Paced, Reply, Request, Retrying, Transport, check_address
 from asyncpoll.http._urls import Address
@@ -301,7 +301,7 @@ def test_an_address_is_text() -> None:
 
 
 async def test_a_wait_ends_at_a_foreign_address() -> None:
-    """It is not a miss: the wait does not ask again."""
+    """It is not a miss: the wait does not ask again; other jobs of the same transport go on."""
     endpoint: Endpoint[str, None] = Endpoint(
         "test.foreign", ask=lambda ref: Request.to("GET", ref), read=lambda _: Snapshot(State.SUCCESS)
     )
@@ -310,3 +310,7 @@ async def test_a_wait_ends_at_a_foreign_address() -> None:
             await endpoint.job(transport, "https://evil.example/x").result(timeout=30)
         assert caught.value.kind == "foreign_address"
         assert (transport.requests, server.connections) == (0, 0)
+        jobs = [endpoint.job(transport, address) for address in ("https://evil.example/x", f"{server.url}/x")]
+        bad, good = await wait_all(jobs, timeout=30)
+    assert isinstance(bad.error, Rejected)
+    assert (good.succeeded, transport.requests) == (True, 1)

@@ -38,7 +38,7 @@ def test_success_with_json_passes(status: int, payload: object) -> None:
         (205, "malformed", BadReply, True),
         (206, "protocol", BadReply, True),
         (301, "redirect", Rejected, False),
-        (304, "redirect", Rejected, False),
+        (304, "not_modified", BadReply, True),
         (400, "bad_request", Rejected, False),
         (401, "credential", Rejected, False),
         (402, "unpaid", Rejected, False),

@@ -287,3 +287,21 @@ async def test_pieces_that_keep_coming() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n"
     async with asyncio.timeout(10):
         assert (await poll(head, *pieces, read_gap=0.5)).json == {"a": 1}
+
+
+@pytest.mark.parametrize("lends", [False, True])
+@pytest.mark.parametrize("headers", [[], ["Content-Encoding: gzip"], ['ETag: "1"']])
+async def test_an_answer_that_nothing_has_changed(headers: list[str], *, lends: bool) -> None:
+    """It has no body, whatever length it names, and the connection serves the next request."""
+    unchanged = "\r\n".join(["HTTP/1.1 304 X", "Content-Length: 999999", *headers, "", ""]).encode()
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(raw_server(polls(unchanged, json_reply(1))))
+        session = await stack.enter_async_context(ClientSession()) if lends else None
+        transport = await stack.enter_async_context(AiohttpTransport(server.url, session=session))
+        answered = await transport.send(Request("GET", "/", headers={"If-None-Match": '"1"'}))
+        assert (answered.status, answered.body) == (304, b"")
+        with pytest.raises(BadReply, match="nothing has changed, but no earlier answer is kept") as caught:
+            classify_status(answered)
+        assert (caught.value.kind, caught.value.passing) == ("not_modified", True)
+        assert (await transport.send(POLL)).json == 1
+        assert server.connections == 1

@@ -68,6 +68,8 @@ from asyncpoll.http import (
     download,
     fit,
     identifier,
+    register_auth,
+    registered_auth,
     segment,
     structure,
 )
@@ -278,6 +280,9 @@ class Signing:
 
 
 auths: list[Auth] = [Bearer("key"), Bearer(lambda: "key"), Bearer(fetch_key), ApiKey("key"), Basic("a", "b"), Signing()]
+ApiKey("key", query="key")
+register_auth("signing", lambda key, region: Signing())
+assert_type(registered_auth("signing")("key", region="eu"), Auth)
 Bearer(17)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 AiohttpTransport("https://api.example.org", auth=auths[0], **settings)
 AiohttpTransport("https://api.example.org", auth="key")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]

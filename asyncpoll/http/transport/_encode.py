@@ -23,7 +23,7 @@ from multidict import CIMultiDict
 from asyncpoll.http._auth import Credential, OutgoingRequest
 from asyncpoll.http._message import FRAMING, Request, Upload, header_problem
 from asyncpoll.http._secrets import Mask
-from asyncpoll.http._urls import Address
+from asyncpoll.http._urls import Address, with_parameter
 
 _METHOD = re.compile(r"[A-Z]+")
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
@@ -74,9 +74,10 @@ class Outgoing:
         return OutgoingRequest(self.method, origin + self.target, dict(self.headers), body)
 
     def with_credential(self, credential: Credential) -> Outgoing:
-        """Return the request with *credential*, whose headers come before those of the same names."""
+        """Return the request with *credential*, which takes the place of headers or parameters of the same names."""
         headers = _replaced(self.headers, credential.headers)
-        return evolve(self, headers=headers, mask=credential.mask, lines="")
+        target = with_parameter(self.target, credential.parameter) if credential.parameter else self.target
+        return evolve(self, target=target, headers=headers, mask=credential.mask, lines="")
 
     def message(self, host: str) -> bytes:
         """Return the request as it goes over the wire to *host*."""
@@ -117,6 +118,8 @@ class Encoder:
             target = self.address.target(request.path, request.query)
         else:
             target = self.address.resolve(request.address, request.query)
+        if credential.parameter:
+            target = with_parameter(target, credential.parameter)
         body, headers = _body(request)
         if request.headers:
             check_headers(request.headers)
