@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from asyncpoll._calls import Group as Group
+    from asyncpoll._calls import Poll as Poll
     from asyncpoll._calls import Start as Start
     from asyncpoll._endpoint import Endpoint as Endpoint
     from asyncpoll._endpoint import Job as Job
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
     from asyncpoll.waiting.learning._learned import Learned as Learned
 else:
     _NAMES = {
-        "_calls": "Group Start",
+        "_calls": "Group Poll Start",
         "_endpoint": "Endpoint Job",
         "_errors": (
             "BadReply ClientClosed Draining JobCancelled JobError JobFailed JobTimedOut LedgerError PollError Rejected "

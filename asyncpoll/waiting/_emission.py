@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextvars import Context
 from itertools import count
 from typing import Any
@@ -163,13 +163,13 @@ class Announcer:
         source.tell_beginning(resumed)
         return source.context
 
-    def calls(self, waits: Iterable[Any], jobs: int, seconds: float, result: object, memory: PollMemory | None) -> None:
-        """Tell of the calls of a poll about so many jobs, as those of the first of *waits* that is observed."""
+    def calls(self, target: Any, seconds: float, result: object) -> None:
+        """Tell of the calls of a poll of *target*, as those of the first of its waits that is observed."""
         error = result if isinstance(result, BaseException) else None
-        for wait in waits:
+        for wait in (wait for primary in target.primaries for wait in primary.waits):
             source = self._events.get(wait)
             if source is not None and getattr(wait.subject, "submitted", None) is None:  # else there was no request
-                source.tell_calls(jobs, seconds, error, memory)
+                source.tell_calls(len(target.asked), seconds, error, target.memory)
                 return
 
     def poll(self, wait: Decision, result: object, verdict: Verdict, now: float) -> None:

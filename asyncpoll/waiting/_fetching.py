@@ -43,8 +43,17 @@ def begin_fetch(subject: Any, wait: object) -> Awaitable[Any]:
     """
     poll_for = getattr(type(subject), "poll_for", None)
     fetched = subject() if poll_for is None else poll_for(subject, wait)
-    if hasattr(fetched, "__await__") or isawaitable(fetched):  # an old-style coroutine has no such attribute
-        return fetched  # type: ignore[no-any-return]  # it can be awaited
+    return fetched if hasattr(fetched, "__await__") else awaitable_of(fetched)
+
+
+def awaitable_of(fetched: Any) -> Awaitable[Any]:
+    """Return what the call of a fetch returned and has no `__await__`, if it can be awaited: an old-style coroutine.
+
+    Raises:
+        TypeError: It cannot.
+    """
+    if isawaitable(fetched):
+        return fetched
     raise TypeError(f"fetch must be declared with `async def`; it is a plain function and returned {fetched!r:.50}")
 
 

@@ -7,7 +7,7 @@ from typing import Any, assert_type
 
 from attrs import frozen
 
-from asyncpoll import Endpoint, Group, Job, Pace, Snapshot, Start, wait_until_terminal
+from asyncpoll import Endpoint, Group, Job, Pace, Poll, Snapshot, Start, wait_until_terminal
 from asyncpoll.http import Reply, Request
 from asyncpoll.testing import MemoryTransport
 
@@ -66,6 +66,12 @@ def about(ref: Ref, reply: Reply) -> Reply:
     return Reply(reply.status, reply.json[ref.number])
 
 
+def ask_again(ref: Ref, poll: Poll) -> Request:
+    """Ask about a job once more."""
+    assert_type((poll.last, poll.seconds_left), tuple[Reply | None, float | None])
+    return Request("GET", f"/jobs/{ref.number}", attempt=poll.seconds_left)
+
+
 group = Group(key=lambda _: "all", ask=ask_together, read=read_together, size=50)
 endpoint = Endpoint(
     "vendor.jobs",
@@ -76,6 +82,8 @@ endpoint = Endpoint(
     read_then=read_then,
     about=about,
     group=group,
+    again=ask_again,
+    conditional=False,
     pace=Pace(at_least=5, first=1.5, not_found_grace=10, stable_for=2, per_second=20),
     cancel=ask,
     predicts=lambda ref: ref.number,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -19,12 +20,14 @@ Way = Callable[..., Coroutine[Any, Any, Snapshot[Any]]]
 class Api:
     """Jobs that end at some time, and the times at which they were asked about."""
 
-    def __init__(self, pace: Pace | None, *, ends: float = 1e9, visible: float = 0.0) -> None:
+    def __init__(
+        self, pace: Pace | None, *, ends: float = 1e9, visible: float = 0.0, name: str = "v.jobs", beside: Any = None
+    ) -> None:
         self.times: list[float] = []
-        self.transport = MemoryTransport(self._answer)
+        self.transport = MemoryTransport(self._answer) if beside is None else beside
         self.ends, self.visible = ends, visible
         self.endpoint: Endpoint[str, Any] = Endpoint(
-            "v.jobs", ask=lambda ref: Request("GET", f"/{ref}"), read=lambda r: Snapshot(r.json["state"]), pace=pace
+            name, ask=lambda ref: Request("GET", f"/{ref}"), read=lambda r: Snapshot(r.json["state"]), pace=pace
         )
 
     def job(self, ref: str = "1") -> Job[Any]:
@@ -137,7 +140,7 @@ def test_a_wait_that_joins_keeps_the_floor() -> None:
 
     run_virtual(work())
     assert api.times[0] == 0
-    assert min(later - earlier for earlier, later in zip(api.times, api.times[1:], strict=False)) >= 5
+    assert min(later - earlier for earlier, later in pairwise(api.times)) >= 5
 
 
 def test_jobs_of_one_run_have_the_paces_of_their_endpoints() -> None:
@@ -146,6 +149,103 @@ def test_jobs_of_one_run_have_the_paces_of_their_endpoints() -> None:
     run_virtual(wait_all([fast.job(), slow.job(), slow.job("2")], timeout=60, schedule=Fixed(1, jitter=None)))
     assert fast.times == list(range(10))
     assert slow.times == [0, 0, 4, 4, 8, 8, 12, 12]
+
+
+def starts_of(calls: dict[str, list[float]]) -> Api:
+    """Return an API whose transport notes the times of the calls by the first part of the reference."""
+    api = Api(None)
+
+    def answer(request: Request) -> Reply:
+        now = asyncio.get_running_loop().time()
+        calls.setdefault(request.path.split("-")[0].removeprefix("/"), []).append(round(now, 3))
+        return Reply(200, {"state": "success"})
+
+    api.transport = MemoryTransport(answer)
+    return api
+
+
+def apart(times: list[float]) -> float:
+    """Return the shortest time between two calls."""
+    return min(later - earlier for earlier, later in pairwise(times))
+
+
+def test_a_rate_holds_for_all_jobs_of_an_endpoint() -> None:
+    """Its jobs start one at a time; those of another endpoint of the same client do not wait for them."""
+    calls: dict[str, list[float]] = {}
+    client = starts_of(calls).transport
+    slow, fast = (Api(Pace(per_second=2), name="v.slow", beside=client), Api(None, name="v.fast", beside=client))
+    jobs = [api.job(f"{name}-{n}") for name, api in (("slow", slow), ("fast", fast)) for n in range(20)]
+    outcomes = run_virtual(wait_all(jobs, timeout=60))
+    assert all(outcome.succeeded for outcome in outcomes)
+    assert calls["slow"] == [number / 2 for number in range(20)]
+    assert calls["fast"] == [0] * 20
+
+
+def test_each_client_has_the_rate() -> None:
+    """Two accounts are two clients."""
+    calls: dict[str, list[float]] = {}
+    pace = Pace(per_second=4)
+    apis = {who: Api(pace, beside=starts_of(calls).transport) for who in "ab"}
+    jobs = [apis[who].job(f"{who}-{n}") for who in "ab" for n in range(8)]
+    run_virtual(wait_all(jobs, timeout=60))
+    assert calls["a"] == calls["b"] == [number / 4 for number in range(8)]
+
+
+def test_the_lower_of_two_rates_counts() -> None:
+    """The limits of the hub hold as well."""
+    calls: dict[str, list[float]] = {}
+    api = Api(Pace(per_second=10), beside=starts_of(calls).transport)
+
+    async def work() -> None:
+        async with Hub(lane_rate=2) as hub:
+            await hub.wait_all([api.job(f"a-{n}") for n in range(6)], timeout=60)
+
+    run_virtual(work())
+    assert apart(calls["a"]) == 0.5
+
+
+def test_a_rate_outlives_the_jobs() -> None:
+    """Jobs that come one after the other do not make more polls a second than those that come together."""
+    calls: dict[str, list[float]] = {}
+    api = Api(Pace(per_second=2), beside=starts_of(calls).transport)
+
+    async def work() -> None:
+        async with Hub() as hub:
+            for number in range(5):
+                await hub.wait(api.job(f"a-{number}"), timeout=60)
+
+    run_virtual(work())
+    assert apart(calls["a"]) == 0.5
+
+
+def test_deadlines_hold_while_a_rate_holds_up_polls() -> None:
+    """A job whose turn does not come in time ends with the hub's usual error, and is no longer overdue."""
+    calls: dict[str, list[float]] = {}
+    api = Api(Pace(per_second=1), beside=starts_of(calls).transport)
+
+    async def work() -> tuple[list[bool], int, int]:
+        async with Hub() as hub:
+            run = asyncio.create_task(hub.wait_all([api.job(f"a-{n}") for n in range(10)], timeout=4.5))
+            await asyncio.sleep(2.2)
+            overdue = hub.counters.overdue
+            outcomes = await run
+            return [outcome.succeeded for outcome in outcomes], overdue, hub.counters.overdue
+
+    assert run_virtual(work()) == ([True] * 5 + [False] * 5, 7, 0)
+
+
+def test_a_refusal_is_confirmed_before_the_next_turn() -> None:
+    """The second poll that confirms a refused credential is made at once, and ends the run."""
+    api = Api(Pace(per_second=0.1))
+    api.transport = MemoryTransport(lambda _: Reply(401, {}))
+
+    async def work() -> float:
+        with pytest.raises(Rejected):
+            await wait_all([api.job(str(n)) for n in range(5)], timeout=600)
+        return asyncio.get_running_loop().time()
+
+    assert run_virtual(work()) < 1
+    assert api.transport.requests == 2
 
 
 @pytest.mark.parametrize(

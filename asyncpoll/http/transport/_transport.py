@@ -155,31 +155,34 @@ class AiohttpTransport:
         if self._proxy is not None:
             outgoing.mask = Mask(outgoing.mask.spellings + self._proxy.mask.spellings)
         outgoing.decode = request.decode
+        limits = self._limits if request.attempt is None else self._limits.allowing(request.attempt)
         if request.form is not None and outgoing.body is None:
-            return self._send_files(request.form, outgoing)
-        return self._exchange(outgoing, self._limits.attempt)
+            return self._send_files(request.form, outgoing, limits)
+        return self._exchange(outgoing, limits)
 
-    async def _send_files(self, form: Mapping[str, str | Upload], outgoing: Outgoing) -> Reply:
+    async def _send_files(self, form: Mapping[str, str | Upload], outgoing: Outgoing, limits: ExchangeLimits) -> Reply:
         with opened(form) as (data, size):
-            return await self._exchange(outgoing, self._limits.time_for(size), data)
+            return await self._exchange(outgoing, evolve(limits, attempt=limits.time_for(size)), data)
 
-    async def _exchange(self, outgoing: Outgoing, seconds: float, form: aiohttp.FormData | None = None) -> Reply:
+    async def _exchange(
+        self, outgoing: Outgoing, limits: ExchangeLimits, form: aiohttp.FormData | None = None
+    ) -> Reply:
         set_deadline = self._exchanges.set_deadline
         answer: Answer | None = None
         try:
             async with self._exchanges.admit() as exchange:
                 clock = asyncio.get_running_loop().time
-                set_deadline(exchange, clock() + seconds)
+                set_deadline(exchange, clock() + limits.attempt)
                 answer = await self._asking(outgoing, form)
                 set_deadline(exchange, math.inf)
                 try:
                     return await read_reply(
                         answer,
                         origin=self.origin,
-                        most=self._limits.max_body,
+                        most=limits.max_body,
                         mask=outgoing.mask,
                         as_json=outgoing.decode,
-                        on_wait=lambda: set_deadline(exchange, clock() + self._limits.read_gap),
+                        on_wait=lambda: set_deadline(exchange, clock() + limits.read_gap),
                     )
                 finally:
                     answer.close()

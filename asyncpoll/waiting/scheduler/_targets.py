@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextvars import Context
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
@@ -98,6 +98,8 @@ class Wait(Decision):
         """The first wait of each job that a poll asks about: this one."""
         return (self,)
 
+    asked = primaries
+
     @property
     def expires_at(self) -> float:
         """The first deadline of its waits; long past when none is left."""
@@ -115,6 +117,13 @@ class Wait(Decision):
         """Return the seconds until the last deadline of all waits for this job; None if one has none."""
         latest = max((wait.deadline for wait in self.waits), default=now)
         return None if latest == math.inf else max(0.0, latest - now)
+
+    def shrink(self, interner: SnapshotInterner) -> None:
+        """Keep no payload of what was last seen; the wait goes on."""
+        self.last = seen = interner.intern(self.last)  # type: ignore[arg-type]  # something was
+        memory = self.memory
+        if memory is not None and memory.seen is not None and not memory.seen.state.is_terminal:
+            memory.seen = seen
 
     def observe_in(self, context: Context) -> None:
         """Make polls in copies of this context, in which observers are told of the wait."""
@@ -155,7 +164,7 @@ class WaitRegistry:
 
     def waits_of(self, sink: WaitSink) -> list[Wait]:
         """Return every wait of this sink that is not over."""
-        return [wait for primary in self for wait in primary.waits if wait.sink is sink]
+        return [wait for wait in waits_for(self) if wait.sink is sink]
 
     def sample(self, most: int) -> list[Wait]:
         """Return the first waits of some of the jobs: of those that came first, and of those that came last."""
@@ -304,6 +313,11 @@ class Batch:
 
 
 Target = Wait | Batch
+
+
+def waits_for(primaries: Iterable[Wait]) -> list[Wait]:
+    """Return every wait for some jobs that is not over."""
+    return [wait for primary in primaries for wait in primary.waits]
 
 
 def transport_of(target: Target) -> object:
