@@ -15,6 +15,9 @@ The paths of a definition can be run backwards, so it is a server, too: `_fabric
 and `_world` is a server without a socket, which knows jobs and answers requests. `_server` puts it on a socket,
 `_rehearse` waits for its jobs in virtual time, and `_lint` reads back all that it can say.
 
+A first version is drafted from what an API publishes: `_draft_openapi` reads documents of OpenAPI (by `_openapi`), and
+`_draft_waiters` the waiters of botocore. `_draft` writes the TOML, with a comment at every guess.
+
 A definition may come from a stranger. Nothing in it is code; it chooses neither the environment variable of the key
 freely nor an address outside of its base; and no text of a server can make it slow.
 """
@@ -24,12 +27,13 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from asyncpoll.definitions._catalog import catalog, find
 from asyncpoll.definitions._client import DefinedClient
-from asyncpoll.definitions._definition import Definition
+from asyncpoll.definitions._definition import Definition, catalog, find
 from asyncpoll.definitions._spots import DefinitionError
 
 if TYPE_CHECKING:
+    from asyncpoll.definitions._draft_openapi import draft_openapi
+    from asyncpoll.definitions._draft_waiters import draft_waiter
     from asyncpoll.definitions._lint import Finding, lint
     from asyncpoll.definitions._rehearse import Rehearsal, rehearse
     from asyncpoll.definitions._server import DefinitionServer, simulate

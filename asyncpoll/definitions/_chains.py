@@ -48,7 +48,7 @@ class Pending:
 
 
 @frozen
-class Step:
+class FurtherCall:
     """One compiled call: how it is made and read."""
 
     spec: ThenSpec
@@ -58,7 +58,7 @@ class Step:
     slots: Mapping[str, Slot]
 
     @classmethod
-    def of(cls, spec: ThenSpec, fields: tuple[str, ...]) -> Step:
+    def of(cls, spec: ThenSpec, fields: tuple[str, ...]) -> FurtherCall:
         """Return the compiled call *spec*, for references with these fields."""
         getters = {name: _paths.compile(name).get for name in spec.names if name not in fields}
         slots = {slot.name: slot for slot in spec.path if isinstance(slot, Slot)}
@@ -115,13 +115,15 @@ class Chain:
     spec: EndpointSpec
     ask: Callable[[Reference], Request]
     why: Why
-    steps: tuple[Step, ...]
+    steps: tuple[FurtherCall, ...]
     value: Getter
 
     @classmethod
     def of(cls, spec: EndpointSpec, ask: Callable[[Reference], Request], why: Why) -> Chain:
         """Return the chain of an endpoint."""
-        return cls(spec, ask, why, tuple(Step.of(one, spec.fields) for one in spec.then), value_getter(spec.value))
+        return cls(
+            spec, ask, why, tuple(FurtherCall.of(one, spec.fields) for one in spec.then), value_getter(spec.value)
+        )
 
     def begin(self, reply: Reply, value: Any) -> Any:
         """Return the value of a success as it is, or a `Pending` if there is another call to make."""
@@ -146,7 +148,7 @@ class Chain:
 
     def read_then(self, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
         """Return the snapshot with what the answer to the last call says."""
-        pending: Pending = snapshot.value
+        pending: Any = snapshot.value
         if pending.step == _OWN_PAGES:
             value, pages = self.value(reply.json, reply), self.spec.pages
         else:

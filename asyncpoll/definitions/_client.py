@@ -3,22 +3,33 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from functools import partial
-from typing import Any, Self, Unpack
+from typing import Any, Self, TypeVar, Unpack
 
 from attrs import evolve, field, frozen
 
 from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll.definitions._catalog import key_variable
-from asyncpoll.definitions._definition import Definition
-from asyncpoll.definitions._document import AuthSpec
+from asyncpoll.definitions._document import AuthSpec, DefinitionSpec
 from asyncpoll.definitions._requests import Reference
 from asyncpoll.definitions._spots import DefinitionError
-from asyncpoll.http import ApiKey, Auth, Basic, Bearer, Transport, TransportSettings
+from asyncpoll.http import ApiKey, Auth, Basic, Bearer, Transport, TransportSettings, registered_auth
 from asyncpoll.http._auth import Key
-from asyncpoll.providers._client import BaseClient, named
+from asyncpoll.providers._client import BaseClient, named, suffix_of
+
+T = TypeVar("T")
+Endpoints = Mapping[str, Endpoint[Reference, Any]]
+"""Endpoints by their full names."""
 
 _NO_KEY = "none"
+
+
+def only_one(parts: Mapping[str, T], wanted: str) -> T:
+    """Return the only one of some parts, or raise a `TypeError` about *wanted* that lists them."""
+    if len(parts) != 1:
+        raise TypeError(f"{wanted}: there are several endpoints; choose one of {', '.join(parts)}")
+    return next(iter(parts.values()))
 
 
 @frozen
@@ -51,14 +62,12 @@ class DefinedClient(BaseClient):
 
     With one endpoint it has `job(**reference)` and `start(**arguments)`. Of several, `client["agents"]` and
     `client.agents` have them.
-
-    Attributes:
-        definition: The definition.
     """
 
     def __init__(
         self,
-        definition: Definition,
+        spec: DefinitionSpec,
+        endpoints: Endpoints,
         key: Key | None = None,
         *,
         base_url: str | None = None,
@@ -66,19 +75,20 @@ class DefinedClient(BaseClient):
         name: str | None = None,
         **settings: Unpack[TransportSettings],
     ) -> None:
-        address = base_url or definition.base
+        address = base_url or spec.base
         if address is None and transport is None:
             problem = "there is no base address; write base = ..., or pass base_url="
-            raise DefinitionError(problem, source=definition.source)
-        auth = None if transport is not None else auth_of(definition.spec.auth, key)
+            raise DefinitionError(problem, source=spec.where.origin.source)
+        auth = None if transport is not None else auth_of(spec.auth, key)
         super().__init__(auth, address or "", transport, name, settings)
-        self.definition = definition
-        self._jobs = {full: Jobs(self.transport, self._adapted(one)) for full, one in definition.endpoints.items()}
+        self._prefix = spec.name
+        self._jobs = {full: Jobs(self.transport, self._adapted(one)) for full, one in endpoints.items()}
 
     @classmethod
     def from_env(
         cls,
-        definition: Definition,
+        spec: DefinitionSpec,
+        endpoints: Endpoints,
         *,
         key_env: str | None = None,
         base_url: str | None = None,
@@ -87,12 +97,14 @@ class DefinedClient(BaseClient):
     ) -> Self:
         """Return a client whose key is in an environment variable; see `Definition.client`."""
         key = None
-        if definition.spec.auth.scheme != _NO_KEY:
-            variable = key_variable(definition, key_env=key_env, base_url=base_url)
+        if spec.auth.scheme != _NO_KEY:
+            variable = key_variable(spec, key_env=key_env, base_url=base_url)
+            if key_env is None and name is not None:
+                variable += suffix_of(name)
             key = os.environ.get(variable)
             if not key:
                 raise ValueError(f"the environment variable {variable} is not set; set it to your key, or pass key=")
-        return cls(definition, key, base_url=base_url, name=name, **settings)
+        return cls(spec, endpoints, key, base_url=base_url, name=name, **settings)
 
     def _adapted(self, endpoint: Endpoint[Reference, Any]) -> Endpoint[Reference, Any]:
         return endpoint if self.name is None else evolve(endpoint, plain=partial(named, endpoint.plain, self.name))
@@ -103,7 +115,7 @@ class DefinedClient(BaseClient):
         Raises:
             KeyError: There is no such endpoint.
         """
-        jobs = self._jobs.get(endpoint) or self._jobs.get(f"{self.definition.name}.{endpoint}")
+        jobs = self._jobs.get(endpoint) or self._jobs.get(f"{self._prefix}.{endpoint}")
         if jobs is None:
             raise KeyError(f"there is no endpoint {endpoint[:60]!r} here; choose from {', '.join(self._jobs)}")
         return jobs
@@ -129,7 +141,7 @@ class DefinedClient(BaseClient):
                 another name.
         """
         if endpoint is None:
-            endpoint = self.definition.only_endpoint("job").name
+            endpoint = only_one(self._jobs, "job").endpoint.name
         try:
             jobs = self[endpoint]
         except KeyError as error:
@@ -142,7 +154,7 @@ class DefinedClient(BaseClient):
         Raises:
             TypeError: There are several endpoints, or as `Endpoint.start`.
         """
-        return await self[self.definition.only_endpoint("start").name].start(**arguments)
+        return await only_one(self._jobs, "start").start(**arguments)
 
 
 def auth_of(spec: AuthSpec, key: Key | None) -> Auth | None:
@@ -167,6 +179,4 @@ def auth_of(spec: AuthSpec, key: Key | None) -> Auth | None:
         if not colon:
             raise ValueError("for Basic the key is text: the user name and the password with a colon between them")
         return Basic(user, password)
-    from asyncpoll.http import registered_auth
-
     return registered_auth(scheme)(key, **options)

@@ -30,7 +30,7 @@ def test_of(wanted: Wanted) -> Test:
     if wanted.equals:
         tests.append(_among(wanted.equals))
     if wanted.present is not None:
-        tests.append(has_content if wanted.present else _is_empty)
+        tests.append(has_content if wanted.present else _is_null)
     if wanted.above is not None:
         tests.append(_beyond(wanted.above, 1))
     if wanted.below is not None:
@@ -58,8 +58,8 @@ def _among(values: tuple[Any, ...]) -> Test:
     return test
 
 
-def _is_empty(value: Any) -> bool:
-    return not has_content(value)
+def _is_null(value: Any) -> bool:
+    return value is None
 
 
 def _beyond(limit: float, sign: int) -> Test:

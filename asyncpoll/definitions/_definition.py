@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Collection, Mapping
-from functools import cached_property
+from collections.abc import Mapping
+from difflib import get_close_matches
+from functools import cache, cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self, Unpack
+from types import MappingProxyType
+from typing import Any, Self, Unpack
 
 from attrs import evolve, field, frozen
 
 from asyncpoll._endpoint import Endpoint, Job
+from asyncpoll.definitions._catalog import listed
+from asyncpoll.definitions._client import DefinedClient, only_one
 from asyncpoll.definitions._compile import compile_endpoint
 from asyncpoll.definitions._document import DefinitionSpec, parse
 from asyncpoll.definitions._requests import Reference
-from asyncpoll.definitions._spots import DefinitionError, Origin, Spot, decode
+from asyncpoll.definitions._spots import DefinitionError, Provenance, Spot, decode
 from asyncpoll.http import Transport, TransportSettings
 from asyncpoll.http._auth import Key
-
-if TYPE_CHECKING:
-    from asyncpoll.definitions._client import DefinedClient
 
 _MOST_BYTES = 4 << 20
 
@@ -33,13 +34,11 @@ class Definition:
         spec: All that it says, checked.
         text: The text that `parse` reads; a ledger keeps it. It holds no secret.
         source: The file, or what else it came from.
-        is_listed: Whether it is one of the catalogue.
     """
 
     spec: DefinitionSpec = field(repr=False)
     text: str = field(repr=False)
     source: str
-    is_listed: bool = False
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
@@ -86,7 +85,7 @@ class Definition:
         Raises:
             DefinitionError: Something in it cannot be used.
         """
-        spec = parse(Spot(mapping, (), Origin(source)))
+        spec = parse(Spot(mapping, (), Provenance(source)))
         return cls(spec, json.dumps(mapping, ensure_ascii=False, default=str), source)
 
     @property
@@ -97,7 +96,7 @@ class Definition:
     @property
     def vendor(self) -> str:
         """Return the first part of the name."""
-        return self.spec.name.partition(".")[0]
+        return self.spec.vendor
 
     @property
     def base(self) -> str | None:
@@ -150,7 +149,7 @@ class Definition:
             TypeError: There are several endpoints.
             ValueError: A field is missing, unknown or unusable.
         """
-        endpoint = self.only_endpoint("job")
+        endpoint = only_one(self.endpoints, "job")
         return endpoint.job(transport, endpoint.restore(reference))
 
     async def start(self, transport: Transport, **arguments: Any) -> Job[Any]:
@@ -161,14 +160,7 @@ class Definition:
             ValueError: An argument is unusable.
             TransportError: The job was refused, or it is not known whether it was accepted.
         """
-        return await self.only_endpoint("start").start(transport, **arguments)
-
-    def only_endpoint(self, wanted: str) -> Endpoint[Reference, Any]:
-        """Return the only endpoint, or raise a `TypeError` about *wanted* that lists them all."""
-        endpoints = self.endpoints
-        if len(endpoints) != 1:
-            raise TypeError(f"{wanted}: {self.name} has several endpoints; choose with only(): {_listed(endpoints)}")
-        return next(iter(endpoints.values()))
+        return await only_one(self.endpoints, "start").start(transport, **arguments)
 
     def client(
         self,
@@ -190,7 +182,8 @@ class Definition:
         Args:
             key: The key: text, or a function, plain or async, that returns it. For "basic" the user name and the
                 password with a colon between them.
-            key_env: The environment variable that holds the key.
+            key_env: The environment variable that holds the key. Otherwise it is that of the vendor; for a client with
+                a name it ends with the name, as `ACME_API_KEY_TEAM_A` for "team-a".
             base_url: The address of the API, if it is not that of the definition.
             transport: A transport to use instead of a new one. It has its own address, credential and settings, and is
                 not closed with the client.
@@ -202,12 +195,42 @@ class Definition:
             ValueError: The variable is not set, or an argument is unusable.
             TypeError: A setting is unknown or of another type.
         """
-        from asyncpoll.definitions._client import DefinedClient  # noqa: PLC0415  only those who use it import it
-
         if key is None and transport is None:
-            return DefinedClient.from_env(self, key_env=key_env, base_url=base_url, name=name, **settings)
-        return DefinedClient(self, key, base_url=base_url, transport=transport, name=name, **settings)
+            return DefinedClient.from_env(
+                self.spec, self.endpoints, key_env=key_env, base_url=base_url, name=name, **settings
+            )
+        return DefinedClient(
+            self.spec, self.endpoints, key, base_url=base_url, transport=transport, name=name, **settings
+        )
 
 
-def _listed(names: Collection[str]) -> str:
-    return ", ".join(names)
+@cache
+def _definitions() -> Mapping[str, Definition]:
+    return {name: Definition(spec, text, spec.where.origin.source) for name, (spec, text) in listed().items()}
+
+
+@cache
+def catalog() -> Mapping[str, Definition]:
+    """Return the definitions of the catalogue by the full name of their endpoint, each with that endpoint alone.
+
+    The files are read when it is called first.
+    """
+    return MappingProxyType({name: one.only(name) for one in _definitions().values() for name in one.spec.endpoints})
+
+
+def find(name: str) -> Definition:
+    """Return a definition of the catalogue.
+
+    Args:
+        name: The full name of an endpoint, such as "openai.batches", for a definition with that endpoint alone, or the
+            name of a definition with several of them.
+
+    Raises:
+        ValueError: There is none. The message names a similar one.
+    """
+    found = catalog().get(name) or _definitions().get(name)
+    if found is None:
+        near = get_close_matches(name, [*catalog(), *_definitions()], 3, 0.5)
+        cure = f"; did you mean {' or '.join(near)}?" if near else "; catalog() lists them all"
+        raise ValueError(f"the catalogue has no {name!r:.80}{cure}")
+    return found

@@ -9,7 +9,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
-from asyncpoll._state import Words
+from asyncpoll._state import State, Words
 from asyncpoll.definitions import _values as read
 from asyncpoll.definitions._model import NOTHING, EndpointSpec, GroupSpec, RequestSpec, StartSpec
 from asyncpoll.definitions._spots import Spot, build, check_keys, key, keys_of
@@ -99,6 +99,7 @@ class DefinitionSpec:
         documents: Addresses of the documents that it was written from.
         written: The day on which it was written, as text.
         endpoints: The endpoints by full name.
+        is_listed: Whether it is one of the catalogue.
     """
 
     name: str = key(_name)
@@ -108,7 +109,13 @@ class DefinitionSpec:
     documents: tuple[str, ...] = key(read.listed(read.text), ())
     written: str = key(_date, "")
     endpoints: Mapping[str, EndpointSpec] = field(default=NOTHING, kw_only=True)
+    is_listed: bool = field(default=False, kw_only=True)
     where: Spot = field(repr=False, eq=False)
+
+    @property
+    def vendor(self) -> str:
+        """Return the first part of the name."""
+        return self.name.partition(".")[0]
 
 
 def parse(spot: Spot) -> DefinitionSpec:
@@ -143,9 +150,9 @@ def _endpoint(spot: Spot, given: Mapping[str, Spot], name: str) -> EndpointSpec:
 
 
 def _check_words(endpoint: EndpointSpec) -> None:
-    stated: list[tuple[Any, str]] = []
+    stated: list[tuple[Any, State]] = []
     for state in STATES:
-        stated += [(word, state) for word in getattr(endpoint, state)]
+        stated += [(word, State(state)) for word in getattr(endpoint, state)]
         try:
             Words(stated)
         except ValueError as problem:

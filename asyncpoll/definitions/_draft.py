@@ -6,8 +6,8 @@ import json
 import re
 from typing import Any
 
-from asyncpoll.definitions._document import parse
-from asyncpoll.definitions._spots import DefinitionError, decode
+from asyncpoll.definitions._definition import Definition
+from asyncpoll.definitions._spots import DefinitionError
 
 _FENCE = re.compile(r"^(`{3,})(?:ya?ml|json)\b[^\n]*\n(.*?)^\1", re.DOTALL | re.MULTILINE)
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -32,11 +32,14 @@ class Draft:
         if value is not None:
             self._lines.append(f"{_key(key)} = {inline(value)}" + (f"  # {_comment(why)}" if why else ""))
 
+    def several(self, key: str, values: list[Any], why: str = "") -> None:
+        """Write a key with several values: words or paths. One stands alone; without any it writes nothing."""
+        self.put(key, values[0] if len(values) == 1 else values or None, why)
+
     def rules(self, rules: list[tuple[dict[str, Any], str]]) -> None:
         """Write the rules of `when`, one a line, each from what must hold and the state that follows."""
-        if rules:
-            lines = [f"  {inline({'if': wanted, 'state': state})}," for wanted, state in rules]
-            self._lines += ["when = [", *lines, "]"]
+        lines = [f"  {inline({'if': wanted, 'state': state})}," for wanted, state in rules]
+        self._lines += ["when = [", *lines, "]"]
 
     def note(self, text: str) -> None:
         """Write a comment on a line of its own."""
@@ -57,7 +60,7 @@ class Draft:
             DefinitionError: It does not compile, since the document holds what no definition can say.
         """
         text = "\n".join(self._lines) + "\n"
-        parse(decode(text, f"the draft of {self._source}"))
+        Definition.parse(text, source=f"the draft of {self._source}")
         return text
 
 
@@ -124,14 +127,8 @@ def _read_yaml(text: str, source: str) -> object:
         raise DefinitionError(
             "the document is not JSON, and YAML needs PyYAML; run: pip install 'asyncpoll[draft]'", source=source
         ) from None
-    base = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    resolvers = {
-        first: [(tag, pattern) for tag, pattern in known if tag != "tag:yaml.org,2002:timestamp"]
-        for first, known in base.yaml_implicit_resolvers.items()
-    }
-    loader = type("Loader", (base,), {"yaml_implicit_resolvers": resolvers})  # the version 2024-11-30 is a text
     try:
-        return yaml.load(text, loader)  # noqa: S506  a safe loader, with less
+        return yaml.load(text, getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506  both are safe loaders
     except Exception as error:  # noqa: BLE001  odd scalars make PyYAML raise KeyError, IndexError and others
         cause = " ".join(str(error).split())[:200]
         raise DefinitionError(

@@ -10,41 +10,40 @@ from urllib.parse import urlsplit
 from attrs import field, frozen
 
 from asyncpoll.definitions._draft import Draft, inline, letters, read_document, snake, snaked
-from asyncpoll.definitions._operation import Document, Operation, Table, items, table
+from asyncpoll.definitions._openapi import Document, Operation, Table, items, table
 
-_SURE = {
+_WORDS = {
     "pending": "pending queued inqueue enqueued submitted waiting scheduled notstarted accepted requested validating",
     "processing": "processing running inprogress started starting working executing generating rendering finalizing "
     "cancelling canceling transcribing assigned",
-    "success": "success succeeded succeed successful",
+    "success": "success succeeded succeed successful done completed complete ready ended finished",
     "failed": "failed fail failure error errored rejected",
     "timeout": "timeout timedout",
-    "cancelled": "cancelled canceled",
-}
-"""Words that mean the same in every API, as `letters` has them. Drafts alone use them; answers are never guessed at."""
-
-_CHECK = {
-    "success": "done completed complete ready ended finished",
-    "cancelled": "aborted",
+    "cancelled": "cancelled canceled aborted",
     "expired": "expired",
     "partial": "partialsuccess partiallysucceeded partiallycompleted completedwitherrors",
     "needs_action": "requiresaction actionrequired inputrequired",
 }
-"""Words that APIs mean differently, by the likeliest key."""
+"""Words by key, as `letters` has them. Drafts alone use them: an answer is never guessed at."""
 
+_KEY_OF = {word: key for key, words in _WORDS.items() for word in words.split()}
 _WEAK = {"ready", "ended"}
-"""Of these the ones that stay unplaced where another word says success."""
+"""Words that stay unplaced where another one says success."""
 
-_KEYS = tuple(dict.fromkeys([*_SURE, *_CHECK]))
-_KEY_OF = {word: key for keys in (_SURE, _CHECK) for key, words in keys.items() for word in words.split()}
-_DOUBTFUL = frozenset(" ".join(_CHECK.values()).split())
+_DOUBTFUL = {*_WEAK, "accepted", "done", "completed", "complete", "finished", "aborted", "expired"}.union(
+    _WORDS["partial"].split(), _WORDS["needs_action"].split()
+)
+"""Words that APIs mean differently."""
+
+_PROSE = re.compile(r"""[`"]([^`"]*)[`"]|(\w+(?:\s?[/|,]\s?\w+)+)""")
 _OWN = ("job", "task", "async", "request", "operation", "batch", "run", "prediction", "generation", "execution")
 _SHARED = ("agent", "app", "account", "user", "project", "org", "model", "tenant", "workspace", "group", "subscription")
 _REASONS = {"errormessage", "errormsg", "failurereason", "failreason", "errorreason"}
 _CRITERION = re.compile(r"""\$response\.body#/([^\s=!<>]+)\s*==\s*["']?([^"']*)["']?""")
 _SECOND_LEVEL = {"co", "com", "net", "org", "gov", "ac"}
 _AZURE = {
-    "processing": ["NotStarted", "Running"],
+    "pending": "NotStarted",
+    "processing": "Running",
     "success": "Succeeded",
     "failed": "Failed",
     "cancelled": ["Canceled", "Cancelled"],
@@ -113,8 +112,8 @@ def _polling(draft: Draft, operation: Operation) -> None:
     """Write the draft for an operation that is asked until its answer says that the job has ended."""
     schema, example = operation.answer("200", "201", "202", "2XX", "default")
     fields = list(_fields(operation.document, schema))
-    criteria = _Criteria.of(operation)
-    status = _status(operation, fields, criteria)
+    named, said, pace = _criteria(operation)
+    status = _status(operation, fields, named)
     request = _request(operation)
     draft.put("ask", request if request.keys() > {"call"} else request["call"])
     chosen = {
@@ -128,12 +127,12 @@ def _polling(draft: Draft, operation: Operation) -> None:
         draft.put("echo", {snake(own or ""): echo[-1].path}, "guessed: the id of the job, sent back")
     else:
         draft.todo("echo = ...: where the answer repeats the id of the job itself, if it does")
-    _states(draft, status, fields, criteria)
+    _states(draft, status, fields, said)
     _results(draft, [one for one in fields if one.around in {status.around, ""}], status)
     _errors(draft, operation, {one.name for one in fields if not one.depth}, example)
-    if criteria is not None and criteria.pace:
+    if pace:
         draft.table("pace")
-        for name, seconds in criteria.pace.items():
+        for name, seconds in pace.items():
             draft.put(name, seconds)
 
 
@@ -205,37 +204,24 @@ def _fields(document: Document, schema: Table, around: str = "", depth: int = 0)
         yield from _fields(document, one.schema, one.path, depth + 1)
 
 
-@frozen
-class _Criteria:
-    """What `x-speakeasy-polling` says: the path of the status, its words by key, and the pace in seconds."""
-
-    path: str
-    words: dict[str, list[Any]]
-    pace: Table
-
-    @classmethod
-    def of(cls, operation: Operation) -> _Criteria | None:
-        """Return what the first of its entries says, or None if there is none about a status."""
-        entry = table(next(iter(items(operation.raw.get("x-speakeasy-polling"))), None))
-        said = [
-            (key, *found.groups())
-            for key, name in (("success", "successCriteria"), ("failed", "failureCriteria"))
-            for one in items(entry.get(name))
-            if (found := _CRITERION.search(str(table(one).get("condition"))))
-        ]
-        seconds = {"first": entry.get("delaySeconds"), "at_least": entry.get("intervalSeconds")}
-        pace = {name: one for name, one in seconds.items() if type(one) is int and 0 < one < _LONGEST_PACE}
-        words: dict[str, list[Any]] = {}
-        for key, pointer, word in said:
-            if pointer == said[0][1]:
-                words.setdefault(key, []).append(word.strip())
-        return cls(said[0][1].replace("/", "."), words, pace) if said else None
+def _criteria(operation: Operation) -> tuple[str, dict[str, list[Any]], Table]:
+    """Return what the first entry of `x-speakeasy-polling` says: the path of the status, its words, and the pace."""
+    entry = table(next(iter(items(operation.raw.get("x-speakeasy-polling"))), None))
+    path, words = "", dict[str, list[Any]]()
+    for key, name in (("success", "successCriteria"), ("failed", "failureCriteria")):
+        for one in items(entry.get(name)):
+            found = _CRITERION.search(str(table(one).get("condition")))
+            if found and path in {"", found[1]}:
+                path = found[1]
+                words.setdefault(key, []).append(found[2].strip())
+    seconds = {"first": entry.get("delaySeconds"), "at_least": entry.get("intervalSeconds")}
+    pace = {name: one for name, one in seconds.items() if type(one) is int and 0 < one < _LONGEST_PACE}
+    return path.replace("/", "."), words, pace if path else {}
 
 
-def _status(operation: Operation, fields: list[_Field], criteria: _Criteria | None) -> _Field:
-    if criteria is not None:
-        unlisted = _Field(criteria.path, criteria.path, operation.document.schema(None))
-        return next((one for one in fields if one.path == criteria.path), unlisted)
+def _status(operation: Operation, fields: list[_Field], named: str) -> _Field:
+    if named:
+        return next((one for one in fields if one.path == named), _Field(named, named, operation.document.schema(None)))
     found = max(fields, key=_likelihood, default=None)
     if found is None or _likelihood(found) < _LIKELY:
         names = ", ".join(one.path for one in fields[:20]) or "none that the document describes"
@@ -258,7 +244,7 @@ def _likelihood(one: _Field) -> int:
     return named + 2 * min(known, 3) - one.depth
 
 
-def _states(draft: Draft, status: _Field, fields: list[_Field], criteria: _Criteria | None) -> None:
+def _states(draft: Draft, status: _Field, fields: list[_Field], placed: dict[str, list[Any]]) -> None:
     """Write the words of each state, with a comment at those that an API may mean otherwise."""
     draft.put("status", status.path)
     if status.schema["type"] == "boolean":
@@ -268,24 +254,20 @@ def _states(draft: Draft, status: _Field, fields: list[_Field], criteria: _Crite
         if any(one.path == "error" for one in fields):
             draft.rules([({"error": {"present": True}}, "failed")])
         return
-    listed = [word for word in status.schema["enum"] if isinstance(word, str | int)]
+    listed = status.schema["enum"]
     if not listed:
-        prose = f"{status.schema.get('description', '')} {status.schema.get('example', '')}"[:2000]
-        listed = [word for word in dict.fromkeys(re.findall(r"[A-Za-z_]+", prose)) if letters(word) in _KEY_OF]
+        prose = f'{status.schema.get("description", "")} "{status.schema.get("example", "")}"'[:2000]
+        named = re.findall(r"\w+", " ".join(quoted or row for quoted, row in _PROSE.findall(prose)))
+        listed = [word for word in dict.fromkeys(named) if letters(word) in _KEY_OF]
         draft.todo("the document does not list the status words; what follows is from its prose, if anything")
-    placed: dict[str, list[Any]] = {} if criteria is None else criteria.words
     sure = {str(word).casefold() for words in placed.values() for word in words}
     for word in listed:
         if str(word).casefold() not in sure:
             placed.setdefault(_key_of(word, listed), []).append(word)
-    for key in _KEYS:
+    for key in _WORDS:
         words = placed.get(key, [])
         doubtful = [str(word) for word in words if letters(str(word)) in _DOUBTFUL and str(word).casefold() not in sure]
-        draft.put(
-            key,
-            (words if len(words) > 1 else words[0]) if words else None,
-            f"check: {', '.join(doubtful)}" if doubtful else "",
-        )
+        draft.several(key, words, f"check: {', '.join(doubtful)}" if doubtful else "")
         if not words and key == "success":
             draft.put(key, "TODO", "the words for a success")
         elif not words and key == "failed":
@@ -312,9 +294,9 @@ def _results(draft: Draft, beside: list[_Field], status: _Field) -> None:
     errors = [one for one in beside if one.name == "error" and one.schema["properties"]]
     reasons = [f"{one.path}.message" for one in errors if "message" in one.schema["properties"]]
     reasons += [one.path for one in beside if letters(one.name) in _REASONS]
-    draft.put("reason", reasons or None, "guessed")
-    draft.put("code", [f"{one.path}.code" for one in errors if "code" in one.schema["properties"]] or None, "guessed")
-    known = {status.path, *reasons}
+    draft.several("reason", reasons, "guessed")
+    draft.several("code", [f"{one.path}.code" for one in errors if "code" in one.schema["properties"]], "guessed")
+    known = {status.path, status.around, *reasons}
     rest = [one.path for one in beside if one.path not in known and not letters(one.name).endswith("id")]
     draft.todo(f"value = ...: where the result is; the answer has: {', '.join(rest[:20]) or 'nothing else'}")
 
@@ -332,4 +314,4 @@ def _errors(draft: Draft, operation: Operation, names: set[str], example: object
         if not fine:
             draft.todo("ok = { code = ... }: what stands there when all is well")
         draft.put("code", "code")
-        draft.put("message", sorted(names & {"message", "msg"}) or None)
+        draft.several("message", sorted(names & {"message", "msg"}))

@@ -8,10 +8,11 @@ from typing import Any
 from attrs import define, field
 
 from asyncpoll.definitions._draft import Draft, read_document, snake, snaked
-from asyncpoll.definitions._operation import Table, items, table
+from asyncpoll.definitions._openapi import Table, items, table
 from asyncpoll.definitions._spots import DefinitionError
 
 _STATES = {"success": "success", "failure": "failed", "retry": "processing"}
+_TESTS = {"path": "", "pathAll": "every", "pathAny": "any"}
 _STEP = r"[A-Za-z_]\w*(?:\[(?:-?\d+|\*)?\])*"
 _PATH = rf"{_STEP}(?:\.{_STEP})*"
 _PART = re.compile(r"(\w+)((?:\[[^\]]*\])*)", re.ASCII)
@@ -45,7 +46,7 @@ def draft_waiter(text: str, name: str, *, service: str | None = None) -> str:
     draft.put("name", f"aws.{snake(model.host)}.{snake(name)}")
     draft.put("base", f"https://{model.host}.{_REGION}.amazonaws.com", "TODO the address for your region")
     signing = {"scheme": "sigv4", "region": _REGION, "service": model.about("signingName", model.host)}
-    draft.put("auth", signing, "TODO your region; `register_auth` says what signs")
+    draft.put("auth", signing, "TODO your region; sign with an `Auth` of `register_auth`")
     model.write_request(draft)
     verdicts = _Verdicts(f"waiters: {name}", model)
     for one in items(waiter.get("acceptors")):
@@ -108,7 +109,7 @@ class _Model:
     def path(self, expression: str) -> str:
         """Return the path to what an expression of JMESPath names; the wire has other names than botocore."""
         shape = self._shape(self._raw.get("output"))
-        steps = []
+        steps: list[str] = []
         for name, brackets in _PART.findall(expression):
             member = table(table(shape.get("members")).get(name))
             if steps or not self.is_json or name != shape.get("payload"):
@@ -116,7 +117,7 @@ class _Model:
             shape = self._shape(member)
             for _ in range(brackets.count("[")):
                 shape = self._shape(shape.get("member"))
-            steps[-1:] = [steps[-1] + brackets.replace("[]", "[*]")] if steps else ["$"]
+            steps[-1:] = [(steps[-1] if steps else "$") + brackets.replace("[]", "[*]")]
         return ".".join(steps).removeprefix("$.")
 
     def _shape(self, reference: object) -> Table:
@@ -129,7 +130,8 @@ class _Model:
             str((error := table(table(self._shapes.get(name)).get("error"))).get("code", name)): error
             for name in errors
         }
-        status = known.get(code, {}).get("httpStatusCode", 400)
+        status = known.get(code, {}).get("httpStatusCode")
+        status = status if type(status) is int else 400
         if self.protocol == "json":
             space = f"com.amazonaws.{self.host}"
             dated = f"{space}.v{self.about('apiVersion', '').replace('-', '')}"
@@ -149,19 +151,19 @@ class _Verdicts:
 
     def add(self, acceptor: Table) -> None:
         """Handle one acceptor."""
-        matcher, expected = acceptor.get("matcher"), acceptor.get("expected")
-        state = _STATES.get(str(acceptor.get("state")))
-        if state is None or matcher not in {"path", "pathAll", "pathAny", "status", "error"}:
-            raise DefinitionError("an acceptor has another state or matcher than botocore's", source=self.source)
-        if matcher == "status" and type(expected) is int:
+        matcher, expected = str(acceptor.get("matcher")), acceptor.get("expected")
+        state = _STATES.get(str(acceptor.get("state")), "")
+        if state and matcher == "status" and isinstance(expected, int):
             self._add_http(expected, {}, state)
-        elif matcher == "error" and isinstance(expected, bool):
-            self.rules.append(({"http": {"above" if expected else "below": 399 if expected else 400}}, state))
-        elif matcher == "error":
-            self._add_http(*self.model.error(str(expected)), state)
+        elif state and matcher == "error" and isinstance(expected, bool):
+            self.rules.append(({"http": {"above": 399} if expected else {"below": 400}}, state))
+        elif state and matcher == "error" and isinstance(expected, str):
+            self._add_http(*self.model.error(expected), state)
+        elif state and matcher in _TESTS and isinstance(expected, str | int):
+            self._add_path(self._condition(_TESTS[matcher], str(acceptor.get("argument")), expected), state)
         else:
-            wanted = self._condition(str(matcher), str(acceptor.get("argument")), expected)
-            self.rules += [(wanted, state)] if wanted else []
+            problem = "the state, the matcher or what is expected of an acceptor is not as botocore has it"
+            raise DefinitionError(f"{problem}; write the definition by hand", source=self.source)
 
     def _add_http(self, status: int, wanted: Table, state: str) -> None:
         if state == "processing" and (status == 429 or status >= 500):  # noqa: PLR2004  a full or broken server
@@ -171,18 +173,27 @@ class _Verdicts:
             self.statuses.add(status)
         self.rules.append(({"http": status, **wanted}, state))
 
-    def _condition(self, matcher: str, argument: str, expected: Any) -> Table:
+    def _add_path(self, wanted: Table, state: str) -> None:
+        """Add a rule for a path, or its word to the rule before it, if that looks for another in the same list."""
+        before, its_state = self.rules[-1] if self.rules else ({}, "")
+        for path, one in wanted.items():
+            if its_state == state and isinstance(one, dict) and "any" in one and "any" in table(before.get(path)):
+                before[path]["any"] += one["any"]
+                return
+        self.rules += [(wanted, state)] if wanted else []
+
+    def _condition(self, test: str, argument: str, expected: Any) -> Table:
         """Return what a rule wants for an expression of JMESPath, or nothing if it never holds."""
         if _PLAIN.fullmatch(argument):
             path = self.model.path(argument)
-            if matcher == "path" and "[*]" in path:
-                return {}
-            return {path: expected if matcher == "path" else {"every" if matcher == "pathAll" else "any": expected}}
+            if test:
+                return {path: {test: [expected] if test == "any" else expected}}
+            return {} if "[*]" in path else {path: expected}
         unequal = [_UNEQUAL.fullmatch(part.strip()) for part in argument.split("&&")]
         length = _LENGTH.fullmatch(argument)
         if expected is not True or not (length or all(unequal)):
             raise DefinitionError(f"no rule says {argument!r}; write the definition by hand", source=self.source)
-        if matcher != "path":
+        if test:
             return {}
         if length:
             return {self.model.path(length[1].removesuffix("[]")): {"present": length[2] == ">"}}
@@ -203,7 +214,7 @@ class _Verdicts:
             path = paths.pop()
             draft.put("status", path)
             for key in _STATES.values():
-                draft.put(key, [word for one, state in asked for word in one.values() if state == key] or None)
+                draft.several(key, [word for one, state in asked for word in one.values() if state == key])
             rules = [(wanted, state) for wanted, state in rules if "http" in wanted]
             running[path] = {"present": False}
         for note in dict.fromkeys(self.notes):

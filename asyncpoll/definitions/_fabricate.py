@@ -23,7 +23,6 @@ from asyncpoll.http._classify import STATUSES
 ENDED_AT = 1_750_000_000  # seconds since 1970; when jobs end, if an answer is to say so
 _ABSENT = object()
 _LISTS = (State.PENDING, State.PROCESSING, State.SUCCESS, State.FAILED, State.TIMEOUT, State.CANCELLED)
-_CUSTOMARY = (_paths.compile("error.code"),), (_paths.compile("error.message"),)
 
 
 @frozen
@@ -238,7 +237,9 @@ def complain(spec: EndpointSpec, kind: str, code: str | None = None) -> Draft:
         draft.put(error.object, {"message": kind})
     for path, _ in error.ok:
         draft.put(path, "not ok")
-    codes, messages = error.code or _CUSTOMARY[0], error.message or _CUSTOMARY[1]
-    draft.put(messages[0], kind)
-    draft.put(codes[0], code)
+    place = "error" if error.object is None else error.object.text
+    draft.put((error.message or (_paths.compile(f"{place}.message"),))[0], kind)
+    are_numbers = any(isinstance(one, int) for _, wanted in error.ok for one in wanted.equals)
+    code_path = (error.code or (_paths.compile(f"{place}.code"),))[0]
+    draft.put(code_path, int(code) if are_numbers and code.removeprefix("-").isdecimal() else code)
     return draft

@@ -105,11 +105,13 @@ class StartSpec(RequestSpec):
     Attributes:
         ref: From a field of the reference to where the answer has it. Other fields come from the arguments.
         open: Whether arguments without a slot go into the JSON body.
+        answers: Whether the answer is read like one about the job, so that a job may end with it.
         idempotency: The argument that is the idempotency key, or "header:NAME" for a header that is.
     """
 
     ref: Mapping[str, Paths] = key(read.named(read.paths, read.field_name), NOTHING)
     open: bool = key(read.flag, default=False)
+    answers: bool = key(read.flag, default=False)
     idempotency: str | None = key(read.text, None, name="key")
 
 
@@ -178,7 +180,7 @@ class Wanted:
 
     Attributes:
         equals: Values, one of which must stand there; () for any.
-        present: Whether something must stand there, or must not.
+        present: True if something must stand there that is not empty, False if nothing or null must.
         above: The number that the value must exceed.
         below: The number that must exceed the value.
         any: Values, one of which must be in the list that stands there.
@@ -192,7 +194,7 @@ class Wanted:
     below: float | None = key(read.number, None)
     any: tuple[Any, ...] = key(read.listed(read.scalar), ())
     every: tuple[Any, ...] = key(read.listed(read.scalar), ())
-    negated: Wanted | None = key(lambda spot: wanted(spot), None, name="not")
+    negated: Wanted | None = key(lambda spot: wanted(spot), None, name="not")  # noqa: PLW0108  it is defined below
     where: Spot = field(repr=False, eq=False)
 
 
@@ -468,8 +470,9 @@ class EndpointSpec:
 
     @property
     def is_body_value(self) -> bool:
-        """Return whether the value is the bytes of the answer, so that the answer need not be JSON."""
-        return isinstance(self.value, tuple) and [one.place for one in self.value] == ["body"]
+        """Return whether an answer need not be JSON: the value is its bytes, or there are none by its method."""
+        is_bytes = isinstance(self.value, tuple) and [one.place for one in self.value] == ["body"]
+        return is_bytes or self.ask.method == "HEAD"
 
     def refuse(self, name: str, problem: str) -> NoReturn:
         """Raise the error for one of the keys, wherever it stands: here, or shared by several endpoints."""

@@ -102,7 +102,7 @@ def first(paths: Sequence[Path]) -> Getter:
 
 def has_content(value: Any) -> bool:
     """Return whether a value is something: not null, and not an empty text, array or object."""
-    return value is not None and value != "" and value != [] and value != {}
+    return value is not None and value not in ("", [], {})
 
 
 def _steps(text: str) -> tuple[Step, ...]:

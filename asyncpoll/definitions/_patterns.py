@@ -32,29 +32,31 @@ def checked_pattern(text: str) -> str:
         re.compile(text, re.IGNORECASE)
     except (re.error, RecursionError, OverflowError) as problem:
         raise ValueError(f"this is not a regular expression: {problem}; correct it") from None
+    if _steps(text) > _MOST_STEPS:
+        raise ValueError("the pattern repeats too much; bound the repetitions, as in .{0,20}")
+    return text
+
+
+def _steps(text: str) -> int:
+    """Return how many steps a pattern may take, at most."""
     steps = LONGEST_TEXT
     groups = [False]  # for each open group, whether it repeats something or has alternatives
     closed = False  # whether such a group has just ended
     for found in _TOKEN.finditer(text):
-        kind = found.lastgroup
-        kind = "open" if found["open"] else "repeat" if found["repeat"] else kind
         if found["special"] or (found["escape"] and found["escape"][1].isdigit()):
             raise ValueError("look-arounds, flags, names and back-references are not possible; write a plain pattern")
-        if kind == "repeat" and (most := _most(found)) > 1:
-            if closed:
-                raise ValueError("a group with a repetition or alternatives in it is repeated; write it out")
-            steps *= most
-        if kind == "open":
-            groups.append(False)
-        elif kind in {"repeat", "or"}:
-            groups[-1] = True
+        most = _most(found) if found["repeat"] else 1
+        if most > 1 and closed:
+            raise ValueError("a group with a repetition or alternatives in it is repeated; write it out")
+        steps *= most
+        groups[-1] = groups[-1] or bool(found["repeat"] or found["or"])
         closed = False
-        if kind == "close":
+        if found["open"]:
+            groups.append(False)
+        elif found["close"]:
             closed = groups.pop()
             groups[-1] = groups[-1] or closed
-    if steps > _MOST_STEPS:
-        raise ValueError("the pattern repeats too much; bound the repetitions, as in .{0,20}")
-    return text
+    return steps
 
 
 def _most(found: re.Match[str]) -> int:

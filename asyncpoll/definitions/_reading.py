@@ -31,7 +31,7 @@ _TERMINAL = frozenset(state for state in State if state.is_terminal)
 _LONGEST_REASON = 1000
 
 
-class Verdict(NamedTuple):
+class Meaning(NamedTuple):
     """What a word, a status or a rule says about the job."""
 
     state: State
@@ -40,9 +40,9 @@ class Verdict(NamedTuple):
     kind: str | None = None
 
 
-def marked(state: State, mark: str | None, word: str = "") -> Verdict:
+def marked(state: State, mark: str | None, word: str = "") -> Meaning:
     """Return a verdict with one of the marks "partial", "expired" and "needs_action", or without."""
-    return Verdict(state, word, mark == "partial", None if mark == "partial" else mark)
+    return Meaning(state, word, mark == "partial", None if mark == "partial" else mark)
 
 
 @frozen
@@ -140,8 +140,8 @@ class Faults:
         return is_there and self._kind(reply) in ABOUT_ACCOUNT | {"content_policy"}
 
     def unreadable(self, reply: Reply, word: Any, expected: str) -> TransportError:
-        """Return the error for an answer without a usable status word."""
-        if reply.json is None:
+        """Return the error for an answer without a usable status word; a refusal that was let through is one still."""
+        if reply.json is None or reply.status // 100 != _SUCCESS:
             return self.fault(reply)
         problem = f"the status must be {expected}, not {kind_of(word)}" if self.word else "it fits none of the rules"
         return fault("malformed", problem, reply=reply)
@@ -240,47 +240,62 @@ def _nothing(_body: Any, _reply: Reply) -> None:
     return None
 
 
-Judge = Callable[[Any, Reply], Verdict]
+Judge = Callable[[Any, Reply], Meaning]
 """A function from the body of an answer, and the answer, to what it says about the job."""
 
 
 def judge(spec: EndpointSpec, faults: Faults) -> Judge:
     """Return the judge of an endpoint. It raises the error for an answer that says nothing about the job."""
-    vocabulary = Vocabulary(spec.name, spec.words)
-    marks = [(name, _listed(getattr(spec, name))) for name in MARKS]
-    absent = _listed(spec.absent)
+    read_word = _word_reader(spec)
+    words = {word: read_word(word) for state in STATES for word in getattr(spec, state) if isinstance(word, str)}
     get_word = first(spec.status) if spec.status else _nothing
     rules = [(condition(rule.conditions), rule.state, rule.kind) for rule in spec.when]
-    by_http = {status: Verdict(State(state)) for status, state in spec.http.items() if state != "body"}
+    by_http = {status: Meaning(State(state)) for status, state in spec.http.items() if state != "body"}
+    judge_rest = _judge_rest(spec, faults, read_word, by_http)
 
-    def read_word(word: Any) -> Verdict:
-        mark = next((name for name, words in marks if word in words), None)
-        return marked(vocabulary.read(word), mark, word if isinstance(word, str) else str(word).lower())
-
-    words = {word: read_word(word) for state in STATES for word in getattr(spec, state) if isinstance(word, str)}
-
-    def judge_rest(word: Any, reply: Reply) -> Verdict:
-        if word is None and (verdict := by_http.get(reply.status)) is not None:
-            return verdict
-        if word is None and spec.missing is not None and isinstance(reply.json, dict):
-            return Verdict(spec.missing)
-        if type(word) in _WORDS and word in absent:
-            raise fault("not_found", f"the status is {word!r:.60}", reply=reply)
-        if not spec.status or not vocabulary.accepts(word):
-            raise faults.unreadable(reply, word, vocabulary.expected)
-        return read_word(word)
-
-    def judge_all(body: Any, reply: Reply) -> Verdict:
+    def judge_all(body: Any, reply: Reply) -> Meaning:
         word = get_word(body, reply)
         for holds, state, mark in rules:
             if holds(body, reply):
                 return marked(state, mark, word if isinstance(word, str) else "")
         if by_http and reply.status // 100 != _SUCCESS and reply.status in by_http:
             return by_http[reply.status]
-        verdict = words.get(word) if type(word) is str else None
-        return judge_rest(word, reply) if verdict is None else verdict
+        meaning = words.get(word) if type(word) is str else None
+        return judge_rest(word, reply) if meaning is None else meaning
 
     return judge_all
+
+
+def _word_reader(spec: EndpointSpec) -> Callable[[Any], Meaning]:
+    """Return the function that reads a word of a type that is listed."""
+    vocabulary = Vocabulary(spec.name, spec.words)
+    marks = [(name, _listed(getattr(spec, name))) for name in MARKS]
+
+    def read_word(word: Any) -> Meaning:
+        mark = next((name for name, words in marks if word in words), None)
+        return marked(vocabulary.read(word), mark, word if isinstance(word, str) else str(word).lower())
+
+    return read_word
+
+
+def _judge_rest(
+    spec: EndpointSpec, faults: Faults, read_word: Callable[[Any], Meaning], by_http: Mapping[int, Meaning]
+) -> Callable[[Any, Reply], Meaning]:
+    """Return the judge of answers without one of the words as they are listed."""
+    vocabulary, absent = Vocabulary(spec.name, spec.words), _listed(spec.absent)
+
+    def judge_rest(word: Any, reply: Reply) -> Meaning:
+        if word is None and (meaning := by_http.get(reply.status)) is not None:
+            return meaning
+        if word is None and spec.missing is not None and isinstance(reply.json, dict):
+            return Meaning(spec.missing)
+        if type(word) in _WORDS and word in absent:
+            raise fault("not_found", f"the status is {word!r:.60}", reply=reply)
+        if not spec.status or not vocabulary.accepts(word):
+            raise faults.unreadable(reply, word, vocabulary.expected)
+        return read_word(word)
+
+    return judge_rest
 
 
 Why = Callable[[Reply], tuple[str | None, str | None]]

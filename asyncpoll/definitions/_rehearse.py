@@ -16,6 +16,7 @@ from asyncpoll._schedule import Exponential, Schedule
 from asyncpoll._state import State
 from asyncpoll._timeout import Timeout
 from asyncpoll.definitions._definition import Definition
+from asyncpoll.definitions._fabricate import case_for, cases
 from asyncpoll.definitions._world import World
 from asyncpoll.http._message import Reply, Request
 from asyncpoll.simulator._lives import Constant, Life, LifeGenerator
@@ -36,7 +37,7 @@ class Rehearsal:
         errors: How many waits gave up, by the name of the error.
         requests: The requests that were sent.
         unanswered: How many of them met the outage.
-        delays: The times from the end of a job until its wait knew, in ascending order; of the waits that succeeded.
+        delays: The times from the end of a job until its wait knew, in ascending order; of the waits that knew.
         busiest: The most requests within one second of the clock.
         busiest_at: When that second began, from the start.
         seconds: The time until the last wait ended.
@@ -167,8 +168,8 @@ def rehearse(
         seed: The seed of all random numbers.
 
     Raises:
-        ValueError: There is not a single duration, a number is out of range, the definition has several endpoints and
-            none was chosen, or both a schedule and a price are given.
+        ValueError: There is not a single duration, a number is out of range, both a schedule and a price are given, or
+            the definition has no such endpoint, several of which none was chosen, or no success.
     """
     if not durations:
         raise ValueError("rehearse() needs the duration of at least one job; give seconds, such as durations=[60, 90]")
@@ -188,6 +189,9 @@ def rehearse(
     chosen = definition if endpoint is None else definition.only(endpoint)
     if len(chosen.endpoints) > 1:
         raise ValueError(f"rehearse(): choose one endpoint of: {', '.join(chosen.endpoints)}")
+    [spec] = chosen.spec.endpoints.values()
+    if case_for(cases(spec), State.SUCCESS.value) is None:
+        raise ValueError(f"rehearse(): no answer of {spec.name} means success; correct what lint() finds")
     world = World(chosen.spec, LifeGenerator(seed, Constant(0), Constant(0)))
     plan = _Plan(chosen, world, _Site(world, latency, outage), durations, arrivals)
     return run_virtual(_wait_for_all(hub, plan, timeout))
@@ -197,17 +201,19 @@ async def _wait_for_all(hub: Hub, plan: _Plan, timeout: float | Timeout | None) 
     clock = asyncio.get_running_loop()
     errors: Counter[str] = Counter()
     delays: list[float] = []
+    succeeded = 0
     async with hub, hub.as_completed(plan.submit(), timeout=timeout) as outcomes:
         async for outcome in outcomes:
             if outcome.error is not None:
                 errors[type(outcome.error).__name__] += 1
-            elif outcome.succeeded:
+            else:
                 delays.append(clock.time() - plan.ends[id(outcome.job)])
+            succeeded += outcome.succeeded
     site = plan.site
     busiest_at, busiest = max(site.by_second.items(), key=lambda item: (item[1], -item[0]))
     return Rehearsal(
         jobs=len(plan.durations),
-        succeeded=len(delays),
+        succeeded=succeeded,
         errors=dict(errors),
         requests=site.by_second.total(),
         unanswered=site.unanswered,

@@ -8,7 +8,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any
 
-from attrs import field, frozen
+from attrs import frozen
 
 from asyncpoll.definitions._model import EndpointSpec, RequestSpec
 from asyncpoll.definitions._templates import Slot, fill_slot, plain_text
@@ -73,7 +73,7 @@ class References:
     @classmethod
     def of(cls, spec: EndpointSpec) -> References:
         """Return what makes the references of *spec*."""
-        requests = [spec.ask, spec.cancel, spec.group and spec.group.ask]
+        requests = [spec.ask, spec.cancel, spec.group.ask if spec.group else None]
         in_paths = {
             slot.name: (_address if request.is_address else partial(_part, slot))
             for request in requests
@@ -142,7 +142,9 @@ def json_copy(name: str, value: Any) -> Any:
 # makers
 
 
-def request_maker(spec: RequestSpec, key_of: KeyOf, *, decode: bool = True, repeatable: bool = True) -> Make:
+def request_maker(
+    spec: RequestSpec, key_of: KeyOf, *, decode: bool = True, repeatable: bool = True
+) -> Callable[[Any], Request]:
     """Return a function from the source of the values to the request.
 
     Args:

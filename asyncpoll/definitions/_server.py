@@ -10,7 +10,7 @@ from asyncpoll.definitions._definition import Definition
 from asyncpoll.definitions._document import AuthSpec
 from asyncpoll.definitions._fabricate import case_for, cases, complain
 from asyncpoll.definitions._model import EndpointSpec
-from asyncpoll.definitions._world import USUAL, Answer, JobTruth, World
+from asyncpoll.definitions._world import USUAL, JobTruth, Served, World
 from asyncpoll.simulator import Duration, Exponential, Fault, Life, LogNormal
 from asyncpoll.simulator._http import Call, Response, Route, accepts, read_whole
 from asyncpoll.simulator._http_server import HttpServer
@@ -79,7 +79,7 @@ class DefinitionServer(HttpServer):
             answer = self._world.answer(call, asyncio.get_running_loop().time())
         else:
             first = next(iter(self._world.definition.endpoints.values()))
-            answer = Answer(complain(first, "credential").reply(), "refused")
+            answer = Served(complain(first, "credential").reply(), "refused")
         reply = answer.reply
         return Response(reply.status, reply.body, reply.headers, delay=answer.hold, route=answer.route)
 

@@ -57,7 +57,7 @@ def _revived(shown: str, source: str, line: int | None, key: str | None) -> Defi
 
 
 @frozen
-class Origin:
+class Provenance:
     """Where a definition came from: a name for messages, and the line of each key, as far as lines are known."""
 
     source: str
@@ -76,7 +76,7 @@ class Spot:
 
     value: Any = field(repr=False, eq=False)
     path: tuple[Step, ...]
-    origin: Origin = field(repr=False, eq=False)
+    origin: Provenance = field(repr=False, eq=False)
 
     @property
     def key(self) -> str:
@@ -150,7 +150,9 @@ def build(cls: type[T], spot: Spot, given: Mapping[str, Spot] | None = None) -> 
     if missing:
         spot.refuse(f"{missing[0]} is missing; write {missing[0]} = ...")
     values = {known[name].name: known[name].metadata[_READ](one) for name, one in given.items()}
-    return cls(where=spot, **values)
+    make: Any = cls
+    made: T = make(where=spot, **values)
+    return made
 
 
 def check_keys(given: Mapping[str, Spot], known: Mapping[str, Any] | list[str], spot: Spot) -> None:
@@ -172,7 +174,7 @@ def decode(text: str, source: str) -> Spot:
         raise DefinitionError("the text is longer than 1 MiB; write one definition per file", source=source)
     if text.lstrip()[:1] == "{":
         try:
-            return Spot(json.loads(text), (), Origin(source))
+            return Spot(json.loads(text), (), Provenance(source))
         except (ValueError, RecursionError) as error:
             line = error.lineno if isinstance(error, json.JSONDecodeError) else None
             raise DefinitionError(f"this is not JSON: {error}; correct it", source=source, line=line) from None
@@ -183,7 +185,7 @@ def decode(text: str, source: str) -> Spot:
         line = int(found[1]) if found else None
         line = len(text.splitlines()) if "at end of document" in str(error) else line
         raise DefinitionError(f"this is not TOML: {error}; correct it", source=source, line=line) from None
-    return Spot(value, (), Origin(source, dict(_lines(text, value))))
+    return Spot(value, (), Provenance(source, dict(_lines(text, value))))
 
 
 def _lines(text: str, document: Any) -> Iterator[tuple[tuple[Step, ...], int]]:

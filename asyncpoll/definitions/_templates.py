@@ -22,7 +22,7 @@ _SLOT = re.compile(r"\{(\+?)([^{}+]+)\}")
 _CALL = re.compile(r"([A-Z]{3,10}) +(\S+)")
 _FIXED = re.compile(r"(?:[\w\-.~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*", re.ASCII)
 _DOTS = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
 @frozen

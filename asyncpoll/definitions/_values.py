@@ -27,6 +27,7 @@ STATES = tuple(state.value for state in State if state is not State.UNKNOWN)
 
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _MOST_SECONDS = 1e9
+_LARGEST_COUNT = 1_000_000
 
 
 def text(spot: Spot) -> str:
@@ -60,7 +61,7 @@ def above_zero(spot: Spot) -> float:
 
 def count(spot: Spot) -> int:
     """Read a whole number, at least 1."""
-    if type(spot.value) is not int or not 1 <= spot.value <= 1_000_000:
+    if type(spot.value) is not int or not 1 <= spot.value <= _LARGEST_COUNT:
         spot.refuse_type("a whole number, at least 1")
     return spot.value
 
@@ -139,7 +140,8 @@ def word(spot: Spot) -> Word:
     """Read a status word."""
     if type(spot.value) not in (str, int, bool):
         spot.refuse_type("a text, a whole number, true or false, or a list of them")
-    return spot.value
+    value: Word = spot.value
+    return value
 
 
 words = listed(word)

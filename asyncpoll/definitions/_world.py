@@ -88,7 +88,9 @@ class _Entry:
 
 
 def _entries(spec: EndpointSpec) -> list[_Entry]:
-    group = spec.group and spec.group.ask
+    group = spec.group.ask if spec.group else None
+    if group is not None and spec.about is not None and group.call == spec.ask.call:
+        group = None  # the list answers both
     verbs = {"start": spec.start, "cancel": spec.cancel, "group": group, "ask": spec.ask}
     steps = [_Entry(spec, "then", step, number) for number, step in enumerate(spec.then)]
     return [*(_Entry(spec, verb, request) for verb, request in verbs.items() if request is not None), *steps]
@@ -177,7 +179,7 @@ class ServedJob:
 
 
 @frozen
-class Answer:
+class Served:
     """An answer, the name of the request that it is for, and the seconds for which it is held back."""
 
     reply: Reply
@@ -295,7 +297,7 @@ class World:
 
     # answers
 
-    def receive(self, request: Request, now: float) -> Answer:
+    def receive(self, request: Request, now: float) -> Served:
         """Return the answer to a request that is not sent over a network."""
         target = urlsplit(request.address or "")
         path = request.path or target.path.removeprefix(self.base_path)
@@ -304,18 +306,18 @@ class World:
         headers = {name.lower(): value for name, value in request.headers.items()}
         return self.answer(Call(request.method, path, query, headers, request.json), now)
 
-    def answer(self, call: Call, now: float) -> Answer:
+    def answer(self, call: Call, now: float) -> Served:
         """Return the answer to a request, whose path begins below the base address."""
         if call.path in self._pages:
             entry, job, page = self._pages[call.path]
-            return Answer(self._said(entry, job, now, page).reply(), entry.route)
+            return Served(self._said(entry, job, now, page).reply(), entry.route)
         matches = [(entry, slots) for entry in self._entries if (slots := entry.slots_of(call)) is not None]
         if not matches:
-            return Answer(Draft(404, {"error": {"message": "there is no such call"}}).reply(), "nowhere")
+            return Served(Draft(404, {"error": {"message": "there is no such call"}}).reply(), "nowhere")
         known = (match for match in matches if self._slots(*match) in self._about)
         return self._answer(*next(known, matches[0]), call, now)
 
-    def _answer(self, entry: _Entry, slots: Mapping[str, Any], call: Call, now: float) -> Answer:
+    def _answer(self, entry: _Entry, slots: Mapping[str, Any], call: Call, now: float) -> Served:
         spec, jobs = entry.spec, self._about.get(self._slots(entry, slots), [])
         if not jobs and entry.verb == "ask" and spec.about is None and self.accept_unknown:
             ident = fingerprint(self.lives.seed, *map(str, slots.values())).hex()
@@ -336,10 +338,10 @@ class World:
             draft = enclose(spec, spec.about, [(job.ref, self._part(job, now)) for job in jobs])
         else:
             return self._poll(entry, jobs[0], call, now)
-        return Answer(draft.reply(), entry.route)
+        return Served(draft.reply(), entry.route)
 
-    def _poll(self, entry: _Entry, job: ServedJob, call: Call, now: float) -> Answer:
-        """Answer `ask` or `then`: with a page, after a long poll, or with HTTP 304 if the client has the answer."""
+    def _poll(self, entry: _Entry, job: ServedJob, call: Call, now: float) -> Served:
+        """Served `ask` or `then`: with a page, after a long poll, or with HTTP 304 if the client has the answer."""
         cursor = call.query.get(entry.pages.query) if entry.pages and entry.pages.query else None
         wait = entry.spec.pace and entry.spec.pace.long_poll
         asked = float(call.query.get(wait.query, 0)) / wait.per_second if wait and entry.verb == "ask" else 0.0
@@ -347,8 +349,8 @@ class World:
         reply = self._said(entry, job, now + hold, int(cursor.removeprefix("page-")) if cursor else 1).reply()
         tag = f'"{hashlib.blake2b(reply.body, digest_size=8).hexdigest()}"'
         if call.headers.get("if-none-match") == tag:
-            return Answer(Reply(304, headers={"etag": tag}), entry.route, hold)
-        return Answer(evolve(reply, headers={**reply.headers, "etag": tag}), entry.route, hold)
+            return Served(Reply(304, headers={"etag": tag}), entry.route, hold)
+        return Served(evolve(reply, headers={**reply.headers, "etag": tag}), entry.route, hold)
 
     def _said(self, entry: _Entry, job: ServedJob, now: float, page: int) -> Draft:
         """Write the answer to `ask` about one job, or to a step of `then`."""

@@ -56,6 +56,11 @@ def check_name(name: object) -> str | None:
     raise ValueError("name must be 1 to 40 lower-case letters, digits, '-' and '_'")
 
 
+def suffix_of(name: str | None) -> str:
+    """Return how the environment variables of a client with this name end, or raise as `check_name`."""
+    return "" if check_name(name) is None else f"_{name}".upper().replace("-", "_")
+
+
 @frozen
 class Adaptation:
     """Adapts the endpoints of a provider to one client.
@@ -246,7 +251,7 @@ class Client(BaseClient):
         Raises:
             ValueError: *name* is unusable as the name of a client.
         """
-        suffix = "" if check_name(name) is None else f"_{name}".upper().replace("-", "_")
+        suffix = suffix_of(name)
         return cls.key_variable + suffix, cls.url_variable + suffix
 
     def _own_words(self, words: Words) -> Words:

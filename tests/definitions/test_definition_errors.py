@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from asyncpoll.definitions._document import DefinitionSpec, parse
-from asyncpoll.definitions._spots import DefinitionError, Origin, Spot, decode
+from asyncpoll.definitions._spots import DefinitionError, Provenance, Spot, decode
 
 SMALLEST = """
 name = "acme"
@@ -132,7 +132,7 @@ def test_shared_keys_keep_their_lines() -> None:
 def test_a_mapping_is_needed(value: Any) -> None:
     """What is not a table from texts is refused, with the kind of thing that is wanted."""
     with pytest.raises(DefinitionError, match="the table of a definition"):
-        parse(Spot(value, (), Origin("<mapping>")))
+        parse(Spot(value, (), Provenance("<mapping>")))
 
 
 def test_json_serves_as_well() -> None:

@@ -13,9 +13,7 @@ from draft_kit import PATH, Table, answer, document, drafted, shape, words
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncpoll.definitions._draft_openapi import draft_openapi
-from asyncpoll.definitions._draft_waiters import draft_waiter
-from asyncpoll.definitions._spots import DefinitionError
+from asyncpoll.definitions import DefinitionError, draft_openapi, draft_waiter
 
 STATUS = words("queued", "running", "succeeded", "failed")
 PAGE = """
@@ -131,11 +129,8 @@ def test_a_document_is_a_table(text: str) -> None:
 
 
 def test_aliases_do_not_blow_up() -> None:
-    """A document of a few lines that stands for a billion is given up, and one that holds itself is read to a bounded depth."""
-    lines = [
-        "a0: &a0 {type: string}",
-        *(f"a{n}: &a{n} {{allOf: [*a{n - 1}, *a{n - 1}, *a{n - 1}]}}" for n in range(1, 12)),
-    ]
+    """A document that stands for a billion parts is given up; one that holds itself is read to a bounded depth."""
+    lines = ["a0: &a0 {type: string}", *(f"a{n + 1}: &a{n + 1} {{allOf: [*a{n}, *a{n}, *a{n}]}}" for n in range(11))]
     responses = "responses: {200: {content: {application/json: {schema: *a11}}}}"
     text = "\n".join([*lines, f"paths: {{/a: {{get: {{{responses}}}}}}}"])
     with pytest.raises(DefinitionError, match="too many or lead in a circle"):

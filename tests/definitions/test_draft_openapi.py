@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from typing import Any
 
 import pytest
 from draft_kit import PATH, Table, answer, comment, document, draft_of, drafted, parameter, shape, words
+from fastapi import Depends, FastAPI
+from fastapi.security import HTTPBearer
+from pydantic import BaseModel
 
-from asyncpoll.definitions._draft_openapi import draft_openapi
-from asyncpoll.definitions._spots import DefinitionError
+from asyncpoll.definitions import DefinitionError, draft_openapi
 
 STATUS = words("queued", "running", "succeeded", "failed")
 
@@ -53,7 +56,9 @@ def test_a_plain_word_is_placed(word: str, key: str) -> None:
     assert comment(text, key) == ""
 
 
-@pytest.mark.parametrize("word", ["done", "completed", "ready", "ended", "aborted", "expired", "requires_action"])
+@pytest.mark.parametrize(
+    "word", ["done", "completed", "ready", "ended", "aborted", "expired", "accepted", "requires_action"]
+)
 def test_an_ambiguous_word_is_marked(word: str) -> None:
     """What APIs mean differently stands at its likeliest place, with a comment that says to check it."""
     draft, text = draft_of(shape(status=words("running", "failed", word)))
@@ -86,9 +91,10 @@ def test_without_a_known_success_nothing_is_one() -> None:
     assert '# TODO place these words: "blue", "green"' in text
 
 
-def test_words_may_come_from_the_prose() -> None:
-    """A status without a list of words has those that its description names, with a TODO."""
-    status = {"type": "string", "description": "Either `queued`, `succeeded` or `failed`.", "example": "running"}
+@pytest.mark.parametrize("prose", ["One of `queued`, `succeeded`, `failed`.", 'queued/succeeded/failed; not "odd"'])
+def test_words_may_come_from_the_prose(prose: str) -> None:
+    """A status without a list of words has those that its description quotes or lists, with a TODO."""
+    status = {"type": "string", "description": f"{prose} Poll until it is complete.", "example": "running"}
     draft, text = draft_of(shape(status=status))
     assert (draft["pending"], draft["processing"], draft["success"]) == ("queued", "running", "succeeded")
     assert "# TODO the document does not list the status words" in text
@@ -129,7 +135,7 @@ def test_a_boolean_says_that_a_job_is_done() -> None:
     assert draft["missing"] == "processing"
     assert comment(text, "missing").startswith("guessed")
     assert draft["when"] == [{"if": {"error": {"present": True}}, "state": "failed"}]
-    assert (draft["reason"], draft["code"]) == (["error.message"], ["error.code"])
+    assert (draft["reason"], draft["code"]) == ("error.message", "error.code")
 
 
 def test_a_boolean_alone_has_no_failure() -> None:
@@ -241,7 +247,7 @@ def test_an_error_object_is_noticed() -> None:
     responses = {"200": answer(shape(status=STATUS, errorMessage={})), "default": refused}
     draft, _ = draft_of({}, responses=responses)
     assert draft["error"] == {"object": "error"}
-    assert draft["reason"] == ["errorMessage"]
+    assert draft["reason"] == "errorMessage"
 
 
 @pytest.mark.parametrize("example", [None, {"code": 0, "success": True, "data": {}}])
@@ -251,7 +257,7 @@ def test_an_envelope_is_noticed(example: Table | None) -> None:
     more = {} if example is None else {"examples": {"one": {"value": example}}}
     draft, text = draft_of({}, responses={"200": answer(schema, **more)})
     assert draft["status"] == "data.status"
-    assert (draft["error"]["code"], draft["error"]["message"]) == ("code", ["msg"])
+    assert (draft["error"]["code"], draft["error"]["message"]) == ("code", "msg")
     assert draft["error"].get("ok") == (None if example is None else {"code": 0, "success": True})
     assert ("# TODO ok" in text) is (example is None)
 
@@ -380,6 +386,46 @@ def test_an_unknown_path_is_an_error() -> None:
         drafted(given, method="post")
     with pytest.raises(DefinitionError, match=r"write one of: \(it has none at all\)"):
         draft_openapi(text, path="/")
+
+
+class Phase(StrEnum):
+    """The phases of a job, as a server in Python lists them."""
+
+    QUEUED = "queued"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Failure(BaseModel):
+    """Why a job failed."""
+
+    code: str
+    message: str
+
+
+class Task(BaseModel):
+    """A job."""
+
+    id: str
+    status: Phase
+    result: dict[str, Any] | None = None
+    error: Failure | None = None
+
+
+def test_the_document_of_a_fastapi_app_is_read() -> None:
+    """What FastAPI writes by itself about types, optional fields and keys is enough for a draft."""
+    app = FastAPI()
+
+    @app.get("/tasks/{task_id}", dependencies=[Depends(HTTPBearer())])
+    def task(task_id: str) -> Task:
+        raise NotImplementedError(task_id)
+
+    draft, text = drafted(app.openapi(), "/tasks/{task_id}")
+    assert (draft["ask"], draft["auth"]) == ("GET /tasks/{task_id}", "bearer")
+    assert (draft["echo"], draft["status"]) == ({"task_id": "id"}, "status")
+    assert (draft["pending"], draft["success"], draft["failed"]) == ("queued", "done", "failed")
+    assert (draft["reason"], draft["code"]) == ("error.message", "error.code")
+    assert "the answer has: result, error\n" in text
 
 
 def test_references_are_followed_inside_the_document() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from asyncpoll import BadReply, Rejected, Snapshot, State, Timeout, TransportError
+from asyncpoll import BadReply, Rejected, Snapshot, State, TransportError
 from asyncpoll.definitions import Definition
 from asyncpoll.http import Reply, Request
 from asyncpoll.testing import MemoryTransport, run_virtual
@@ -27,7 +27,7 @@ SMALL: Mapping[str, Any] = {
 """A definition with a word for most states; tests add the keys that they are about."""
 
 
-def answer(body: Any, status: int = 200, **headers: str) -> Reply:
+def answer(body: Any, status: int = 200, /, **headers: str) -> Reply:
     """Return a reply with a JSON body."""
     names = {name.replace("_", "-"): value for name, value in headers.items()}
     return Reply(status, body, {"content-type": "application/json", **names}, json.dumps(body).encode())
@@ -194,7 +194,7 @@ def test_a_state_is_made_of_the_items_of_a_list(items: list[str], failures: int,
 def test_words_are_compared_without_letter_case() -> None:
     """15: spaces around them do not count, and a word that is not listed is unknown."""
     assert seen({}, answer({"status": " DONE "})).state is State.SUCCESS
-    assert (seen({}, answer({"status": "resting"})).state, seen({}, answer({"status": "resting"})).word) == (
+    assert (seen({}, answer({"status": "resting"})).state, seen({}, answer({"status": "resting"})).status) == (
         State.UNKNOWN,
         "resting",
     )
@@ -213,7 +213,7 @@ def test_a_missing_word_is_a_case_of_its_own() -> None:
 def test_further_states_are_marks(mark: str, state: str) -> None:
     """18: partial, expired and needs action are told apart from the plain states."""
     snapshot = seen({mark: "special"}, answer({"status": "special"}))
-    assert (snapshot.state, snapshot.word, snapshot.kind or "partial") == (State(state), "special", mark)
+    assert (snapshot.state, snapshot.status, snapshot.kind or "partial") == (State(state), "special", mark)
     assert snapshot.partial is (mark == "partial")
 
 
@@ -332,12 +332,26 @@ STARTED = {"start": {"call": "POST /jobs", "open": True, "key": "request_id", "r
 
 
 def test_a_job_may_have_ended_when_it_is_submitted() -> None:
-    """38: then no poll is needed."""
+    """38: the first poll, made at once, sees it; the word of a submit may be about the submit alone."""
+    transport = over(answer({"id": "1", "status": "done"}), answer({"id": "1", "status": "done", "url": "u"}))
+
+    async def run() -> tuple[Any, float]:
+        clock = asyncio.get_running_loop().time
+        began = clock()
+        job = await definition({**STARTED, "value": "url"}).start(transport, prompt="a hat")
+        return await job.result(timeout=10), clock() - began
+
+    assert run_virtual(run()) == ("u", 0)
+
+
+def test_a_submit_may_answer_like_a_poll() -> None:
+    """38: where a definition says so, a job that has ended with it is not polled."""
     transport = over(answer({"id": "1", "status": "done", "url": "u"}))
 
     async def run() -> Any:
-        job = await definition({**STARTED, "value": "url"}).start(transport, prompt="a hat")
-        return await job.result(timeout=Timeout(total=10))
+        start = {**STARTED["start"], "answers": True}
+        job = await definition({"start": start, "value": "url"}).start(transport, prompt="a hat")
+        return await job.result(timeout=10)
 
     assert run_virtual(run()) == "u"
     assert transport.requests == 1

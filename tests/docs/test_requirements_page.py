@@ -25,7 +25,7 @@ def test_a_row_names_its_tests(number: int) -> None:
 
 
 def test_the_numbers_are_those_of_the_tests() -> None:
-    """A test that begins its docstring with the number of a requirement is named in that row, and the other way round."""
+    """The rows that name the tests of small definitions are those that the docstrings there begin with."""
     name = "tests/definitions/test_requirements.py"
     tested = set(map(int, re.findall(r'^    """(\d+): ', (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)))
     assert tested == {number for number, row in ROWS.items() if name in row[4]}

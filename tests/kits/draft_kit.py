@@ -6,9 +6,7 @@ import json
 import tomllib
 from typing import Any
 
-from asyncpoll.definitions._document import parse
-from asyncpoll.definitions._draft_openapi import draft_openapi
-from asyncpoll.definitions._spots import decode
+from asyncpoll.definitions import Definition, draft_openapi
 
 PATH = "/renders/{renderId}"
 
@@ -50,7 +48,7 @@ def document(schema: Table, *, path: str = PATH, method: str = "get", **operatio
 def drafted(given: Table, path: str = PATH, method: str | None = None) -> tuple[Table, str]:
     """Return a draft as the table that it is, and its text. It is checked to be a definition."""
     text = draft_openapi(json.dumps(given), path=path, method=method)
-    parse(decode(text, "draft"))
+    assert Definition.parse(text).endpoints
     return tomllib.loads(text), text
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+from datetime import date
 from typing import Any
 
 from attrs import field, frozen
@@ -70,6 +71,7 @@ class Document:
         for part in [*(self.schema(part, depth + 1) for part in mixed), here]:
             required = [*items(part.get("required")), *items(part.get("requiredProperties"))]
             words = [*merged["enum"], *items(part.get("enum")), *([part["const"]] if "const" in part else [])]
+            words = [str(word) if isinstance(word, date) else word for word in words]  # YAML makes one of a version
             merged = {
                 **merged,
                 **part,
