@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_kit import PATIENCE, simulator
+from cli_kit import simulator
 from run_kit import environment, live, subtask, write_lines
+from server_kit import PATIENCE
 
 from asyncpoll.simulator import Constant, Simulator
 

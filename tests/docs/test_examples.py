@@ -17,8 +17,9 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from cli_kit import PATIENCE, process, simulator
+from cli_kit import process, simulator
 from pages_kit import DOCS, README, ROOT, Block, blocks, pages
+from server_kit import PATIENCE
 
 from asyncpoll import Fixed
 from asyncpoll.cli import main

@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ledger_kit import QUICK, batch, directory, filled, success
+from ledger_kit import QUICK, batch, filled, success
 
 from asyncpoll._errors import LedgerError
 from asyncpoll.ledger import Ledger, Reader
-
-
-@pytest.fixture
-def path() -> Iterator[Path]:
-    """Return where a ledger may be made."""
-    with directory() as place:
-        yield place / "run.db"
 
 
 def test_a_reader_reads_everything(path: Path) -> None:
