@@ -127,7 +127,10 @@ def _polling(draft: Draft, operation: Operation) -> None:
         draft.put("echo", {snake(own or ""): echo[-1].path}, "guessed: the id of the job, sent back")
     else:
         draft.todo("echo = ...: where the answer repeats the id of the job itself, if it does")
-    _states(draft, status, fields, said)
+    if status.path:
+        _states(draft, status, fields, said)
+    else:
+        draft.put("http", _http(operation), "guessed: the HTTP status alone says it")
     _results(draft, [one for one in fields if one.around in {status.around, ""}], status)
     _errors(draft, operation, {one.name for one in fields if not one.depth}, example)
     if pace:
@@ -220,16 +223,29 @@ def _criteria(operation: Operation) -> tuple[str, dict[str, list[Any]], Table]:
 
 
 def _status(operation: Operation, fields: list[_Field], named: str) -> _Field:
+    """Return the field with the status; one without a path if the HTTP status says it."""
+    unlisted = _Field(named, named, operation.document.schema(None))
     if named:
-        return next((one for one in fields if one.path == named), _Field(named, named, operation.document.schema(None)))
+        return next((one for one in fields if one.path == named), unlisted)
     found = max(fields, key=_likelihood, default=None)
-    if found is None or _likelihood(found) < _LIKELY:
+    if found is not None and _likelihood(found) >= _LIKELY:
+        return found
+    if not _http(operation):
         names = ", ".join(one.path for one in fields[:20]) or "none that the document describes"
         raise operation.document.fault(
             f"no field of the answer to {operation.method.upper()} {operation.path} looks like a status; "
             f"write the definition by hand (fields: {names})"
         )
-    return found
+    return unlisted
+
+
+def _http(operation: Operation) -> dict[str, str]:
+    """Return the state of each successful HTTP status, if some of them say that the job still runs."""
+    entry = table(next(iter(items(operation.raw.get("x-speakeasy-polling"))), None))
+    said = re.findall(r"\$statusCode\s*==\s*(2\d\d)", str(entry.get("successCriteria")))
+    known = [status for status in table(operation.raw.get("responses")) if re.fullmatch(r"2\d\d", status)]
+    states = {status: "success" if status in (said or {*known} - {"202"}) else "processing" for status in known}
+    return states if len({*states.values()}) > 1 else {}
 
 
 def _likelihood(one: _Field) -> int:

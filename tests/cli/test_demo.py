@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from attrs import evolve, frozen
-from cli_kit import PATIENCE, process, subtask
+from cli_kit import process, subtask
+from server_kit import PATIENCE
 
 from asyncpoll._errors import TransportError
 from asyncpoll._snapshot import Snapshot

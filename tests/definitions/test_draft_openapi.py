@@ -152,6 +152,24 @@ def test_without_a_status_there_is_no_draft() -> None:
         draft_of({})
 
 
+@pytest.mark.parametrize(
+    ("statuses", "said", "http"),
+    [
+        (("200", "202", "404"), None, {"200": "success", "202": "processing"}),
+        (("200", "201"), "201", {"200": "processing", "201": "success"}),
+    ],
+)
+def test_the_http_status_alone_may_say_it(statuses: tuple[str, ...], said: str | None, http: Table) -> None:
+    """Without a status in the body 202 means that the job runs, unless Speakeasy's criteria say otherwise."""
+    polling = [{"successCriteria": [{"condition": f"$statusCode == {said}"}]}] if said else []
+    responses = {status: answer(shape(name={})) for status in statuses}
+    draft, text = draft_of({}, responses=responses, **{"x-speakeasy-polling": polling})
+    assert (draft["http"], "status" in draft) == (http, False)
+    assert comment(text, "http").startswith("guessed")
+    with pytest.raises(DefinitionError, match="looks like a status"):
+        draft_of({}, responses={"202": answer(shape(name={}))})
+
+
 # requests
 
 
