@@ -15,7 +15,7 @@ from attrs import evolve
 
 from asyncpoll._endpoint import Job
 from asyncpoll.cli._access import Access
-from asyncpoll.cli._targets import Source, Target, Targets
+from asyncpoll.cli._targets import ClientSource, Target, Targets
 from asyncpoll.http import Reply, Request, Transport
 from asyncpoll.providers._client import CLIENT, check_name
 
@@ -69,7 +69,7 @@ class Clients:
         self.targets = Targets() if targets is None else targets
         self._exits = AsyncExitStack()
         self._access = access
-        self._open: dict[tuple[Source, str | None], tuple[Any, DrainableTransport]] = {}
+        self._open: dict[tuple[ClientSource, str | None], tuple[Any, DrainableTransport]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -119,7 +119,7 @@ class Clients:
         for _, transport in self._open.values():
             await transport.drain()
 
-    def _opened(self, source: Source, name: str | None) -> tuple[Any, DrainableTransport]:
+    def _opened(self, source: ClientSource, name: str | None) -> tuple[Any, DrainableTransport]:
         if (source, name) not in self._open:
             self._check_account(source, name)
             client = source.open(self._access, name)
@@ -127,7 +127,7 @@ class Clients:
             self._open[source, name] = client, DrainableTransport(client.transport)
         return self._open[source, name]
 
-    def _check_account(self, source: Source, name: str | None) -> None:
+    def _check_account(self, source: ClientSource, name: str | None) -> None:
         """Raise ValueError if a key would go to an account, or a request to an API, that it is not meant for."""
         for other, other_name in self._open:
             if self._access.base_url is not None and other != source:

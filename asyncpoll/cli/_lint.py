@@ -5,8 +5,10 @@ from __future__ import annotations
 import argparse
 from itertools import chain
 
+from attrs import asdict
+
 from asyncpoll.cli import Exit
-from asyncpoll.cli._output import counted, note, say
+from asyncpoll.cli._output import counted, note, say, say_json
 from asyncpoll.cli._targets import definition_of
 from asyncpoll.definitions import DefinitionError, Finding, lint
 
@@ -18,7 +20,9 @@ def run(args: argparse.Namespace) -> int:
         OSError: A file cannot be read.
     """
     found = list(chain.from_iterable(_findings(spec) for spec in args.files))
-    for source, finding in found:
+    if args.json:
+        say_json([{"source": source, **asdict(finding)} for source, finding in found])
+    for source, finding in () if args.json else found:
         say(f"{source}:{finding}")
     errors = sum(finding.level == "error" for _, finding in found)
     note(f"asyncpoll: {counted(errors, 'error')}, {counted(len(found) - errors, 'other finding')}")

@@ -261,6 +261,7 @@ def _show(verb: argparse.ArgumentParser) -> None:
 def _lint(verb: argparse.ArgumentParser) -> None:
     _file(verb, "files", nargs="+")
     verb.add_argument("--strict", action="store_true", help="exit with 1 on any finding, not only on errors")
+    verb.add_argument("--json", action="store_true", help="as one JSON list")
 
 
 def _draft(verb: argparse.ArgumentParser) -> None:

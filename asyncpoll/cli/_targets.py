@@ -26,7 +26,7 @@ from operator import attrgetter, itemgetter
 from types import MappingProxyType
 from typing import Any, Protocol
 
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from asyncpoll import providers
 from asyncpoll._endpoint import Endpoint, Job
@@ -39,7 +39,7 @@ from asyncpoll.definitions._catalog import key_variable
 from asyncpoll.http import Bearer
 from asyncpoll.http._urls import Origin
 from asyncpoll.providers import ENDPOINTS, Listing
-from asyncpoll.providers._client import CLIENT, BaseClient, Client, check_name
+from asyncpoll.providers._client import CLIENT, BaseClient, Client, suffix_of
 
 GROUP = "asyncpoll.endpoints"
 """The group of entry points that are endpoints."""
@@ -55,7 +55,7 @@ _TOKENS: Mapping[str, str] = MappingProxyType({"molizhishu.tasks": "consumer_tas
 """From the name of a built-in endpoint to the argument with which its API tells a repeated submit from a new one."""
 
 
-class Source(Protocol):
+class ClientSource(Protocol):
     """What opens the client of one or several endpoints. Endpoints with equal sources share a client."""
 
     def open(self, access: Access, name: str | None) -> Any:
@@ -87,7 +87,7 @@ class Target:
 
     name: str
     listing: Listing
-    source: Source
+    source: ClientSource
     jobs: Callable[[Any], Any]
     token: str | None = None
     whole: str | None = None
@@ -232,9 +232,8 @@ class Defined:
 
     def variables(self, name: str | None) -> tuple[str, str]:
         """Return the names of its environment variables; see `sent` for whether the first one is read."""
-        suffix = "" if check_name(name) is None else f"_{name}".upper().replace("-", "_")
-        vendor = self.definition.vendor.upper().replace("-", "_")
-        own = self.definition.env if self.definition.is_listed else None
+        vendor, suffix = self.definition.vendor.upper().replace("-", "_"), suffix_of(name)
+        own = self.definition.env if self.definition.spec.is_listed else None
         return f"{own or f'{vendor}_API_KEY'}{suffix}", f"{vendor}_BASE_URL{suffix}"
 
     @property
@@ -276,7 +275,7 @@ class Targets:
     kept: Mapping[str, str] = NOTHING
     code: dict[str, str] = field(factory=dict)
     _found: dict[str, Target] = field(factory=dict, init=False)
-    _sources: dict[str, Defined] = field(factory=dict, init=False)
+    _sources: dict[tuple[str, ...], Defined] = field(factory=dict, init=False)
 
     def name(self, specs: Iterable[str]) -> Target | None:
         """Find the endpoints that the command line names, so that lines may, too; return the first.
@@ -327,7 +326,7 @@ class Targets:
 
     def _named(self, name: str) -> Target:
         if name in self.kept:
-            return self._defined(Definition.parse(self.kept[name], source=f"the definition of {name}"), name)
+            return self._defined(_kept(name, self.kept[name]), name)
         if name in ENDPOINTS:
             return _built_in(name)
         for entry in entry_points(group=GROUP, name=name):
@@ -336,7 +335,7 @@ class Targets:
             if target.name != name:
                 raise ValueError(f"{spec} is the endpoint {target.name}; both must have the same name")
             return target
-        return self._defined(listed(name, self._found), name)
+        return self._defined(find(listed(name, self._found).name), name)
 
     def _defined(self, definition: Definition, part: str | None) -> Target:
         """Return one endpoint of a definition."""
@@ -347,7 +346,7 @@ class Targets:
             ((name, spec),) = definition.only(part).spec.endpoints.items()
         else:
             ((name, spec),) = definition.spec.endpoints.items()
-        source = self._sources.setdefault(definition.text, Defined(definition))
+        source = self._sources.setdefault((definition.text, *definition.spec.endpoints), Defined(definition))
         listing = Listing("", spec.description, spec.required, tuple(spec.ref), spec.open, spec.predicts)
         jobs, token = itemgetter(name), _token(definition.endpoints[name])
         return Target(name, listing, source, jobs, token, words=lambda: spec.words, definition=definition)
@@ -366,6 +365,15 @@ def definition_of(spec: str) -> Definition:
         OSError: The file cannot be read.
     """
     return Definition.load(spec) if _FILE.fullmatch(spec) else listed(spec, ())
+
+
+def _kept(name: str, text: str) -> Definition:
+    """Return a definition that a ledger keeps. It is as good as that of the catalogue if its requests go there, too."""
+    definition = Definition.parse(text, source=f"the definition of {name}")
+    own = catalog().get(name)
+    if own is None or (own.base, own.env) != (definition.base, definition.env):
+        return definition
+    return evolve(definition, spec=evolve(definition.spec, is_listed=True))
 
 
 def listed(name: str, others: Iterable[str]) -> Definition:

@@ -119,12 +119,12 @@ def slots(template: Any) -> Iterator[Slot]:
 
 def fill_slot(slot: Slot, value: Any) -> str:
     """Return a value as a part of a path."""
-    value = plain_text(slot.name, value)
+    text = plain_text(slot.name, value)
     if not slot.open:
-        return segment(slot.name, value)
-    if _PLAIN.fullmatch(value):
-        return value
-    parts = identifier(slot.name, value).split("/")
+        return segment(slot.name, text)
+    if _PLAIN.fullmatch(text):
+        return text
+    parts = identifier(slot.name, text).split("/")
     if any(unquote(part) in {"", ".", ".."} for part in parts):
         raise ValueError(f"{slot.name} must not hold empty or dot segments; pass the id as the API gave it")
     return "/".join(quote(part, safe=":@") for part in parts)

@@ -48,6 +48,7 @@ CREATE TABLE retry (
     number INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, began_at REAL NOT NULL, digest TEXT NOT NULL
 );
 CREATE TABLE meta (number INTEGER PRIMARY KEY, data TEXT NOT NULL, digest TEXT NOT NULL);
+CREATE TABLE definition (endpoint TEXT PRIMARY KEY, text TEXT NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE progress (
     number INTEGER PRIMARY KEY, noted_at REAL NOT NULL, waited REAL NOT NULL, polls INTEGER NOT NULL, state TEXT,
     in_state REAL NOT NULL, digest TEXT NOT NULL
@@ -55,7 +56,6 @@ CREATE TABLE progress (
 CREATE TABLE consumer (
     name TEXT PRIMARY KEY, seq INTEGER NOT NULL, length INTEGER, mark TEXT, digest TEXT NOT NULL
 ) WITHOUT ROWID;
-CREATE TABLE definition (endpoint TEXT PRIMARY KEY, text TEXT NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
 """
 _COLUMNS: Final = {
     "head": 3, "options": 3, "session": 4, "entry": 6, "outcome": 15, "retry": 4, "meta": 3, "progress": 7,

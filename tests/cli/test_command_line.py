@@ -8,7 +8,8 @@ import sys
 from importlib import import_module
 
 import pytest
-from cli_kit import PATIENCE, process
+from cli_kit import process
+from server_kit import PATIENCE
 
 import asyncpoll
 from asyncpoll._state import State

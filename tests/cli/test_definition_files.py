@@ -193,6 +193,10 @@ def test_a_name_of_the_catalogue_is_an_endpoint(capsys: Output, monkeypatch: pyt
     with serving(find("replicate.predictions"), outcomes={"success": 1.0}) as replicate:
         words = ["wait", "replicate.predictions", "id=1", "--base-url", replicate.base_url]
         assert main([*words, *QUIET]) == 0
+        Path("ids").write_text("1\n")
+        where = ["--endpoint", "replicate.predictions", "--base-url", replicate.base_url]
+        assert main(["run", "ids", "-o", "out", *where, *FAST]) == 0
+        assert main(["resume", "out.ledger", "--retry", "failed", *FAST]) == 0
     assert line_of(capsys)["endpoint"] == "replicate.predictions"
     assert main(["wait", "replicate.prediction", "id=1"]) == 2
     assert "did you mean replicate.predictions?" in problem(capsys)

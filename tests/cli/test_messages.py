@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_kit import KEY, PATIENCE, process, simulator
+from cli_kit import KEY, process, simulator
 from run_kit import FAST, environment, live, subtask, surroundings, until, write_lines
+from server_kit import PATIENCE
 
 from asyncpoll._errors import BadReply, Rejected, TransportError
 from asyncpoll.cli import main

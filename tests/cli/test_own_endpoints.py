@@ -139,7 +139,10 @@ def test_a_bulk_run_of_code_can_be_resumed(place: list[str]) -> None:
 
 def test_unfinished_jobs_of_code_are_resumed(place: list[str]) -> None:
     """Text and fields, also in a run of several endpoints."""
-    lines = [{"endpoint": "acme.renders", "ref": "a"}, {"endpoint": "acme.numbered", "ref": {"number": "b"}}]
+    lines: list[dict[str, Any]] = [
+        {"endpoint": "acme.renders", "ref": "a"},
+        {"endpoint": "acme.numbered", "ref": {"number": "b"}},
+    ]
     write_lines(Path("jobs"), *lines)
     named = ["--endpoint", RENDERS, "--endpoint", "acme_apis:numbered"]
     nowhere = ["--base-url", "http://127.0.0.1:9", "--key-env", "OWN_KEY", "--timeout", "0.2"]

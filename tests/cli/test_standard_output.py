@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from cli_kit import PATIENCE
 from run_kit import make_ledger
+from server_kit import PATIENCE
 
 FULL = Path("/dev/full")
 VERBS = ["export", "export-csv", "status", "status-json", "report", "endpoints", "help", "version"]

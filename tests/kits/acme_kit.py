@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import importlib
 import sys
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from cli_kit import PATIENCE
+from server_kit import beside
 
-from asyncpoll.definitions import Definition, simulate
+from asyncpoll.definitions import Definition, DefinitionServer, simulate
 from asyncpoll.simulator import Constant
 
 ACME = """\
@@ -90,25 +88,11 @@ class Acme:
 
 
 @contextmanager
-def serving(definition: Definition, **options: Any) -> Generator[Any, None, None]:
+def serving(definition: Definition, **options: Any) -> Generator[DefinitionServer]:
     """Run the server of a definition beside the event loop that the command line opens for itself."""
-    loop, running, over = asyncio.new_event_loop(), threading.Event(), asyncio.Event()
-    server = simulate(definition, **{"pending": Constant(0), "processing": Constant(0), **options})
-
-    async def serve() -> None:
-        async with server:
-            running.set()
-            await over.wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    assert running.wait(PATIENCE)
-    try:
+    chosen: dict[str, Any] = {"pending": Constant(0), "processing": Constant(0), **options}
+    with beside(lambda: simulate(definition, **chosen)) as server:
         yield server
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join(PATIENCE)
-        loop.close()
 
 
 def write_acme(directory: Path) -> None:

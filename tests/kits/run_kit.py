@@ -11,7 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from cli_kit import KEY, PATIENCE
+from cli_kit import KEY
+from server_kit import PATIENCE
 
 from asyncpoll._state import State
 from asyncpoll.ledger import Ledger, OutcomeInput

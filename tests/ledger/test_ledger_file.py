@@ -7,24 +7,17 @@ import errno
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from ledger_kit import QUICK, batch, directory, filled, journal_of, quick
+from ledger_kit import QUICK, batch, filled, journal_of, quick
 
 from asyncpoll._errors import LedgerError
 from asyncpoll.ledger import Ledger, Reader, recover
 from asyncpoll.ledger._files import ledger_error, os_trouble
 from asyncpoll.ledger._lock import holder_of, refuse_network
-
-
-@pytest.fixture
-def path() -> Iterator[Path]:
-    """Return where a ledger may be made."""
-    with directory() as place:
-        yield place / "run.db"
 
 
 def refusal(path: Path) -> LedgerError:

@@ -25,6 +25,8 @@ from source_kit import (
     uses,
 )
 
+pytestmark = pytest.mark.no_cover
+
 ANYWHERE = [""]
 OWNERS: dict[str, list[str]] = {
     "attr": ANYWHERE,
