@@ -48,11 +48,6 @@ class Path:
     steps: tuple[Step, ...] = field(eq=False)
     get: Getter = field(eq=False, repr=False)
 
-    @property
-    def has_each(self) -> bool:
-        """Return whether the path leads to several values, so that `get` returns a list."""
-        return EACH in self.steps
-
     def put(self, body: Any, value: Any) -> Any:
         """Place *value* in *body*, which may be None, and return the body.
 

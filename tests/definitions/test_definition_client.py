@@ -193,6 +193,8 @@ def variable(name: str, base: str | None, monkeypatch: pytest.MonkeyPatch, **opt
         ("acme", None, {"base_url": "https://any.example"}, "ACME_API_KEY"),
         ("acme", "https://evil.com", {"base_url": "https://any.example"}, "ACME_API_KEY"),
         ("acme", "https://evil.com", {"key_env": "MY_KEY"}, "MY_KEY"),
+        ("acme", "https://acme.com", {"name": "team-a"}, "ACME_API_KEY_TEAM_A"),
+        ("acme", "https://acme.com", {"name": "team-a", "key_env": "MY_KEY"}, "MY_KEY"),
         ("openai.mine", "https://api.openai.com/v1", {}, "OPENAI_API_KEY"),
         ("openai.mine", "https://evil.com", {}, None),
         ("openai.mine", "https://openai.evil.com", {}, None),
