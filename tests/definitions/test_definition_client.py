@@ -160,7 +160,7 @@ def test_an_address_is_needed() -> None:
 # which key goes where
 
 
-def variable(name: str, base: str | None, monkeypatch: pytest.MonkeyPatch, **options: Any) -> str | None:
+def variable(name: str, base: str | None, /, **options: Any) -> str | None:
     """Return the variable that a client takes its key from, or None if it refuses to read any unasked."""
     keys = {**SMALLEST, "name": name, "base": base, "env": "AWS_SECRET_ACCESS_KEY"}
     definition = Definition.of({name: value for name, value in keys.items() if value is not None})
@@ -211,7 +211,7 @@ def test_a_stranger_does_not_get_the_key(
     for one in ("ACME_API_KEY", "ACME_LABS_API_KEY", "OPENAI_API_KEY", "BIGMODEL_API_KEY", "MY_KEY"):
         monkeypatch.delenv(one, raising=False)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
-    assert variable(name, base, monkeypatch, **options) == found
+    assert variable(name, base, **options) == found
 
 
 def test_an_entry_of_the_catalogue_names_its_variable(monkeypatch: pytest.MonkeyPatch) -> None:
