@@ -347,7 +347,7 @@ class World:
         """Answer `ask` or `then`: with a page, after a long poll, or with HTTP 304 if the client has the answer."""
         cursor = call.query.get(entry.pages.query or "", "") if entry.pages else ""
         page = int(cursor[5:]) if re.fullmatch(r"page-[0-9]{1,4}", cursor) else 1
-        wait = entry.spec.pace and entry.spec.pace.long_poll
+        wait = entry.spec.pace.long_poll if entry.spec.pace else None
         asked = number(call.query.get(wait.query)) if wait and entry.verb == "ask" else None
         hold = 0.0 if wait is None or asked is None else max(0.0, min(asked / wait.per_second, job.end - now))
         reply = self._said(entry, job, now + hold, page).reply()

@@ -453,6 +453,16 @@ async def test_faults_go_by_the_names_of_requests() -> None:
     assert statuses == [200, 200, 503, 200]
 
 
+async def test_an_answer_that_cannot_be_is_a_server_error() -> None:
+    """The definition has a text and an object at the same place, as `lint` would say."""
+    definition = define(reason="error", code="error.code")
+    async with simulate(definition) as server, calls(server) as client:
+        server.script("acme.renders", Life(outcome="failed"), id="a")
+        reply = await client.send("GET", "/renders/a")
+    assert reply.status == 500
+    assert "something else stands in the way of error.code; see what lint says" in reply.json["error"]["message"]
+
+
 # what is refused
 
 
