@@ -145,7 +145,7 @@ def test_a_signature_is_registered_by_name() -> None:
 @pytest.mark.parametrize("key", ["no-colon", None, lambda: "u:p"])
 def test_an_unusable_key_is_refused(key: Any) -> None:
     """Without a key nothing is sent, and Basic needs a user name and a password."""
-    with pytest.raises(ValueError, match="the key is missing|with a colon between them"):
+    with pytest.raises(ValueError, match=r"the key is missing|with a colon between them"):
         auth_of(AuthSpec("basic"), key)
 
 
@@ -167,9 +167,7 @@ def variable(name: str, base: str | None, monkeypatch: pytest.MonkeyPatch, **opt
     try:
         definition.client(**options)
     except DefinitionError as error:
-        assert 'key_env="' in str(error)
-        assert "--key-env" in str(error)
-        return None
+        return None if 'key_env="' in str(error) and "--key-env" in str(error) else str(error)
     except ValueError as error:
         return str(error).split()[3]
     raise AssertionError("a key was found")
@@ -207,10 +205,7 @@ def variable(name: str, base: str | None, monkeypatch: pytest.MonkeyPatch, **opt
 def test_a_stranger_does_not_get_the_key(
     monkeypatch: pytest.MonkeyPatch, name: str, base: str | None, options: Any, found: str | None
 ) -> None:
-    """The variable follows from the name, and is read unasked only for a host that belongs to the vendor by name.
-
-    The `env` of a file is not honoured.
-    """
+    """The variable follows from the name, and is read unasked only for a host of that name, whatever `env` says."""
     for one in ("ACME_API_KEY", "ACME_LABS_API_KEY", "OPENAI_API_KEY", "BIGMODEL_API_KEY", "MY_KEY"):
         monkeypatch.delenv(one, raising=False)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")

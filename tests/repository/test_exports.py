@@ -18,8 +18,8 @@ import asyncpoll
 
 PUBLIC = [
     "asyncpoll",
-    "asyncpoll.http",
     "asyncpoll.definitions",
+    "asyncpoll.http",
     "asyncpoll.events",
     "asyncpoll.ledger",
     "asyncpoll.progress",
@@ -42,7 +42,9 @@ LEAST = {
         classify_status Codes Phrase structure Retrying Paced download
     """,
     "asyncpoll.events": "Began Called Polled StateChanged UnknownWord Missed Throttled Ended Event Observer Observers",
-    "asyncpoll.definitions": "Definition DefinitionError DefinedClient catalog find lint Finding simulate rehearse Rehearsal",
+    "asyncpoll.definitions": """
+        Definition DefinitionError DefinedClient catalog find lint Finding simulate rehearse Rehearsal draft_openapi
+    """,
     "asyncpoll.providers": "BigModel Molizhishu",
     "asyncpoll.ledger": "Ledger Reader Entry Record JsonLines Csv",
     "asyncpoll.sync": "Portal portal call enter block each client",

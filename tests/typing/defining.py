@@ -1,4 +1,7 @@
-"""What type checkers see of `asyncpoll.definitions`; mypy and pyright read it, nothing runs it."""
+"""What type checkers see of `asyncpoll.definitions`; mypy and pyright read it, nothing runs it.
+
+A line with `type: ignore` must fail: an ignore that is not needed is an error.
+"""
 
 from __future__ import annotations
 
@@ -16,11 +19,13 @@ from asyncpoll.definitions import (
     JobTruth,
     Rehearsal,
     catalog,
+    draft_openapi,
     find,
     lint,
     rehearse,
     simulate,
 )
+from asyncpoll.http import Transport
 from asyncpoll.simulator import Constant, Life
 
 
@@ -36,6 +41,20 @@ async def defined(path: Path) -> None:
     async with definition.only("renders").client("key", attempt=5.0) as client:
         assert_type(client, DefinedClient)
         assert_type(await client.start(scene="1"), Job[Any])
+
+
+async def jobs(definition: Definition, transport: Transport) -> None:
+    """A definition and its client have jobs."""
+    assert_type(definition.job(transport, id="7"), Job[Any])
+    assert_type(await definition.start(transport, prompt="a hat"), Job[Any])
+    async with definition.client("key", proxy="http://proxy:3128") as client:
+        assert_type((client["renders"].job(id="7"), client.renders.job(id="7")), tuple[Job[Any], Job[Any]])
+        assert_type(client.job_from_json(""), Job[Any])
+    definition.client(key=7)  # type: ignore[arg-type]  # text, or a function
+    definition.client("key", proxies="x")  # type: ignore[call-arg]  # no such setting
+    Definition.load(7)  # type: ignore[arg-type]  # not a path
+    Definition.of("name = 'acme'")  # type: ignore[arg-type]  # a text is parsed
+    assert_type(draft_openapi("", path="/jobs/{id}"), str)
 
 
 async def tried(definition: Definition) -> None:
