@@ -74,7 +74,7 @@ class _Entry:
 
     @property
     def fixed(self) -> tuple[bool, int]:
-        """Return a key that sorts requests by the size of their fixed text; addresses come first."""
+        """Return a key that sorts requests: first addresses, which fit all, and last those with most fixed text."""
         pieces = (self.request.path, self.request.query, self.request.json, self.request.headers)
         return not self.request.is_address, sum(map(_fixed, pieces))
 
@@ -268,7 +268,10 @@ class World:
     def _settle(
         self, spec: EndpointSpec, ident: str, ref: Mapping[str, Any], now: float, life: Life | None = None
     ) -> ServedJob:
+        """Return the job with a reference. A new one is born *now*."""
         place, known = self._place(spec, ref), self._known[spec.name]
+        if place in self._jobs:
+            return self._jobs[place]
         life = life or self._life(known, place)
         job = self._jobs[place] = ServedJob(spec, known, ident, {**spec.ref, **ref}, life, now)
         for entry in self._entries:

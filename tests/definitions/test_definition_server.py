@@ -160,6 +160,17 @@ async def test_fields_of_a_reference_come_from_the_arguments() -> None:
             assert (await client.send("GET", "/lab/dogs/requests/1")).status == 404
 
 
+async def test_a_client_may_choose_the_id() -> None:
+    """The second start with an id is about the same job, whose life may have been scripted before."""
+    definition = define(start={"call": "PUT /renders/{id}"})
+    async with simulate(definition) as server, definition.client("k", base_url=server.base_url) as client:
+        server.script("acme.renders", Life(outcome="failed"), id="mine")
+        jobs = [await client.start(id="mine") for _ in range(2)]
+        seen = [(await job.fetch()).state for job in jobs]
+    assert seen == [State.FAILED] * 2
+    assert jobs[0] == jobs[1]
+
+
 async def test_jobs_live_at_addresses_that_the_server_gives() -> None:
     """A start answers with a `Location`, which is below the base, and the result is at another address."""
     definition = define(
