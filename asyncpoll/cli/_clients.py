@@ -15,7 +15,7 @@ from attrs import evolve
 
 from asyncpoll._endpoint import Job
 from asyncpoll.cli._access import Access
-from asyncpoll.cli._targets import ClientSource, Target, Targets
+from asyncpoll.cli._targets import Target, Targets, Vendor
 from asyncpoll.http import Reply, Request, Transport
 from asyncpoll.providers._client import CLIENT, check_name
 
@@ -69,7 +69,7 @@ class Clients:
         self.targets = Targets() if targets is None else targets
         self._exits = AsyncExitStack()
         self._access = access
-        self._open: dict[tuple[ClientSource, str | None], tuple[Any, DrainableTransport]] = {}
+        self._open: dict[tuple[Vendor, str | None], tuple[Any, DrainableTransport]] = {}
 
     async def __aenter__(self) -> Self:
         return self
@@ -79,14 +79,20 @@ class Clients:
     ) -> None:
         await self._exits.aclose()
 
-    def open(self, target: Target, name: str | None = None) -> None:
-        """Open the client of an endpoint with this name, unless it is open.
+    def open(self, target: Target, name: str | None = None) -> Any:
+        """Return the client of an endpoint for the account with this name.
 
         Raises:
             ValueError: There is no key for it, or the key or the address is unusable, or is meant for another account.
             OSError: The key file cannot be read.
         """
-        self._opened(target.source, name)
+        vendor = target.vendor
+        if (vendor, name) not in self._open:
+            self._check_account(vendor, name)
+            client = vendor.open(self._access, name)
+            self._exits.push_async_callback(client.aclose)
+            self._open[vendor, name] = client, DrainableTransport(client.transport)
+        return self._open[vendor, name][0]
 
     def job(self, target: Target, ref: Any) -> Job[Any]:
         """Return the job that *ref* names, as JSON data; it can be polled until the clients are drained.
@@ -96,13 +102,14 @@ class Clients:
             OSError: As `open`.
         """
         fields = target.fields_of(ref) or {}
-        client, transport = self._opened(target.source, check_name(fields.get(CLIENT)))
+        name = check_name(fields.get(CLIENT))
+        client = self.open(target, name)
         target.check(fields)
-        ref = {name: value for name, value in fields.items() if name != CLIENT}
         try:
-            return evolve(target.jobs(client).job(**ref), transport=transport)
-        except TypeError as problem:
-            raise ValueError(f"{target.name}: {problem}") from problem
+            job = target.jobs(client).job(**{key: fields[key] for key in fields if key != CLIENT})
+        except (TypeError, LookupError, AttributeError) as problem:
+            raise ValueError(f"{target.name}: {type(problem).__name__}: {problem}") from problem
+        return evolve(job, transport=self._open[target.vendor, name][1])
 
     def starter(self, target: Target, name: str | None) -> Callable[..., Awaitable[Job[Any]]] | None:
         """Return the function that starts a job, or None if jobs of this endpoint are not started on their own.
@@ -110,32 +117,24 @@ class Clients:
         Raises:
             ValueError, OSError: As `open`.
         """
-        start: Callable[..., Awaitable[Job[Any]]] | None
-        start = getattr(target.jobs(self._opened(target.source, name)[0]), "start", None)
-        return start
+        jobs = target.jobs(self.open(target, name))
+        return getattr(jobs, "start", None) if target.starts else None
 
     async def drain(self) -> None:
         """Have no further request sent for any job, and return when none is under way."""
         for _, transport in self._open.values():
             await transport.drain()
 
-    def _opened(self, source: ClientSource, name: str | None) -> tuple[Any, DrainableTransport]:
-        if (source, name) not in self._open:
-            self._check_account(source, name)
-            client = source.open(self._access, name)
-            self._exits.push_async_callback(client.aclose)
-            self._open[source, name] = client, DrainableTransport(client.transport)
-        return self._open[source, name]
-
-    def _check_account(self, source: ClientSource, name: str | None) -> None:
+    def _check_account(self, vendor: Vendor, name: str | None) -> None:
         """Raise ValueError if a key would go to an account, or a request to an API, that it is not meant for."""
+        option = self._access.key_option
         for other, other_name in self._open:
-            if self._access.base_url is not None and other != source:
-                variables = _both(other.variables(None)[1], source.variables(None)[1])
-                raise ValueError(f"--base-url is the address of one provider, and the jobs need two; {variables}")
-            if self._access.key_option is not None and (other, other_name) != (source, name):
-                variables = _both(other.variables(other_name)[0], source.variables(name)[0])
-                raise ValueError(f"{self._access.key_option} holds one key, and the jobs need two; {variables}")
+            if self._access.base_url is not None and other is not vendor:
+                cure = _both(other.variables(None)[1], vendor.variables(None)[1])
+                raise ValueError(f"--base-url is the address of one provider, and the jobs need two; {cure}")
+            if option is not None and (other, other_name) != (vendor, name):
+                cure = _both(other.variables(other_name)[0], vendor.variables(name)[0])
+                raise ValueError(f"{option} holds one key, and the jobs need two; {cure}")
 
 
 def _both(one: str, other: str) -> str:

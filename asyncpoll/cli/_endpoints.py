@@ -68,7 +68,7 @@ def _list_catalog(*, as_json: bool) -> int:
 
 def _entry(target: Target) -> _Entry:
     listing = target.listing
-    environment = {variable: variable in os.environ for variable in target.source.variables(None) if variable}
+    environment = {variable: variable in os.environ for variable in target.vendor.variables(None) if variable}
     words = words_by_state(target.words())
     return _Entry(
         target.name, listing.description, listing.required, listing.optional, listing.open, words, environment

@@ -30,7 +30,10 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _findings(spec: str) -> list[tuple[str, Finding]]:
-    """Return the findings of one file with its name; what makes it unusable is one of them."""
+    """Return the findings of one file, each with the name of the file.
+
+    What makes it unusable as a whole is a finding, so that the files after it are read as well.
+    """
     try:
         definition = definition_of(spec)
     except DefinitionError as error:

@@ -279,9 +279,6 @@ def _rehearse(verb: argparse.ArgumentParser) -> None:
     )
     verb.add_argument("--arrivals", type=_seconds, default=0.0, metavar="SECONDS", help="submit them over so long")
     verb.add_argument("--outage", type=_outage, metavar="START,SECONDS", help="when the API fails, and for how long")
-    verb.add_argument(
-        "--latency", type=_seconds, default=0.1, metavar="SECONDS", help="of each exchange (default: 0.1)"
-    )
     verb.add_argument("--seed", type=int, default=0, help="another seed, other jitter (default: 0)")
     _pace(verb)
     verb.add_argument("--json", action="store_true", help="as one JSON object")

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from collections.abc import Iterator
 
 from asyncpoll.cli import Exit
 from asyncpoll.cli._access import Access
 from asyncpoll.cli._endpoints import spelled, words_by_state
-from asyncpoll.cli._output import Grid, say
-from asyncpoll.cli._targets import Defined, definition_of
+from asyncpoll.cli._output import Grid, message_of, say
+from asyncpoll.cli._targets import address_of, definition_of, key_variable_of
+from asyncpoll.definitions import Definition
 from asyncpoll.definitions._model import MARKS, EndpointSpec, RequestSpec
+from asyncpoll.http._urls import Origin
 
 
 def run(args: argparse.Namespace) -> int:
@@ -31,8 +34,21 @@ def run(args: argparse.Namespace) -> int:
         for line in Grid(("state", "status words"), "<<", tuple(_words(spec))).lines():
             say(f"  {line}")
         say("")
-    say(Defined(definition).sent(Access(args.base_url, key_env=args.key_env)))
+    say(_sent(definition, Access(args.base_url, key_env=args.key_env)))
     return Exit.SUCCESS
+
+
+def _sent(definition: Definition, access: Access) -> str:
+    """Return which variable is sent where, and whether it is set; or why it is not sent."""
+    address = address_of(definition, access) or definition.base
+    if address is None:
+        return "there is no address; pass --base-url URL"
+    try:
+        variable = key_variable_of(definition, access)
+    except ValueError as problem:
+        return message_of(problem)
+    now = f"with the key in {variable}, which is {'set' if variable in os.environ else 'not set'}"
+    return f"requests go to {Origin.of(address)}, {'without a key' if definition.spec.auth.scheme == 'none' else now}"
 
 
 def _requests(spec: EndpointSpec) -> Iterator[tuple[str, str]]:

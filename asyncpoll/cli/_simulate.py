@@ -8,10 +8,11 @@ import signal
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, suppress
 from types import MappingProxyType
+from typing import Any
 
 from asyncpoll.cli import Exit
 from asyncpoll.cli._output import note, say
-from asyncpoll.cli._targets import Defined, definition_of
+from asyncpoll.cli._targets import definition_of, variables_of
 from asyncpoll.definitions import Definition, DefinitionServer, simulate
 from asyncpoll.http._urls import is_loopback
 from asyncpoll.providers import BigModel, Molizhishu
@@ -40,7 +41,8 @@ def run(args: argparse.Namespace) -> int:
     if args.log is not None and args.file is None:
         raise ValueError("only the server of a definition writes a log; name one: asyncpoll simulate FILE --log LOG")
     pending, processing = _DURATIONS[args.durations]
-    where = {"seed": args.seed, "host": args.host, "port": args.port, "pending": pending, "processing": processing}
+    where: dict[str, Any] = {"seed": args.seed, "host": args.host, "port": args.port}
+    where |= {"pending": pending, "processing": processing}
     with ExitStack() as files, suppress(KeyboardInterrupt):
         if args.file is None:
             world = Simulator(**where)
@@ -71,14 +73,9 @@ def _announce(url: str) -> None:
 
 
 def _announce_definition(file: str, definition: Definition, base_url: str) -> None:
-    source = Defined(definition)
-    key, address = source.variables(None)
-    say(f"export {address}={base_url}" + ("" if source.is_open else f" {key}=any"))
-    spec = next(iter(definition.spec.endpoints.values()))
-    part = (
-        ""
-        if "#" in file or len(definition.spec.endpoints) == 1
-        else f"#{spec.name.removeprefix(f'{definition.name}.')}"
-    )
+    key, address = variables_of(definition)
+    say(f"export {address}={base_url}" + ("" if definition.spec.auth.scheme == "none" else f" {key}=any"))
+    name, spec = next(iter(definition.spec.endpoints.items()))
+    part = "#" + name.removeprefix(f"{definition.name}.") if len(definition.spec.endpoints) > 1 else ""
     note(f"try: asyncpoll wait {file}{part} {' '.join(f'{name}=1' for name in spec.required)}")
     note("the simulator is running; Ctrl-C ends it")

@@ -75,11 +75,11 @@ class Item:
     @property
     def takes_token(self) -> bool:
         """Whether it may be sent again with the same idempotency key without a second job."""
-        return self.target.token is not None
+        return self.target.listing.token is not None
 
     def with_token(self, token: str | None) -> Mapping[str, Any]:
         """Return the arguments with an idempotency key: that of the line if it has one, else *token*."""
-        name = self.target.token
+        name = self.target.listing.token
         return (
             self.arguments if name is None or self.arguments.get(name) is not None else {**self.arguments, name: token}
         )

@@ -284,7 +284,7 @@ def test_a_rehearsal_with_an_outage(capsys: Output) -> None:
     [
         ("", [], "jobs has no durations; write the seconds of a job in every line"),
         ("1\nx\n", [], "jobs:2: not a number of seconds; write one in every line"),
-        ("x\n-1\n", [], "jobs:2: not a number of seconds"),
+        ("x\n-1\n", [], "jobs has no durations"),
         ("1\n", ["--outage", "1"], "'' is not a number above 0"),
     ],
 )
