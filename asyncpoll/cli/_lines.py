@@ -21,8 +21,9 @@ from typing import Any, BinaryIO, NoReturn
 
 from attrs import define, frozen
 
+from asyncpoll.cli._access import Target
 from asyncpoll.cli._output import counted, message_of, note, shown
-from asyncpoll.cli._targets import Target, Targets
+from asyncpoll.cli._targets import Targets
 from asyncpoll.providers import ENDPOINTS, Listing
 from asyncpoll.providers._client import CLIENT, check_name
 
