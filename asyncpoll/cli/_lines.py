@@ -135,7 +135,7 @@ def address(line: Line, member: str, usage: str, targets: Targets) -> Addressed 
         targets: Finds the endpoint.
     """
     endpoint, content = line.data.get(_ENDPOINT), line.data.get(member)
-    if not isinstance(endpoint, str) or content is None:
+    if not isinstance(endpoint, str):
         return BadLine(line.number, usage)
     try:
         target = targets.find(endpoint)
