@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from asyncio import get_running_loop
-from collections.abc import AsyncGenerator, Awaitable, Callable, Hashable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
+from functools import partial
 from inspect import isawaitable
 from itertools import count
 from typing import Any, Generic, TypeVar, Unpack
@@ -13,7 +14,7 @@ from uuid import uuid4
 import attrs
 from attrs import Factory, evolve, field, frozen
 
-from asyncpoll._calls import FUNCTION, OPTIONAL_FUNCTION, OPTIONAL_TEXT, Group, Poll, Start
+from asyncpoll._calls import FUNCTION, OPTIONAL_FUNCTION, OPTIONAL_TEXT, Group, Poll, Start, optional_instance
 from asyncpoll._checks import by_field, flag, refusal
 from asyncpoll._conditional import NOT_MODIFIED, conditional, keep, same_again
 from asyncpoll._errors import BadReply, Rejected, TransportError
@@ -46,14 +47,6 @@ def _check_name(name: str, value: object) -> None:
     if not _NAME.fullmatch(value):
         wanted = "made of lower-case letters, digits, '.', '-' and '_', such as 'vendor.things'"
         raise refusal(ValueError, name, wanted, value)
-
-
-def _instance(kind: type) -> Any:
-    def check(name: str, value: object) -> None:
-        if not (value is None or isinstance(value, kind)):
-            raise refusal(TypeError, name, f"a {kind.__name__} or None", value)
-
-    return by_field(check)
 
 
 @frozen
@@ -107,7 +100,7 @@ class Endpoint(Generic[Ref, T]):
     ask: Callable[[Ref], Request] = field(kw_only=True, validator=FUNCTION)
     read: Callable[[Reply], Snapshot[T]] = field(kw_only=True, validator=FUNCTION)
     classify: Callable[[Reply], None] = field(default=classify_status, kw_only=True, validator=FUNCTION)
-    _start: Start[Ref, T] | None = field(default=None, kw_only=True, validator=_instance(Start))
+    _start: Start[Ref, T] | None = field(default=None, kw_only=True, alias="start", validator=optional_instance(Start))
     cancel: Callable[[Ref], Request] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
     then: Callable[[Ref, Snapshot[T]], Request | None] | None = field(
         default=None, kw_only=True, validator=OPTIONAL_FUNCTION
@@ -117,8 +110,8 @@ class Endpoint(Generic[Ref, T]):
     )
     classify_then: Callable[[Reply], None] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
     about: Callable[[Ref, Reply], Reply] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
-    group: Group[Ref, T] | None = field(default=None, kw_only=True, validator=_instance(Group))
-    pace: Pace | None = field(default=None, kw_only=True, validator=_instance(Pace))
+    group: Group[Ref, T] | None = field(default=None, kw_only=True, validator=optional_instance(Group))
+    pace: Pace | None = field(default=None, kw_only=True, validator=optional_instance(Pace))
     predicts: Callable[[Ref], Hashable] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
     same_job: Callable[[Ref, Reply], bool] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
     again: Callable[[Ref, Poll], Request] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
@@ -129,6 +122,14 @@ class Endpoint(Generic[Ref, T]):
     _guard: Guard = field(
         init=False, repr=False, eq=False, default=Factory(lambda self: Guard(self.name), takes_self=True)
     )
+    _makes_more_of_polls: bool = field(
+        init=False, repr=False, eq=False,
+        default=Factory(lambda self: bool(self.then or self.about or self.again), takes_self=True),
+    )  # fmt: skip
+    _check: Callable[[Reply], None] = field(
+        init=False, repr=False, eq=False,
+        default=Factory(lambda self: partial(self._guard.check, self.classify), takes_self=True),
+    )  # fmt: skip
 
     def __attrs_post_init__(self) -> None:
         if (self.then is None) != (self.read_then is None):
@@ -137,6 +138,16 @@ class Endpoint(Generic[Ref, T]):
     def job(self, transport: Transport, ref: Ref) -> Job[T]:
         """Return the job with the reference *ref*. Its requests are sent over *transport*."""
         return Job(self, transport, ref)
+
+    @property
+    def can_start(self) -> bool:
+        """Whether `start` can submit jobs."""
+        return self._start is not None
+
+    @property
+    def start_key(self) -> str | None:
+        """The name of the argument of `start` that is the idempotency key, or None if there is none."""
+        return None if self._start is None else self._start.key
 
     async def start(self, transport: Transport, /, **arguments: Any) -> Job[T]:
         """Submit a job over *transport*, and return it.
@@ -194,7 +205,7 @@ class Endpoint(Generic[Ref, T]):
 
     async def _poll(self, transport: Transport, ref: Ref, wait: Decision | None) -> Snapshot[T]:
         """Ask about one job, as a poll of *wait* if there is one."""
-        began = 0.0 if self.then is None else get_running_loop().time()
+        began = get_running_loop().time()
         request = self.ask(ref) if wait is None or self.again is None else self._ask_again(self.again, ref, wait)
         memory = None if wait is None else wait.memory
         sent = request if memory is None else conditional(request, memory)
@@ -203,20 +214,28 @@ class Endpoint(Generic[Ref, T]):
             return same_again(memory, reply)
         part = self._part(ref, reply)
         if not self._is_about(ref, part):
-            # A connection of the pool may still contain the answer to an earlier request. A new connection cannot.
-            reply = await exchange(transport, evolve(request, fresh=True), self._check)
-            part = self._part(ref, reply)
-            self._check_identity(ref, part)
-        seen = self._guard.call("read", reply, object, self.read, part)  # the driver of the wait checks the type
-        self._guard.log_misfits(seen)
+            reply, part = await self._ask_afresh(transport, ref, request)
+        seen = self._guard.read(self.read, part)
         if self.then is not None:
             seen = await self._poll_further(transport, ref, seen, wait, began)
         if wait is not None:
             if self.again is not None:
                 wait.own_memory().reply = reply
-            if self.conditional and (memory is not None or "etag" in reply.headers):
+            if self.conditional:
                 keep(wait, request, reply, seen)
         return seen
+
+    async def _ask_afresh(self, transport: Transport, ref: Ref, request: Request) -> tuple[Reply, Reply]:
+        # A connection of the pool may still contain the answer to an earlier request. A new connection cannot.
+        reply = await exchange(transport, evolve(request, fresh=True), self._check)
+        part = self._part(ref, reply)
+        if not self._is_about(ref, part):
+            message = (
+                f"{self.name}: the answer is about another job, even on a new connection; "
+                "look for a proxy or a cache that mixes up answers"
+            )
+            raise BadReply(message, kind="identity", reply=reply)
+        return reply, part
 
     async def _poll_further(
         self, transport: Transport, ref: Ref, seen: Snapshot[T], wait: Decision | None, began: float
@@ -259,16 +278,13 @@ class Endpoint(Generic[Ref, T]):
         poll = Poll(wait.seconds_left(get_running_loop().time()), last)
         return self._guard.call("again", last, Request, again, ref, poll)
 
-    def _check(self, reply: Reply) -> None:
-        self._guard.check(self.classify, reply)
-
     def _check_conditional(self, reply: Reply) -> None:
         if reply.status != NOT_MODIFIED:
-            self._guard.check(self.classify, reply)
+            self._check(reply)
 
     def _check_then(self, reply: Reply) -> None:
         if self.classify_then is None:
-            self._guard.check(self.classify, reply)
+            self._check(reply)
         else:
             self._guard.check(self.classify_then, reply, "classify_then")
 
@@ -283,14 +299,6 @@ class Endpoint(Generic[Ref, T]):
             return self.same_job(ref, reply)
         except ACCIDENTS as error:
             raise self._guard.unreadable("same_job", error, reply) from error
-
-    def _check_identity(self, ref: Ref, reply: Reply) -> None:
-        if not self._is_about(ref, reply):
-            message = (
-                f"{self.name}: the answer is about another job, even on a new connection; "
-                "look for a proxy or a cache that mixes up answers"
-            )
-            raise BadReply(message, kind="identity", reply=reply)
 
 
 @frozen(eq=False, repr=False, weakref_slot=False)
@@ -396,11 +404,22 @@ class Job(Generic[T]):
 
     __call__ = fetch
 
-    def poll_for(self, wait: Decision | None) -> Awaitable[Snapshot[T]]:
-        """Return the same to be awaited as a poll of *wait*, which keeps what its later polls may need."""
+    async def poll_for(self, wait: Decision | None) -> Snapshot[T]:
+        """Do the same as a poll of *wait*, which keeps what its later polls may need."""
         if self.submitted is not None:
-            return _known(self.submitted)
-        return self.endpoint._poll(self.transport, self.ref, wait)  # noqa: SLF001  a method of this module
+            return self.submitted
+        endpoint = self.endpoint
+        if endpoint._makes_more_of_polls or (wait is not None and wait.memory is not None):  # noqa: SLF001  a method of this module
+            return await endpoint._poll(self.transport, self.ref, wait)  # noqa: SLF001  as above
+        # The rest is `_poll` for most endpoints, without a coroutine of its own and without the questions.
+        request = endpoint.ask(self.ref)
+        reply = await exchange(self.transport, request, endpoint._check)  # noqa: SLF001  as above
+        if not endpoint._is_about(self.ref, reply):  # noqa: SLF001  as above
+            reply, _ = await endpoint._ask_afresh(self.transport, self.ref, request)  # noqa: SLF001  as above
+        seen: Snapshot[T] = endpoint._guard.read(endpoint.read, reply)  # noqa: SLF001  as above
+        if "etag" in reply.headers and endpoint.conditional and wait is not None:
+            keep(wait, request, reply, seen)
+        return seen
 
     async def fetch_together(self, jobs: Sequence[Job[T]]) -> dict[Job[T], Snapshot[T]]:
         """Ask about *jobs* with one request, and return a snapshot per job that the answer contains.
@@ -464,10 +483,6 @@ class _MarkedJob(Job[T]):
 
     meta: Mapping[str, Any] | None = field(kw_only=True)  # pyright: ignore[reportIncompatibleMethodOverride]  frozen, so as good as a property
     origin: Any = field(kw_only=True)
-
-
-async def _known(seen: Snapshot[T]) -> Snapshot[T]:
-    return seen
 
 
 def _shown(ref: Any) -> str:

@@ -55,6 +55,21 @@ class Guard:
         except ACCIDENTS as error:
             raise self.unreadable(name, error, reply) from error
 
+    def read(self, read: Callable[[Reply], R], reply: Reply) -> R:
+        """Return what *read* makes of a reply; what does not fit is logged. The driver of the wait checks its type."""
+        try:
+            seen = read(reply)
+        except BadReply as error:
+            _add_reply(error, reply)
+            raise
+        except PollError:
+            raise
+        except Exception as error:
+            raise self.unreadable("read", error, reply) from error
+        if isinstance(seen, Snapshot) and seen.misfits:
+            self.log_misfits(seen)
+        return seen
+
     def call(self, name: str, reply: Reply | None, kind: Any, function: Callable[..., R], *given: Any) -> R:
         """Return what *function* makes of a *reply*. An unexpected error of it becomes a `BadReply`.
 
@@ -86,10 +101,9 @@ class Guard:
 
     def log_misfits(self, seen: object) -> None:
         """Log what does not fit the typed value of a snapshot."""
-        if isinstance(seen, Snapshot) and seen.misfits:
-            for path in seen.misfits:  # of the items of an array with the same misfit, only the first is logged
-                message = "the reply does not fit the result at %s; it is left out there, see Snapshot.misfits"
-                self._log_once(_INDEX.sub("[]", path), message, path)
+        for path in getattr(seen, "misfits", ()):  # of the items of an array, only the first misfit is logged
+            message = "the reply does not fit the result at %s; it is left out there, see Snapshot.misfits"
+            self._log_once(_INDEX.sub("[]", path), message, path)
 
     def _log_once(self, key: str, message: str, shown: str) -> None:
         if key not in self._logged and len(self._logged) < _MOST_LOGGED:

@@ -355,8 +355,8 @@ class Decision:
         if misses is not None:  # it told us to; a hint about a job that merely runs gives way to the last poll
             stay_away = hint or (SHORTEST_THROTTLE if misses.throttles else 0.0)
             due = due if hint else max(due, now + misses.throttle(policy.random))
-        apart = max(stay_away, policy.at_least)
-        if apart:
+        if stay_away or policy.at_least:
+            apart = max(stay_away, policy.at_least)
             if now + apart >= deadline:
                 if policy.parks:
                     return deadline

@@ -217,7 +217,7 @@ def test_an_endpoint_keeps_its_definition() -> None:
     made = endpoint(definition="name = 'v.jobs'")
     assert made.definition == "name = 'v.jobs'"
     assert "name =" not in repr(made)
-    with pytest.raises(TypeError, match=r"Endpoint.definition must be text or None, not 1"):
+    with pytest.raises(TypeError, match=r"Endpoint.definition must be text, not int"):
         endpoint(definition=1)
 
 

@@ -203,7 +203,7 @@ def test_fetch_is_never_conditional() -> None:
     assert api.statuses == [200] * 3
 
 
-def test_an_answer_about_another_job_is_asked_afresh_without_condition() -> None:
+def test_another_jobs_answer_is_asked_afresh_without_condition() -> None:
     """A cache that mixes up answers must not say that nothing has changed."""
     api = Api()
     first = {"state": "pending", "id": "2"}
