@@ -1,7 +1,7 @@
 """Definitions: endpoints as data, in TOML or in a mapping, without code.
 
 A definition says where each field of a `Snapshot` stands in an answer, which words mean which `State`, and which
-request each method of a `Job` makes. It is compiled into `Endpoint`s, which are like those written in Python.
+request each method of a `Job` makes. It is compiled into endpoints, which are like those written in Python.
 
 The parts, from below: `_paths` and `_templates` are the two small languages in it, for answers and for requests, and
 `_patterns` keeps regular expressions quick. `_spots` knows the place of every value, so that each error has a line.

@@ -31,11 +31,11 @@ class HasSpec(Protocol):
 def listed() -> Mapping[str, tuple[DefinitionSpec, str]]:
     """Return the definitions of the catalogue by name, each with its text."""
     found: dict[str, tuple[DefinitionSpec, str]] = {}
-    for file in sorted((files("asyncpoll") / "catalog").iterdir(), key=lambda one: one.name):
-        if file.name.endswith(".toml"):
-            text = file.read_text(encoding="utf-8")
-            spec = evolve(parse(decode(text, f"asyncpoll/catalog/{file.name}")), is_listed=True)
-            found[spec.name] = spec, text
+    listing = [file for file in (files("asyncpoll") / "catalog").iterdir() if file.name.endswith(".toml")]
+    for file in sorted(listing, key=lambda one: one.name):
+        text = file.read_text(encoding="utf-8")
+        spec = evolve(parse(decode(text, f"asyncpoll/catalog/{file.name}")), is_listed=True)
+        found[spec.name] = spec, text
     return found
 
 

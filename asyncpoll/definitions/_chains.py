@@ -88,13 +88,9 @@ class FurtherCall:
 
     def read(self, reply: Reply) -> Any:
         """Return the value in the answer to the call."""
-        match self.spec.form_of_answer:
-            case "text":
-                return reply.text
-            case "bytes":
-                return reply.body
-            case "jsonl":
-                return self.value(reply.jsonl, reply)
+        form = self.spec.form_of_answer
+        if form != "json":
+            return reply.text if form == "text" else reply.body if form == "bytes" else self.value(reply.jsonl, reply)
         if reply.json is None:
             raise fault("malformed", "the answer to a call of then is expected to hold JSON", reply=reply)
         return self.value(reply.json, reply)

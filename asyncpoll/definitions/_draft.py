@@ -14,7 +14,7 @@ _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _LONGEST_COMMENT = 240
 
 
-class Draft:
+class DraftWriter:
     """The text of a definition, written line by line.
 
     Args:

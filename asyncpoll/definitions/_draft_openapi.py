@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
-from asyncpoll.definitions._draft import Draft, inline, letters, read_document, snake, snaked
+from asyncpoll.definitions._draft import DraftWriter, inline, letters, read_document, snake, snaked
 from asyncpoll.definitions._openapi import Document, Operation, Table, items, table
 
 _WORDS = {
@@ -69,7 +69,7 @@ def draft_openapi(text: str, *, path: str, method: str | None = None, source: st
         DefinitionError: The document cannot be read, or has no such operation, or its answer has no status.
     """
     operation = Operation.find(Document(read_document(text, source), source), path, method)
-    draft = Draft(source, f"{operation.method.upper()} {path}")
+    draft = DraftWriter(source, f"{operation.method.upper()} {path}")
     address = urlsplit(operation.base or "")
     labels = (address.hostname or "").split(".")
     vendor = labels[-3] if len(labels) > 2 and labels[-2] in _SECOND_LEVEL else labels[-2] if labels[1:] else "acme"  # noqa: PLR2004  as co.uk
@@ -85,7 +85,7 @@ def draft_openapi(text: str, *, path: str, method: str | None = None, source: st
     return draft.checked()
 
 
-def _azure(draft: Draft, operation: Operation) -> None:
+def _azure(draft: DraftWriter, operation: Operation) -> None:
     """Write the draft for an operation that starts a job and whose answer has the address to ask in a header."""
     options = table(operation.raw.get("x-ms-long-running-operation-options"))
     usual = "original-uri" if operation.method in {"put", "patch"} else "location"
@@ -108,7 +108,7 @@ def _azure(draft: Draft, operation: Operation) -> None:
         draft.put(key, value)
 
 
-def _polling(draft: Draft, operation: Operation) -> None:
+def _polling(draft: DraftWriter, operation: Operation) -> None:
     """Write the draft for an operation that is asked until its answer says that the job has ended."""
     schema, example = operation.answer("200", "201", "202", "2XX", "default")
     fields = list(_fields(operation.document, schema))
@@ -260,7 +260,7 @@ def _likelihood(one: _Field) -> int:
     return named + 2 * min(known, 3) - one.depth
 
 
-def _states(draft: Draft, status: _Field, fields: list[_Field], placed: dict[str, list[Any]]) -> None:
+def _states(draft: DraftWriter, status: _Field, fields: list[_Field], placed: dict[str, list[Any]]) -> None:
     """Write the words of each state, with a comment at those that an API may mean otherwise."""
     draft.put("status", status.path)
     if status.schema["type"] == "boolean":
@@ -305,7 +305,7 @@ def _bare(word: object) -> str:
     return letters(re.sub(r"^\w*(?:STATE|STATUS|PHASE)_", "", word)) if isinstance(word, str) else ""
 
 
-def _results(draft: Draft, beside: list[_Field], status: _Field) -> None:
+def _results(draft: DraftWriter, beside: list[_Field], status: _Field) -> None:
     """Write where reason and code of a failed job stand, and name what may be the result of a successful one."""
     errors = [one for one in beside if one.name == "error" and one.schema["properties"]]
     reasons = [f"{one.path}.message" for one in errors if "message" in one.schema["properties"]]
@@ -317,7 +317,7 @@ def _results(draft: Draft, beside: list[_Field], status: _Field) -> None:
     draft.todo(f"value = ...: where the result is; the answer has: {', '.join(rest[:20]) or 'nothing else'}")
 
 
-def _errors(draft: Draft, operation: Operation, names: set[str], example: object) -> None:
+def _errors(draft: DraftWriter, operation: Operation, names: set[str], example: object) -> None:
     """Write how the API complains: with an object, or in an envelope around every answer."""
     refused, _ = operation.answer("default", "4XX", "400", "401", "404", "422", "500")
     if operation.document.schema(refused["properties"].get("error"))["properties"]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from attrs import define, field
 
-from asyncpoll.definitions._draft import Draft, read_document, snake, snaked
+from asyncpoll.definitions._draft import DraftWriter, read_document, snake, snaked
 from asyncpoll.definitions._openapi import Table, items, table
 from asyncpoll.definitions._spots import DefinitionError
 
@@ -42,7 +42,7 @@ def draft_waiter(text: str, name: str, *, service: str | None = None) -> str:
         known = ", ".join(sorted(waiters)[:20]) or "(there are none)"
         raise DefinitionError(f"there is no waiter {name!r}; write one of: {known}", source="waiters")
     model = _Model(read_document(service, "service") if service is not None else {}, str(waiter.get("operation")))
-    draft = Draft("waiters", f"{name}, which asks {model.operation}")
+    draft = DraftWriter("waiters", f"{name}, which asks {model.operation}")
     draft.put("name", f"aws.{snake(model.host)}.{snake(name)}")
     draft.put("base", f"https://{model.host}.{_REGION}.amazonaws.com", "TODO the address for your region")
     signing = {"scheme": "sigv4", "region": _REGION, "service": model.about("signingName", model.host)}
@@ -77,7 +77,7 @@ class _Model:
         """Return what the model says about the service."""
         return str(self._about.get(key, usual))
 
-    def write_request(self, draft: Draft) -> None:
+    def write_request(self, draft: DraftWriter) -> None:
         """Write `ask`."""
         if not self._raw:
             draft.put("ask", "POST /", f"TODO the request {self.operation}; the model of the service has it")
@@ -196,13 +196,17 @@ class _Verdicts:
         if test:
             return {}
         if length:
-            return {self.model.path(length[1].removesuffix("[]")): {"present": length[2] == ">"}}
+            path = self.model.path(length[1].removesuffix("[]"))
+            if length[2] == ">":
+                return {path: {"present": True}}
+            empty: Table = {path: {"not": {"present": True}}}  # and there: a second spelling, for a second condition
+            return empty if path.startswith("$") else {**empty, f"$.{path}": {"not": {"present": False}}}
         excluded: dict[str, list[str]] = {}
         for found in filter(None, unequal):
             excluded.setdefault(found[1], []).append(found[2])
         return {self.model.path(path): {"not": words} for path, words in excluded.items()}
 
-    def write(self, draft: Draft) -> None:
+    def write(self, draft: DraftWriter) -> None:
         """Write the status words, if the acceptors look at one word alone, and a rule for everything else."""
         asked = [(wanted, state) for wanted, state in self.rules if "http" not in wanted]
         words = {(path, str(word).casefold()): state for one, state in asked for path, word in one.items()}
@@ -225,5 +229,5 @@ class _Verdicts:
 
 def _of_success(wanted: Table) -> Table:
     """Return a condition, bound to answers that are no errors if it would hold where nothing stands."""
-    is_open = any(isinstance(one, dict) and ("not" in one or one.get("present") is False) for one in wanted.values())
+    is_open = any(isinstance(one, dict) and "not" in one for one in wanted.values())
     return {"http": {"below": 300}, **wanted} if is_open else wanted

@@ -20,7 +20,6 @@ from asyncpoll.definitions._values import Paths, Word
 from asyncpoll.http import Reply
 from asyncpoll.http._classify import STATUSES
 
-ENDED_AT = 1_750_000_000  # seconds since 1970; when jobs end, if an answer is to say so
 _ABSENT = object()
 _LISTS = (State.PENDING, State.PROCESSING, State.SUCCESS, State.FAILED, State.TIMEOUT, State.CANCELLED)
 
@@ -31,7 +30,7 @@ class Case:
 
     Attributes:
         name: The word as text, or "when[0]", "http.202" or "missing".
-        state: The state that it means.
+        state: The state that it means; that of a word for a job that the server does not know is `UNKNOWN`.
         key: The key of the definition that says so.
         kind: "partial", "expired", "needs_action" or None.
         word: The status word, or None.
@@ -49,7 +48,7 @@ class Case:
 
 
 @define
-class Draft:
+class ReplyDraft:
     """An answer in the making."""
 
     http: int = 200
@@ -61,13 +60,15 @@ class Draft:
         """Place a value where the path finds it.
 
         Raises:
-            ValueError: Something else stands in the way.
+            ValueError: Something else stands in the way, or it is not an HTTP status.
         """
         if path.place == "json":
             self.body = path.put(self.body, value)
         elif path.place == "header":
             self.headers[str(path.steps[0])] = value if isinstance(value, str) else json.dumps(value)
         elif path.place == "http":
+            if type(value) is not int:
+                raise ValueError(f"{value!r} is not an HTTP status")
             self.http = value
         else:
             self.content = value if isinstance(value, bytes) else json.dumps(value).encode()
@@ -78,7 +79,7 @@ class Draft:
         if form in {"text", "bytes"}:
             return content.decode() if form == "text" else content
         if form == "jsonl":
-            return Draft(body=[json.loads(line) for line in content.splitlines()]).value(paths)
+            return ReplyDraft(body=[json.loads(line) for line in content.splitlines()]).value(paths)
         if isinstance(paths, Mapping):
             return {name: self.value(one) for name, one in paths.items()}
         return _paths.first(paths)(self.body, self.reply()) if paths else self.body
@@ -102,10 +103,10 @@ def cases(spec: EndpointSpec) -> dict[str, Case]:
 
 def _words(spec: EndpointSpec) -> Iterator[Case]:
     states, kinds = spec.words, {word: mark for mark in MARKS for word in getattr(spec, mark)}
-    for key in (*(state.value for state in _LISTS), *MARKS):
+    for key in (*(state.value for state in _LISTS), *MARKS, "absent"):
         for word in getattr(spec, key):
             name = word if isinstance(word, str) else json.dumps(word)
-            yield Case(name, states[word], key, kinds.get(word), word)
+            yield Case(name, states.get(word, State.UNKNOWN), key, kinds.get(word), word)
 
 
 def _others(spec: EndpointSpec) -> Iterator[Case]:
@@ -125,7 +126,7 @@ def case_for(known: Mapping[str, Case], wanted: str) -> Case | None:
 
 def fabricate(
     spec: EndpointSpec, case: Case, *, ref: Mapping[str, Any] = NOTHING, value: Any = None, **details: Any
-) -> Draft:
+) -> ReplyDraft:
     """Write what an answer to `ask` says about one job; without `about` that is nearly all of the answer.
 
     Args:
@@ -139,7 +140,7 @@ def fabricate(
     Raises:
         ValueError: Two paths of the definition stand in each other's way.
     """
-    draft = Draft(case.http)
+    draft = ReplyDraft(case.http)
     if case.state is State.SUCCESS:
         put_value(draft, spec.value, value)
     for name, detail in details.items():
@@ -155,7 +156,9 @@ def fabricate(
     return draft
 
 
-def enclose(spec: EndpointSpec, listed: ListSpec | None, parts: Sequence[tuple[Mapping[str, Any], Draft]]) -> Draft:
+def enclose(
+    spec: EndpointSpec, listed: ListSpec | None, parts: Sequence[tuple[Mapping[str, Any], ReplyDraft]]
+) -> ReplyDraft:
     """Write the answer around parts about jobs: a list of them, or the only one as it is.
 
     Args:
@@ -163,30 +166,30 @@ def enclose(spec: EndpointSpec, listed: ListSpec | None, parts: Sequence[tuple[M
         listed: Where the list is, or None.
         parts: References, and what is said about the jobs.
     """
-    draft = parts[0][1] if parts else Draft()
+    draft = parts[0][1] if parts else ReplyDraft()
     if listed is not None:
         for ref, part in parts:
             put_fields(part, listed.id, ref)
-        draft = Draft(headers={name: text for _, part in parts for name, text in part.headers.items()})
+        draft = ReplyDraft(headers={name: text for _, part in parts for name, text in part.headers.items()})
         draft.put(listed.each[0], [part.body for _, part in parts])
     _put_conditions(draft, spec.error.ok if spec.error else ())
     return draft
 
 
-def put_fields(draft: Draft, places: Mapping[str, Paths], ref: Mapping[str, Any]) -> None:
+def put_fields(draft: ReplyDraft, places: Mapping[str, Paths], ref: Mapping[str, Any]) -> None:
     """Place fields of a reference, each at the first of its paths."""
     for name, paths in places.items():
         draft.put(paths[0], ref.get(name, "?"))
 
 
-def put_value(draft: Draft, paths: Paths | Mapping[str, Paths], value: Any) -> None:
+def put_value(draft: ReplyDraft, paths: Paths | Mapping[str, Paths], value: Any) -> None:
     """Place the value of a success: at the first path, or at that of each name."""
     for one in paths.values() if isinstance(paths, Mapping) else [paths]:
         if one and value is not None:
             draft.put(one[0], value)
 
 
-def _put_measure(draft: Draft, spec: MeasureSpec, number: float) -> None:
+def _put_measure(draft: ReplyDraft, spec: MeasureSpec, number: float) -> None:
     whole = 100 if isinstance(spec.of, Path) else spec.of or 1
     if isinstance(spec.of, Path):
         draft.put(spec.of, whole)
@@ -195,7 +198,7 @@ def _put_measure(draft: Draft, spec: MeasureSpec, number: float) -> None:
     draft.put(spec.at[0], round(number * whole, 3))
 
 
-def _put_conditions(draft: Draft, conditions: tuple[tuple[Path, Wanted], ...]) -> None:
+def _put_conditions(draft: ReplyDraft, conditions: tuple[tuple[Path, Wanted], ...]) -> None:
     for path, wanted in conditions:
         value = _value_for(wanted)
         is_there = wanted.present and has_content(draft.value((path,)))
@@ -217,7 +220,7 @@ def _value_for(wanted: Wanted) -> Any:
     return {"is": "there"} if is_wanted else _ABSENT
 
 
-def complain(spec: EndpointSpec, kind: str, code: str | None = None) -> Draft:
+def complain(spec: EndpointSpec, kind: str, code: str | None = None) -> ReplyDraft:
     """Write an answer that is not about the job, but says what is wrong.
 
     Args:
@@ -231,8 +234,8 @@ def complain(spec: EndpointSpec, kind: str, code: str | None = None) -> Draft:
     if error is not None and code is None:
         code = next((code for code, one in error.codes.items() if one == kind), None)
     if error is None or code is None:
-        return Draft(usual, {"error": {"message": kind}})
-    draft = Draft(200 if error.ok or error.object else usual)
+        return ReplyDraft(usual, {"error": {"message": kind}})
+    draft = ReplyDraft(200 if error.ok or error.object else usual)
     if error.object is not None:
         draft.put(error.object, {"message": kind})
     for path, _ in error.ok:

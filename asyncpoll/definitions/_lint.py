@@ -22,7 +22,7 @@ from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.definitions import _paths
 from asyncpoll.definitions._definition import Definition
-from asyncpoll.definitions._fabricate import Case, Draft, cases, complain
+from asyncpoll.definitions._fabricate import Case, ReplyDraft, cases, complain
 from asyncpoll.definitions._model import EndpointSpec, Example
 from asyncpoll.definitions._paths import has_content
 from asyncpoll.definitions._spots import Spot
@@ -160,7 +160,8 @@ class _Linter:
             seen = self._poll(world, self.endpoint.restore(job.reference))
             truth = world.truth(self.spec, job.ref)
         except (PollError, ValueError) as problem:
-            yield self._at(case.key, "unreadable", case.name, problem)
+            if case.key != "absent" or getattr(problem, "kind", None) != "not_found":
+                yield self._at(case.key, "unreadable", case.name, problem)
             return
         if (seen.state, _mark(seen)) != (case.state, case.kind):
             yield self._at(case.key, "shadowed", case.name, seen.state.value)
@@ -173,8 +174,8 @@ class _Linter:
             try:
                 self.endpoint.classify(complain(self.spec, kind, code).reply())
                 read: object = "an answer about the job"
-            except PollError as problem:
-                read = getattr(problem, "kind", None)
+            except (PollError, ValueError) as problem:
+                read = getattr(problem, "kind", problem)
             if read != kind:
                 yield self._at(f"error.{kind}", "code", code, read)
 
@@ -197,7 +198,7 @@ class _Linter:
         reply = example_reply(example)
         try:
             seen = self._read(self._reference_in(reply), reply)
-        except PollError as problem:
+        except (PollError, ValueError) as problem:
             read, shown = {"error": getattr(problem, "kind", None)}, f"an error: {problem}"
         else:
             value = example.value if self.spec.then or self.spec.pages else seen.value
@@ -243,7 +244,7 @@ def _mark(snapshot: Any) -> str | None:
 
 def example_reply(example: Example) -> Reply:
     """Return the answer of an example."""
-    reply = Draft(example.http, example.reply, dict(example.headers)).reply()
+    reply = ReplyDraft(example.http, example.reply, dict(example.headers)).reply()
     if example.body is None:
         return reply
     try:

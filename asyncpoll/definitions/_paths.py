@@ -48,11 +48,6 @@ class Path:
     steps: tuple[Step, ...] = field(eq=False)
     get: Getter = field(eq=False, repr=False)
 
-    @property
-    def has_each(self) -> bool:
-        """Return whether the path leads to several values, so that `get` returns a list."""
-        return EACH in self.steps
-
     def put(self, body: Any, value: Any) -> Any:
         """Place *value* in *body*, which may be None, and return the body.
 
@@ -93,7 +88,7 @@ def first(paths: Sequence[Path]) -> Getter:
     def get(body: Any, reply: Reply) -> Any:
         for getter in getters:
             value = getter(body, reply)
-            if has_content(value):
+            if value or has_content(value):
                 return value
         return None
 
@@ -102,7 +97,7 @@ def first(paths: Sequence[Path]) -> Getter:
 
 def has_content(value: Any) -> bool:
     """Return whether a value is something: not null, and not an empty text, array or object."""
-    return value is not None and value not in ("", [], {})
+    return bool(value) or isinstance(value, int | float)
 
 
 def _steps(text: str) -> tuple[Step, ...]:
@@ -164,7 +159,7 @@ def _walk(value: Any, steps: tuple[Step, ...]) -> Any:
             value = value.get(step) if isinstance(value, dict) else None
         elif not isinstance(value, list):
             return None
-        elif step is EACH:
+        elif step is None:
             return _gather(value, steps[position + 1 :])
         else:
             value = value[step] if -len(value) <= step < len(value) else None
@@ -188,8 +183,8 @@ def _put(holder: Any, steps: tuple[Step, ...], value: Any, text: str) -> Any:
     if isinstance(step, str):
         holder[step] = _put(holder.get(step), rest, value, text)
         return holder
-    spread = value if step is EACH and isinstance(value, list) else [value]
-    start = 0 if step is EACH or step < 0 else step
+    spread = value if step is None and isinstance(value, list) else [value]
+    start = 0 if step is None or step < 0 else step
     holder.extend([None] * (start + len(spread) - len(holder)))
     for number, one in enumerate(spread, start):
         holder[number] = _put(holder[number], rest, one, text)

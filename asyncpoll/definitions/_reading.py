@@ -26,6 +26,7 @@ from asyncpoll.http._classify import ABOUT_ACCOUNT, ABOUT_SERVICE, STATUSES, com
 
 _SUCCESS = 2
 _WITH_BODY = (200, 201, 202, 203)
+_EXACT = 1 << 53
 _WORDS = (str, int, bool)
 _TERMINAL = frozenset(state for state in State if state.is_terminal)
 _LONGEST_REASON = 1000
@@ -203,10 +204,16 @@ def measure(spec: MeasureSpec) -> Getter:
         return get
     getters = [path.get for path in spec.at]
 
+    whole_of = of.get if isinstance(of, Path) else lambda _body, _reply: of
+
     def get_share(body: Any, reply: Reply) -> float | None:
-        counts = [count for one in getters if (count := number(one(body, reply))) is not None]
-        whole = of.get(body, reply) if isinstance(of, Path) else of
-        return share(sum(counts), whole) if counts else None
+        found = [value for one in getters if (value := one(body, reply)) is not None]
+        counts = [value if type(value) is int else number(value) for value in found]
+        done = sum([count for count in counts if count is not None])
+        whole = whole_of(body, reply)
+        if type(done) is int and type(whole) is int and 0 <= done <= whole <= _EXACT:
+            return done / whole if whole and counts else None
+        return share(done, whole) if counts != [None] * len(counts) else None
 
     return get_share
 

@@ -24,6 +24,7 @@ from asyncpoll.testing import run_virtual
 from asyncpoll.waiting._hub import Hub
 from asyncpoll.waiting.learning._learned import Learned
 
+_DAY = 86_400.0
 _DOWN = Reply(503, problem="the server is down")
 
 
@@ -157,7 +158,8 @@ def rehearse(
         definition: The definition.
         durations: The seconds that each job takes, from its submission on.
         endpoint: The name of the endpoint, such as "acme.renders"; needed where the definition has several.
-        timeout: The limit of each wait, in seconds or as a `Timeout`; None for no limit.
+        timeout: The limit of each wait, in seconds or as a `Timeout`; None for a day more than the longest job and the
+            outage, so that a definition whose success is never seen ends, too.
         schedule: When to poll; by default it is learned from job to job, as in a `Hub`.
         price: The share of a job's duration that a poll is worth, for the schedule that learns.
         rate: The most polls a second, or None.
@@ -193,11 +195,12 @@ def rehearse(
     if case_for(cases(spec), State.SUCCESS.value) is None:
         raise ValueError(f"rehearse(): no answer of {spec.name} means success; correct what lint() finds")
     world = World(chosen.spec, LifeGenerator(seed, Constant(0), Constant(0)))
+    limit = max(durations) + sum(outage or ()) + _DAY if timeout is None else timeout
     plan = _Plan(chosen, world, _Site(world, latency, outage), durations, arrivals)
-    return run_virtual(_wait_for_all(hub, plan, timeout))
+    return run_virtual(_wait_for_all(hub, plan, limit))
 
 
-async def _wait_for_all(hub: Hub, plan: _Plan, timeout: float | Timeout | None) -> Rehearsal:
+async def _wait_for_all(hub: Hub, plan: _Plan, timeout: float | Timeout) -> Rehearsal:
     clock = asyncio.get_running_loop()
     errors: Counter[str] = Counter()
     delays: list[float] = []

@@ -18,6 +18,7 @@ from asyncpoll.simulator._lives import LifeGenerator
 
 _QUEUE = Exponential(0.3)
 _WORK = LogNormal(1.0, 0.5)
+_AS_IT_IS = {"bearer", "header", "query"}  # schemes that send the key as it is
 
 
 class DefinitionServer(HttpServer):
@@ -75,7 +76,8 @@ class DefinitionServer(HttpServer):
         path = call.path.removeprefix(self._world.base_path)
         call = Call(call.method, path, call.query, call.headers, call.json)
         auth = self._world.definition.auth
-        if auth.scheme == "none" or accepts(*credential(auth, call, self._key)):
+        key = self._key if auth.scheme in _AS_IT_IS else None
+        if auth.scheme == "none" or accepts(_credential(auth, call), key):
             answer = self._world.answer(call, asyncio.get_running_loop().time())
         else:
             first = next(iter(self._world.definition.endpoints.values()))
@@ -88,15 +90,13 @@ def _anyone(_request: object) -> None:
     """Accept every caller; who is refused is said in the words of the definition."""
 
 
-def credential(auth: AuthSpec, call: Call, key: str | None) -> tuple[str, str | None]:
-    """Return the credential of a request, empty if there is none, and the one that it should be, or None for any."""
+def _credential(auth: AuthSpec, call: Call) -> str:
+    """Return the credential of a request, empty if there is none where the definition has it."""
     if auth.scheme == "query":
-        return call.query.get(auth.options["query"], ""), key
-    header = auth.options.get("header", "Authorization")
-    value = call.headers.get(header.lower(), "")
-    prefix = {"bearer": "Bearer ", "basic": "Basic "}.get(auth.scheme, auth.options.get("prefix", ""))
-    is_comparable = auth.scheme in {"bearer", "header"}
-    return value.removeprefix(prefix) if value.startswith(prefix) else "", key if is_comparable else None
+        return call.query.get(auth.options["query"], "")
+    prefix: str = {"bearer": "Bearer ", "basic": "Basic "}.get(auth.scheme, "") or auth.options.get("prefix", "")
+    value = call.headers.get(auth.options.get("header", "Authorization").lower(), "")
+    return value.removeprefix(prefix) if value.startswith(prefix) else ""
 
 
 def simulate(

@@ -7,7 +7,7 @@ address that the server gave. In JSON and in a query, a text that is one slot al
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
 
@@ -15,13 +15,11 @@ from attrs import frozen
 
 from asyncpoll.http import identifier, segment
 
-Find = Callable[[str], Any]
-"""A function from the name of a slot to its value."""
-
 _SLOT = re.compile(r"\{(\+?)([^{}+]+)\}")
 _CALL = re.compile(r"([A-Z]{3,10}) +(\S+)")
 _FIXED = re.compile(r"(?:[\w\-.~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*", re.ASCII)
 _DOTS = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+_PLAIN = re.compile(r"(?=.{1,512}\Z)[\w-]++(?:/[\w-]++)*+", re.ASCII)  # as most are; every poll checks them anew
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -72,7 +70,7 @@ def parse_call(text: str) -> tuple[str, Template, tuple[tuple[str, Template], ..
     path = parse_text(target)
     if not is_address(path):
         _check_path(path, target)
-    pairs = tuple((unquote(name), parse_text(value)) for name, value in parse_qsl(query, keep_blank_values=True))
+    pairs = tuple((name, parse_text(value)) for name, value in parse_qsl(query, keep_blank_values=True))
     if has_query and (is_address(path) or not pairs):
         raise ValueError(f"{text[:60]!r} has an unusable query; write ?name=value behind a path")
     return found[1], path, pairs
@@ -119,21 +117,14 @@ def slots(template: Any) -> Iterator[Slot]:
             yield from slots(one)
 
 
-def fill_path(path: Template, find: Find) -> str:
-    """Return a path with its slots filled.
-
-    Raises:
-        ValueError: A value cannot be part of a path.
-    """
-    return "".join(piece if isinstance(piece, str) else fill_slot(piece, find(piece.name)) for piece in path)
-
-
 def fill_slot(slot: Slot, value: Any) -> str:
     """Return a value as a part of a path."""
-    value = plain_text(slot.name, value)
+    text = plain_text(slot.name, value)
     if not slot.open:
-        return segment(slot.name, value)
-    parts = identifier(slot.name, value).split("/")
+        return segment(slot.name, text)
+    if _PLAIN.fullmatch(text):
+        return text
+    parts = identifier(slot.name, text).split("/")
     if any(unquote(part) in {"", ".", ".."} for part in parts):
         raise ValueError(f"{slot.name} must not hold empty or dot segments; pass the id as the API gave it")
     return "/".join(quote(part, safe=":@") for part in parts)
@@ -145,22 +136,5 @@ def plain_text(name: str, value: Any) -> str:
         return str(value)
     if not isinstance(value, str):
         raise ValueError(f"{name} must be text or an integer, not {type(value).__name__}")  # noqa: TRY004  as all bad ids
-    return value
-
-
-def fill_text(template: Template, find: Find) -> str:
-    """Return a text with its slots filled."""
-    return "".join(one if isinstance(one, str) else plain_text(one.name, find(one.name)) for one in template)
-
-
-def fill_json(template: Any, find: Find) -> Any:
-    """Return JSON with its slots filled. A text that is one slot alone is the value itself."""
-    if isinstance(template, tuple):
-        if len(template) == 1 and isinstance(template[0], Slot):
-            return find(template[0].name)
-        return fill_text(template, find)
-    if isinstance(template, Mapping):
-        return {name: fill_json(one, find) for name, one in template.items()}
-    if isinstance(template, list):
-        return [fill_json(one, find) for one in template]
-    return template
+    text: str = value
+    return text

@@ -13,7 +13,7 @@ from asyncpoll.definitions import _paths
 from asyncpoll.definitions._paths import Path
 from asyncpoll.definitions._spots import Read, Spot
 from asyncpoll.definitions._templates import Template, parse_json, parse_text
-from asyncpoll.http._message import header_problem
+from asyncpoll.http._message import FRAMING, header_problem
 
 T = TypeVar("T")
 Paths = tuple[Path, ...]
@@ -27,6 +27,7 @@ STATES = tuple(state.value for state in State if state is not State.UNKNOWN)
 
 _FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _MOST_SECONDS = 1e9
+_RESERVED = FRAMING | {"authorization", "cookie"}
 _LARGEST_COUNT = 1_000_000
 
 
@@ -171,7 +172,7 @@ def header(spot: Spot) -> Template:
     """Read the value of a header."""
     template = text_template(spot)
     shown = "".join(one if isinstance(one, str) else "" for one in template)
-    if problem := header_problem(spot.path[-1], shown, {"authorization", "cookie"}):
+    if problem := header_problem(spot.path[-1], shown, _RESERVED):
         spot.refuse(f"{problem}; write another header")
     return template
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
@@ -18,12 +19,13 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from attrs import define, evolve, field, frozen
 
+from asyncpoll._snapshot import number
 from asyncpoll._state import State
 from asyncpoll.definitions import _paths
 from asyncpoll.definitions._document import DefinitionSpec
 from asyncpoll.definitions._fabricate import (
     Case,
-    Draft,
+    ReplyDraft,
     case_for,
     cases,
     complain,
@@ -152,7 +154,7 @@ class ServedJob:
     ident: str
     ref: Mapping[str, Any]
     life: Life
-    born: float
+    born: float  # not a number until it is first polled, for a job that was scripted before
 
     @property
     def end(self) -> float:
@@ -209,7 +211,6 @@ class World:
     _entries: list[_Entry] = field(init=False)
     _known: dict[str, Mapping[str, Case]] = field(init=False)
     _jobs: dict[Place, ServedJob] = field(init=False, factory=dict)
-    _scripts: dict[Place, tuple[Life, Mapping[str, Any]]] = field(init=False, factory=dict)
     _about: dict[Place, list[ServedJob]] = field(init=False, factory=dict)  # by what stands in the slots of a request
     _pages: dict[str, tuple[_Entry, ServedJob, int]] = field(init=False, factory=dict)  # by their addresses
     _keys: dict[Any, ServedJob] = field(init=False, factory=dict)  # by idempotency key
@@ -237,14 +238,15 @@ class World:
         known = self._known[spec.name]
         if case_for(known, life.outcome) is None:
             raise ValueError(f"{spec.name} has no outcome {life.outcome!r}; choose one of: {', '.join(known)}")
-        place = self._place(spec, ref)
-        self._scripts[place] = life, ref
-        if place in self._jobs:
-            self._jobs[place].life = life
+        job = self._jobs.get(self._place(spec, ref))
+        if job is None:
+            self._settle(spec, self._ident(*ref.values()), ref, math.nan, life)
+        else:
+            job.life = life
 
     def begin(self, spec: EndpointSpec, given: Mapping[str, Any], now: float, life: Life | None = None) -> ServedJob:
         """Begin a job, with a new value in each field of the reference that is not given."""
-        ident = fingerprint(self.lives.seed, spec.name, str(len(self._jobs))).hex()
+        ident = self._ident(spec.name, len(self._jobs))
         names = (*spec.required, *(spec.start.ref if spec.start else ()))
         ref = {name: self._value(spec, name, ident) for name in names}
         return self._settle(spec, ident, {**ref, **given}, now, life)
@@ -256,7 +258,7 @@ class World:
             ValueError: There is no such job yet.
         """
         job = self._jobs.get(self._place(spec, ref))
-        if job is None:
+        if job is None or math.isnan(job.born):
             raise ValueError(f"{spec.name} has not seen this job yet; submit it or poll it first")
         case = job.case(job.end)
         value = self._result(job) if case.state is State.SUCCESS else None
@@ -266,13 +268,16 @@ class World:
         self, spec: EndpointSpec, ident: str, ref: Mapping[str, Any], now: float, life: Life | None = None
     ) -> ServedJob:
         place, known = self._place(spec, ref), self._known[spec.name]
-        life = life or (self._scripts[place][0] if place in self._scripts else self._life(known, place))
+        life = life or self._life(known, place)
         job = self._jobs[place] = ServedJob(spec, known, ident, {**spec.ref, **ref}, life, now)
         for entry in self._entries:
             if entry.spec is spec and entry.verb != "start":
                 slots = {name: job.ref.get(name) or self._value(spec, name, ident) for name in entry.request.names}
                 self._about.setdefault(self._slots(entry, slots), []).append(job)
         return job
+
+    def _ident(self, *names: object) -> str:
+        return fingerprint(self.lives.seed, *map(str, names)).hex()
 
     def _life(self, known: Mapping[str, Case], place: Place) -> Life:
         weights = {outcome: weight for outcome, weight in self.outcomes.items() if case_for(known, outcome)}
@@ -313,19 +318,16 @@ class World:
             return Served(self._said(entry, job, now, page).reply(), entry.route)
         matches = [(entry, slots) for entry in self._entries if (slots := entry.slots_of(call)) is not None]
         if not matches:
-            return Served(Draft(404, {"error": {"message": "there is no such call"}}).reply(), "nowhere")
+            return Served(ReplyDraft(404, {"error": {"message": "there is no such call"}}).reply(), "nowhere")
         known = (match for match in matches if self._slots(*match) in self._about)
         return self._answer(*next(known, matches[0]), call, now)
 
     def _answer(self, entry: _Entry, slots: Mapping[str, Any], call: Call, now: float) -> Served:
         spec, jobs = entry.spec, self._about.get(self._slots(entry, slots), [])
         if not jobs and entry.verb == "ask" and spec.about is None and self.accept_unknown:
-            ident = fingerprint(self.lives.seed, *map(str, slots.values())).hex()
-            jobs = [self._settle(spec, ident, slots, now)]
-        if not jobs and spec.about is not None:
-            scripted = [ref for place, (_, ref) in self._scripts.items() if place[0] == spec.name]
-            fitting = [ref for ref in scripted if self._slots(entry, ref) == self._slots(entry, slots)]
-            jobs = [self._settle(spec, fingerprint(0, *map(str, ref.values())).hex(), ref, now) for ref in fitting]
+            jobs = [self._settle(spec, self._ident(*slots.values()), slots, now)]
+        for job in jobs:
+            job.born = now if math.isnan(job.born) else job.born
         if isinstance(entry.request, StartSpec):
             draft = self._start(entry.request, spec, slots, call, now)
         elif spec.group is not None and entry.verb == "group":
@@ -341,18 +343,19 @@ class World:
         return Served(draft.reply(), entry.route)
 
     def _poll(self, entry: _Entry, job: ServedJob, call: Call, now: float) -> Served:
-        """Served `ask` or `then`: with a page, after a long poll, or with HTTP 304 if the client has the answer."""
-        cursor = call.query.get(entry.pages.query) if entry.pages and entry.pages.query else None
+        """Answer `ask` or `then`: with a page, after a long poll, or with HTTP 304 if the client has the answer."""
+        cursor = call.query.get(entry.pages.query or "", "") if entry.pages else ""
+        page = int(cursor[5:]) if re.fullmatch(r"page-[0-9]{1,4}", cursor) else 1
         wait = entry.spec.pace and entry.spec.pace.long_poll
-        asked = float(call.query.get(wait.query, 0)) / wait.per_second if wait and entry.verb == "ask" else 0.0
-        hold = max(0.0, min(asked, job.end - now))
-        reply = self._said(entry, job, now + hold, int(cursor.removeprefix("page-")) if cursor else 1).reply()
+        asked = number(call.query.get(wait.query)) if wait and entry.verb == "ask" else None
+        hold = 0.0 if wait is None or asked is None else max(0.0, min(asked / wait.per_second, job.end - now))
+        reply = self._said(entry, job, now + hold, page).reply()
         tag = f'"{hashlib.blake2b(reply.body, digest_size=8).hexdigest()}"'
         if call.headers.get("if-none-match") == tag:
             return Served(Reply(304, headers={"etag": tag}), entry.route, hold)
         return Served(evolve(reply, headers={**reply.headers, "etag": tag}), entry.route, hold)
 
-    def _said(self, entry: _Entry, job: ServedJob, now: float, page: int) -> Draft:
+    def _said(self, entry: _Entry, job: ServedJob, now: float, page: int) -> ReplyDraft:
         """Write the answer to `ask` about one job, or to a step of `then`."""
         if isinstance(entry.request, ThenSpec):
             draft = self._step(job, entry.request, page)
@@ -368,7 +371,7 @@ class World:
             draft.put(pages.more[0], page < entry.last_page)
         return draft
 
-    def _part(self, job: ServedJob, now: float, page: int = 1) -> Draft:
+    def _part(self, job: ServedJob, now: float, page: int = 1) -> ReplyDraft:
         """Write what an answer to `ask` says about one job."""
         case, spec, length = job.case(now), job.spec, job.life.length
         done = 1.0 if now >= job.end else (now - job.born) / length
@@ -377,18 +380,18 @@ class World:
         self._put_slots(part, job, spec.then if case.state is State.SUCCESS else ())
         return part
 
-    def _step(self, job: ServedJob, step: ThenSpec, page: int) -> Draft:
+    def _step(self, job: ServedJob, step: ThenSpec, page: int) -> ReplyDraft:
         form = step.form_of_answer
         sample = job.sample(page if step.pages or form == "jsonl" else None)
         if form in {"text", "bytes"}:
-            return Draft(content=f"the result of {job.ident}".encode())
-        draft = Draft(body=None if step.value else sample)
+            return ReplyDraft(content=f"the result of {job.ident}".encode())
+        draft = ReplyDraft(body=None if step.value else sample)
         put_value(draft, step.value, sample)
         if form == "jsonl":
             draft.content = "".join(f"{json.dumps(row)}\n" for row in draft.body).encode()
         return draft
 
-    def _put_slots(self, draft: Draft, job: ServedJob, steps: Sequence[ThenSpec]) -> None:
+    def _put_slots(self, draft: ReplyDraft, job: ServedJob, steps: Sequence[ThenSpec]) -> None:
         """Place what later calls take out of this answer."""
         for name in dict.fromkeys(name for step in steps for name in step.names):
             if name not in job.spec.fields and draft.content is None:
@@ -398,12 +401,14 @@ class World:
         """Return the value that a wait should have in the end: that of the last request, and of all its pages."""
         entry = _entries(job.spec)[-1]
         step = entry.request if isinstance(entry.request, ThenSpec) else None
-        places = (job.spec.value,) if step is None else (step.value, step.form_of_answer)
+        paths, form = (job.spec.value, "json") if step is None else (step.value, step.form_of_answer)
         pages = range(1, entry.last_page + 1)
-        values = [self._said(entry, job, job.end, page).value(*places) for page in pages]
+        values = [self._said(entry, job, job.end, page).value(paths, form) for page in pages]
         return [row for rows in values for row in rows] if len(values) > 1 else values[0]
 
-    def _start(self, start: StartSpec, spec: EndpointSpec, slots: Mapping[str, Any], call: Call, now: float) -> Draft:
+    def _start(
+        self, start: StartSpec, spec: EndpointSpec, slots: Mapping[str, Any], call: Call, now: float
+    ) -> ReplyDraft:
         given = {**(call.json if isinstance(call.json, dict) else {}), **slots}
         name = start.idempotency or ""
         key = call.headers.get(name[7:].lower()) if name.startswith("header:") else given.get(name)
@@ -411,11 +416,11 @@ class World:
         job = self._keys.get(key) or self.begin(spec, kept, now)
         if key is not None:
             self._keys[key] = job
-        draft = Draft()
+        draft = ReplyDraft()
         put_fields(draft, start.ref, job.ref)
         return enclose(spec, None, [(job.ref, draft)])
 
-    def _cancel(self, job: ServedJob, now: float) -> Draft:
+    def _cancel(self, job: ServedJob, now: float) -> ReplyDraft:
         error = job.spec.error
         if job.end <= now and error is not None and "already_ended" in {*error.codes.values(), *error.http.values()}:
             return complain(job.spec, "already_ended")
@@ -424,11 +429,11 @@ class World:
             job.life = Life(pending=now - job.born, outcome=outcome)
         return enclose(job.spec, job.spec.about, [(job.ref, self._part(job, now))])
 
-    def _list(self, spec: EndpointSpec, group: GroupSpec, jobs: Sequence[ServedJob], now: float) -> Draft:
+    def _list(self, spec: EndpointSpec, group: GroupSpec, jobs: Sequence[ServedJob], now: float) -> ReplyDraft:
         """Write the answer about a group; jobs whose state is not said by a word are left out."""
-        parts: list[tuple[Mapping[str, Any], Draft]] = []
+        parts: list[tuple[Mapping[str, Any], ReplyDraft]] = []
         for job in jobs:
-            case, part = job.case(now), Draft()
+            case, part = job.case(now), ReplyDraft()
             if case.word is not None:
                 part.put(group.status[0], case.word)
                 put_value(part, group.value if case.state is State.SUCCESS else (), job.sample(None))

@@ -181,7 +181,9 @@ class BaseClient:
         """
         endpoint, ref = read_token(text)
         if not isinstance(ref, dict):
-            raise ValueError("this is not a job of a client: ref is expected to be an object")  # noqa: TRY004  as all bad tokens
+            raise ValueError(  # noqa: TRY004  as all bad tokens
+                "this is not a job of a client: version, endpoint and ref are expected, and ref is an object"
+            )
         return self.job(endpoint, **{CLIENT: None, **ref})
 
 

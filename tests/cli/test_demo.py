@@ -14,7 +14,7 @@ from asyncpoll._errors import TransportError
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.cli import _demo, main
-from asyncpoll.cli._demo._checks import IDS, MEANS, End, CheckedJob, Report, Tally, p95
+from asyncpoll.cli._demo._checks import IDS, MEANS, CheckedJob, End, Report, Tally, p95
 from asyncpoll.cli._parser import build_parser
 from asyncpoll.providers import ENDPOINTS
 from asyncpoll.simulator import Simulator, Truth

@@ -23,6 +23,7 @@ class Server:
         self.asked: list[str] = []
 
     def __call__(self, request: Request) -> Reply:
+        """Answer a request."""
         query: Any = request.query
         pairs = "&".join(f"{name}={value}" for name, value in (query if isinstance(query, list) else query.items()))
         target = (request.address or request.path) + (f"?{pairs}" if pairs else "")

@@ -16,19 +16,21 @@ from asyncpoll.definitions import find
 from asyncpoll.http import Reply
 from asyncpoll.http._json import decode
 from asyncpoll.providers.bigmodel import _agents, _file_parser
+from asyncpoll.providers.bigmodel._codes import CODES as CODES_OF_BIGMODEL
 from asyncpoll.providers.molizhishu import _subtasks
 from asyncpoll.simulator import EmptyBody, Envelope, ErrorStatus, HtmlPage, Malformed, Omit, Redirect, Rewrite, WrongId
 from asyncpoll.simulator._batches import Subtask
 from asyncpoll.simulator._bigmodel import agent_error, agent_output, error, parsed_text, parser_result
-from asyncpoll.simulator._http import Response, json_response
-from asyncpoll.simulator._molizhishu import Shapes, envelope, refusal, subtask_result
+from asyncpoll.simulator._http import Response, Shapes, json_response
+from asyncpoll.simulator._molizhishu import envelope, refusal, subtask_result
 
 SEEDS = 40
 MOST_DIFFERENCES = 3
 
-CODES = [code for codes in find("bigmodel.agents").spec.endpoints["bigmodel.agents"].error.codes for code in [codes]]  # type: ignore[union-attr]  # it has an [error]
+CODES = list(CODES_OF_BIGMODEL.by_code)
 ENVELOPES = [300001, 400, 400002, 401, 500001, 403, 404, 429, 500, 502, 503, 504, 1, 99999]
 MESSAGES = ["系统繁忙", "Token已失效", "余额不足", "账户已冻结", "任务已结束", "请求过于频繁", "token expired", ""]
+ODD_WORDS: list[Any] = ["new", "SUCCESS", " failed ", 1, True, None, [], {}]
 FAULTS: list[Callable[[Response], Response]] = [
     *(ErrorStatus(status) for status in (301, 400, 401, 402, 403, 404, 409, 410, 413, 422, 429, 500, 502, 503, 504)),
     *(ErrorStatus(status, code=code, message=code) for status in (200, 400, 404, 429, 500) for code in CODES),
@@ -40,7 +42,7 @@ FAULTS: list[Callable[[Response], Response]] = [
     Malformed(),
     WrongId(),
     *(Omit(name) for name in ("status", "task_id", "async_id", "choices", "error", "data", "success", "code", "time")),
-    *(Rewrite("status", word) for word in ("new", "SUCCESS", " failed ", 1, True, None, [], {})),
+    *(Rewrite("status", word) for word in ODD_WORDS),
     *(Rewrite(name, value) for name in ("success", "code") for value in (None, True, False, 0, 200, "200", "x")),
     *(Rewrite("time", value) for value in (0, 1769758043, "soon", 10**18, None, "2026-01-30T07:27:23Z")),
 ]
@@ -84,7 +86,7 @@ def subtasks(random: Random, shapes: Shapes) -> Iterator[Response]:
     subtask = Subtask("2", "哪个好?", "doubao", "search")
     for word in ("pending", "assigned", "processing", "completed", "failed", "timeout", "error", "stopped"):
         ended = 1769758043000 + random.randrange(10**6)
-        yield envelope(subtask_result(random, subtask, word, None if word in {"pending"} else ended, shapes))
+        yield envelope(subtask_result(random, subtask, word, None if word == "pending" else ended, shapes))
     yield refusal(404, "子任务不存在")
     yield refusal(500, "Token失效")
 

@@ -6,6 +6,7 @@ import pickle
 from typing import Any
 
 import pytest
+from definition_kit import endpoint
 
 from asyncpoll.definitions._document import DefinitionSpec, parse
 from asyncpoll.definitions._spots import DefinitionError, Provenance, Spot, decode
@@ -71,6 +72,32 @@ def test_six_lines_are_enough() -> None:
         ("start = 'POST /jobs'", 8, "start", "nothing fills id of the reference"),
         ("auth = { headr = 'X-Key' }", 8, "auth", "one of header, query and scheme"),
         ("auth = { header = 'Host: x' }", 8, "auth", "a token of ASCII letters"),
+        ("auth = { header = 'X-Key', query = 'key' }", 8, "auth", "one of header, query and scheme"),
+        ("auth = { query = 'key', prefix = 'x' }", 8, "auth.prefix", "the keys here are query"),
+        ("auth = { header = 'X-Key', prefix = 1 }", 8, "auth.prefix", "write a text"),
+        ("auth = { scheme = 'sigv4', region = [] }", 8, "auth.region", "a text, a number"),
+        ("auth = 'magic'", 8, "auth", 'write "bearer" or "basic" or "none"'),
+        ("ask2 = 1", 8, "ask2", "write ask"),
+        ("cancel = { call = 'POST /x', json = 1, form = { a = 'b' } }", 8, "cancel", "json or form, not both"),
+        ("cancel = { call = 'POST /x', json = 2026-11-26 }", 8, "cancel.json", "is not JSON"),
+        ("cancel = { call = 'POST /x', json = { n = inf } }", 8, "cancel.json", "is not JSON"),
+        ("cancel = { call = 'POST /x', headers = { Host = 'x' } }", 8, "cancel.headers.Host", "leave it out"),
+        ("cancel = { call = 'POST /x', headers = { Cookie = 'x' } }", 8, "cancel.headers.Cookie", "leave it out"),
+        ("cancel = 'POST /x?'", 8, "cancel", "write ?name=value"),
+        ("cancel = 'POST {+id}?a=1'", 8, "cancel", "write ?name=value"),
+        ("cancel = 7", 8, "cancel", "a call such as"),
+        ("start = 'POST {+id}'", 8, "start", 'such as "POST /tasks"'),
+        ("start = { call = 'POST /{a.b}', ref = { id = 'id' } }", 8, "start.a.b", "a name of letters"),
+        ("then = 'GET /{a..b}'", 8, "then.a..b", "is not a path"),
+        ("when = [{ if = { a = {} }, state = 'failed' }]", 8, "when[0].if.a", "an empty table"),
+        ("when = [{ if = { a = [[]] }, state = 'failed' }]", 8, "when[0].if.a[0]", "a text, a number"),
+        ("when = [{ if = { a = { above = true } }, state = 'failed' }]", 8, "when[0].if.a.above", "write a number"),
+        ("progress = { at = 'p', of = 0 }", 8, "progress.of", "above 0"),
+        ("group = { ask = 'GET /x', each = 'a', id = { id = 'b' }, size = 1.5 }", 8, "group.size", "a whole number"),
+        ("group = { each = 'a', id = { id = 'b' } }", 8, "group", "ask is missing"),
+        ("open = 'yes'", 8, "open", "true or false"),
+        ("description = ' '", 8, "description", "write a text"),
+        ("[[example]]\nstate = 'success'\nreply = 2026-11-26", 10, "example[0].reply", "not JSON"),
         ("env = 'lower'", 8, "env", "such as ACME_API_KEY"),
         ("ref = { client = 'x' }", 8, "ref.client", 'other than "client"'),
         ("absent = 'done'", 8, "absent", "list it once"),
@@ -88,6 +115,32 @@ def test_an_error_names_line_and_key(further: str, line: int | None, key: str | 
     assert key is None or error.key == key
     assert says in str(error)
     assert str(error).startswith("acme.toml" if line is None else f"acme.toml:{line}: ")
+
+
+@pytest.mark.parametrize(
+    ("keys", "says"),
+    [
+        ({"name": "Acme"}, "a name of lower-case letters"),
+        ({"status": None}, 'not where they stand; write status = "..."'),
+        ({"success": None, "failed": None, "pending": None}, "there are no words"),
+        ({"status": None, "success": None, "failed": None, "pending": None}, "nothing says what an answer means"),
+        ({"status": "body"}, "not a word"),
+        ({"status": ["x", "body"]}, "not a word"),
+    ],
+)
+def test_what_belongs_together_is_checked(keys: Any, says: str) -> None:
+    """Words need a place, a place needs words, and something must say what an answer means."""
+    with pytest.raises(DefinitionError, match=r".+") as caught:
+        endpoint(**keys)
+    assert says in str(caught.value)
+
+
+def test_lines_are_those_of_tables() -> None:
+    """What looks like a table in a text, or is not one, does not move the lines of others."""
+    text = 'description = """\n[pace]\n[[example]]\n[x.y]\n"""\n[pace]\nfirst = -1'
+    assert refused(text).line == 14
+    text = "[[example]]\nstate = 'success'\n[example.headers]\nx = 1"
+    assert (refused(text).key, refused(text).line) == ("example[0].headers.x", 11)
 
 
 @pytest.mark.parametrize(
@@ -148,5 +201,5 @@ def test_json_serves_as_well() -> None:
 def test_an_error_survives_pickling() -> None:
     """An error keeps its parts and its message in another process."""
     error = refused("sucess = 1")
-    copy = pickle.loads(pickle.dumps(error))
+    copy = pickle.loads(pickle.dumps(error))  # noqa: S301  our own bytes
     assert (str(copy), copy.line, copy.key) == (str(error), error.line, error.key)

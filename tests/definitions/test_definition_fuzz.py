@@ -129,7 +129,7 @@ def use(definition: Definition, random: Random) -> None:
     for name, endpoint in definition.endpoints.items():
         spec = definition.spec.endpoints[name]
         try:
-            ref = endpoint.restore({one: "1" for one in spec.required})
+            ref = endpoint.restore(dict.fromkeys(spec.required, "1"))
             made = [endpoint.ask(ref), *([endpoint.cancel(ref)] if endpoint.cancel else [])]
             assert all(isinstance(request, Request) for request in made)
             assert endpoint.job_from_json(None, json.dumps({"version": 1, "endpoint": name, "ref": ref.plain()}))  # type: ignore[arg-type]  # nothing is sent
@@ -147,14 +147,11 @@ def use(definition: Definition, random: Random) -> None:
 def read_mutated_definitions(random: Random) -> None:
     """Read a mutated mapping and a mutated text; use what is accepted."""
     text = random.choice(CATALOG).text
-    for make in (
-        lambda: Definition.of(mutated(tomllib.loads(text, parse_float=float), random)),
-        lambda: Definition.parse(mutated_text(text, random)),
-    ):
+    mapping, other = mutated(tomllib.loads(text), random), mutated_text(text, random)
+    for one in (mapping, other):
         try:
-            definition = make()
-        except DefinitionError as error:
-            assert str(error).startswith(error.source)
+            definition = Definition.parse(other) if one is other else Definition.of(mapping)
+        except DefinitionError:
             continue
         use(definition, random)
 
@@ -169,7 +166,7 @@ def test_mutated_answers_raise_errors_of_our_own(random: Random) -> None:
 @often(40)
 @given(RANDOMS)
 def test_mutated_definitions_are_refused_or_work(random: Random) -> None:
-    """Any definition is a `DefinitionError` with its source, or compiles and is used without other errors."""
+    """Any definition is a `DefinitionError`, or compiles and is used without other errors."""
     read_mutated_definitions(random)
 
 

@@ -108,6 +108,8 @@ def test_the_first_rule_that_holds_decides() -> None:
         ({"503": "body"}, answer({"status": "queued"}, 503), "pending"),
         ({"503": "body"}, answer("busy", 503), "server"),
         ({"200": "success"}, answer({"other": 1}), "success"),
+        ({"200": "success"}, answer("<h1>Log in</h1>"), "malformed"),
+        ({"200": "success"}, answer(None), "malformed"),
         ({}, answer({"status": "queued"}, 503), "server"),
         ({}, answer({"status": "done"}, 201), "success"),
         ({}, answer(None), "malformed"),
@@ -122,12 +124,8 @@ def test_http_statuses_may_be_states(http: Any, reply: Any, means: str) -> None:
 def test_a_missing_word_may_mean_a_state() -> None:
     """`missing` is the state without a word, if the answer is an object at all."""
     made = endpoint(missing="processing")
-    assert [told(made, answer(body)) for body in ({}, {"status": None}, [], 5)] == [
-        "processing",
-        "processing",
-        "malformed",
-        "malformed",
-    ]
+    bodies: list[Any] = [{}, {"status": None}, [], 5]
+    assert [told(made, answer(body)) for body in bodies] == ["processing", "processing", "malformed", "malformed"]
 
 
 def test_marks_tell_more_than_the_state() -> None:

@@ -101,7 +101,7 @@ def test_further_fields_go_into_the_body() -> None:
     assert asked(call, OPEN=True, id="7").json == {"id": "7"}
     assert asked("POST /find/{id}", OPEN=True, id="7", more=1).json == {"more": 1}
     for unusable in ({"more": {1}}, {"client": "x"}, {"more": float("nan")}):
-        with pytest.raises(ValueError, match="must be JSON|names a client"):
+        with pytest.raises(ValueError, match=r"must be JSON|names a client"):
             asked(call, OPEN=True, id="7", **unusable)
 
 
@@ -196,7 +196,7 @@ async def test_a_reference_may_come_from_header_and_arguments() -> None:
 @pytest.mark.parametrize("body", [{}, {"id": None}, {"id": ""}, {"id": []}, {"id": "a/b"}, {"id": True}, [1]])
 async def test_an_answer_without_an_id_is_malformed(body: Any) -> None:
     """The job may be running, but cannot be polled."""
-    with pytest.raises(BadReply, match="an id is expected|no usable id"):
+    with pytest.raises(BadReply, match=r"an id is expected|no usable id"):
         await started({"call": "POST /jobs", "ref": {"id": "id"}}, answer(body), {})
 
 
@@ -204,7 +204,7 @@ async def test_an_answer_without_an_id_is_malformed(body: Any) -> None:
 async def test_wrong_arguments_are_refused(arguments: Any) -> None:
     """A missing or unknown argument is a `TypeError`, and nothing is sent."""
     start = {"call": "POST /jobs", "json": {"a": "{a}"}, "ref": {"id": "id"}}
-    with pytest.raises(TypeError, match="lacks a|no argument 'b'"):
+    with pytest.raises(TypeError, match=r"lacks a|no argument 'b'"):
         await started(start, answer({"id": "1"}), arguments)
 
 

@@ -204,8 +204,14 @@ async def test_the_answer_itself_may_have_pages() -> None:
     definition = define(start=START, value="rows", pages={"next": "next_cursor", "query": "cursor"})
     async with simulate(definition, **QUICK) as server:
         value, truth = await result(definition, server)
+        async with calls(server) as client:
+            server.script("acme.renders", Life(outcome="success"), id="a")
+            pages = [
+                (await client.send("GET", "/renders/a", params={"cursor": one})).json for one in ("", "odd", "page-2")
+            ]
     assert value == truth
     assert [row["row"] for row in value] == [1, 2, 3, 4]
+    assert ["next_cursor" in page for page in pages] == [True, True, False]
 
 
 async def test_a_request_must_fit_in_all_its_parts() -> None:
@@ -293,9 +299,11 @@ async def test_one_answer_is_about_many_jobs() -> None:
         for ident, outcome in {"a": "success", "b": "failed"}.items():
             server.script("acme.renders", Life(outcome=outcome), batch="1", id=ident)
         seen = [(await client.job(batch="1", id=ident).fetch()).state for ident in "ab"]
+        server.script("acme.renders", Life(outcome="success"), batch="1", id="c")
+        seen.append((await client.job(batch="1", id="c").fetch()).state)
         with pytest.raises(Rejected) as caught:
             await client.job(batch="2", id="a").fetch()
-    assert seen == [State.SUCCESS, State.FAILED]
+    assert seen == [State.SUCCESS, State.FAILED, State.SUCCESS]
     assert caught.value.kind == "not_found"
 
 
@@ -372,10 +380,10 @@ async def test_a_long_poll_waits_for_the_end() -> None:
         held = await client.send("GET", "/renders/a", params={"wait_ms": "60000"})
         waited = asyncio.get_running_loop().time() - began
         short = await client.send("GET", "/renders/b", params={"wait_ms": "10"})
-        at_once = await client.send("GET", "/renders/b")
+        at_once = [await client.send("GET", "/renders/b", params=one) for one in ({}, {"wait_ms": "nan"})]
     assert held.json["status"] == "rendered"
     assert waited > 0.15
-    assert [short.json["status"], at_once.json["status"]] == ["rendering", "rendering"]
+    assert [reply.json["status"] for reply in (short, *at_once)] == ["rendering"] * 3
 
 
 @pytest.mark.parametrize(
@@ -459,5 +467,7 @@ def test_wrong_arguments_are_refused() -> None:
         server.script("acme.renders", Life(outcome="gone"), id="a")
     with pytest.raises(ValueError, match=r"endpoint 'acme' does not exist; choose one of: acme\.renders"):
         server.script("acme", Life(outcome="success"), id="a")
-    with pytest.raises(ValueError, match="has not seen this job yet"):
-        server.truth("acme.renders", id="a")
+    server.script("acme.renders", Life(outcome="success"), id="b")
+    for ident in "ab":
+        with pytest.raises(ValueError, match="has not seen this job yet"):
+            server.truth("acme.renders", id=ident)

@@ -164,7 +164,7 @@ def test_acceptors_of_several_things_are_rules(other: Table) -> None:
         (acceptor("success", "path", True, "length(Job.Name || '') > `0`"), {"job.name": {"present": True}}),
         (
             acceptor("success", "path", True, "length(Jobs) == `0`"),
-            {"http": {"below": 300}, "jobs": {"present": False}},
+            {"http": {"below": 300}, "jobs": {"not": {"present": True}}, "$.jobs": {"not": {"present": False}}},
         ),
         (
             acceptor("failure", "path", True, "Job.Status != 'A' && Job.Status != 'B'"),
@@ -234,6 +234,16 @@ def test_errors_that_the_waiter_expects_are_verdicts() -> None:
     assert state(text, Reply(200, {"job": {"status": "DONE"}})) is State.SUCCESS
     with pytest.raises(Rejected, match="not signed"):
         state(text, Reply(400, {"__type": "IncompleteSignature", "message": "not signed"}))
+
+
+@pytest.mark.parametrize("payload", [None, "Jobs"])
+def test_a_list_that_is_missing_is_not_empty(payload: str | None) -> None:
+    """Jobs that are gone are an empty list; an answer without one is no verdict."""
+    gone = acceptor("success", "path", True, "length(Jobs[]) == `0`")
+    text = draft_waiter(waiter(gone), "JobDone", service=model(payload=payload))
+    assert state(text, Reply(200, [] if payload else {"jobs": []})) is State.SUCCESS
+    assert state(text, Reply(200, [{}] if payload else {"jobs": [{}]})) is State.PROCESSING
+    assert payload or state(text, Reply(200, {})) is State.PROCESSING
 
 
 def test_a_waiter_may_ask_for_the_head_alone() -> None:

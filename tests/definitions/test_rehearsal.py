@@ -98,6 +98,14 @@ def test_waits_that_give_up_are_counted() -> None:
     assert figures.delay_median is figures.delay_p95 is figures.delay_max is None
 
 
+def test_a_success_that_is_never_seen_ends_a_day_later() -> None:
+    """A rule makes the word of a success that of a job that goes on."""
+    hiding = [{"if": {"status": "rendered"}, "state": "processing"}]
+    figures = rehearse(define(when=hiding), durations=[60.0], outage=(10.0, 5.0), schedule=Fixed(3600))
+    assert (figures.succeeded, figures.gave_up) == (0, 1)
+    assert 86_400 < figures.seconds < 90_000
+
+
 def test_jobs_of_a_group_share_requests() -> None:
     """A hub asks for the list of a batch, in which all jobs are, so it needs fewer requests than there are jobs."""
     group = {"ask": "GET /batches/{batch}", "each": "items", "id": {"id": "id"}, "size": 30, "value": "video"}

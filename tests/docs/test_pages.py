@@ -29,6 +29,7 @@ PUBLIC = [
     "asyncpoll",
     "asyncpoll.http",
     "asyncpoll.events",
+    "asyncpoll.definitions",
     "asyncpoll.ledger",
     "asyncpoll.providers",
     "asyncpoll.testing",
@@ -36,7 +37,6 @@ PUBLIC = [
     "asyncpoll.sync",
     "asyncpoll.telemetry",
     "asyncpoll.progress",
-    "asyncpoll.definitions",
 ]
 VENDORS = ["asyncpoll.providers.bigmodel", "asyncpoll.providers.molizhishu"]
 MOST_LINES_OF_THE_README = 150

@@ -78,4 +78,5 @@ def mutated_text(text: str, random: Random) -> str:
     start = random.randrange(len(text) + 1)
     end = min(len(text), start + random.choice((0, 1, 1, 2, 8)))
     marks = ("", "", text[start:end] * 2, *"{}[]()\"'=.,#+*|\\\n", "\x00", "= 1\n", "\n[x]\n", "\n[[x]]\n", "[" * 50)
-    return text[:start] + random.choice(marks) + text[end:]
+    mark: str = random.choice(marks)
+    return text[:start] + mark + text[end:]

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from asyncpoll._structure import timestamp
 from asyncpoll._errors import BadReply, Rejected, TransportError
+from asyncpoll._structure import timestamp
 from asyncpoll.http import Reply
 from asyncpoll.providers.molizhishu._envelope import CODES, classify
 
