@@ -56,12 +56,15 @@ class ReplyDraft:
     headers: dict[str, str] = field(factory=dict)
     content: bytes | None = None
 
-    def put(self, path: Path, value: Any) -> None:
-        """Place a value where the path finds it.
+    def put(self, paths: Paths, value: Any) -> None:
+        """Place a value where the first of some paths finds it.
 
         Raises:
             ValueError: Something else stands in the way, or it is not an HTTP status.
         """
+        if not paths:
+            return
+        path = paths[0]
         if path.place == "json":
             self.body = path.put(self.body, value)
         elif path.place == "header":
@@ -147,11 +150,11 @@ def fabricate(
         place = getattr(spec, name)
         if isinstance(place, MeasureSpec):
             _put_measure(draft, place, detail)
-        elif place:
-            draft.put(place[0], detail)
+        elif place is not None:
+            draft.put(place, detail)
     put_fields(draft, spec.echo, ref)
     if case.word is not None:
-        draft.put(spec.status[0 if case.state.is_terminal else -1], case.word)
+        draft.put(spec.status[:1] if case.state.is_terminal else spec.status[-1:], case.word)
     _put_conditions(draft, case.rule.conditions if case.rule else ())
     return draft
 
@@ -171,7 +174,7 @@ def enclose(
         for ref, part in parts:
             put_fields(part, listed.id, ref)
         draft = ReplyDraft(headers={name: text for _, part in parts for name, text in part.headers.items()})
-        draft.put(listed.each[0], [part.body for _, part in parts])
+        draft.put(listed.each, [part.body for _, part in parts])
     _put_conditions(draft, spec.error.ok if spec.error else ())
     return draft
 
@@ -179,23 +182,22 @@ def enclose(
 def put_fields(draft: ReplyDraft, places: Mapping[str, Paths], ref: Mapping[str, Any]) -> None:
     """Place fields of a reference, each at the first of its paths."""
     for name, paths in places.items():
-        draft.put(paths[0], ref.get(name, "?"))
+        draft.put(paths, ref.get(name, "?"))
 
 
 def put_value(draft: ReplyDraft, paths: Paths | Mapping[str, Paths], value: Any) -> None:
     """Place the value of a success: at the first path, or at that of each name."""
     for one in paths.values() if isinstance(paths, Mapping) else [paths]:
-        if one and value is not None:
-            draft.put(one[0], value)
+        draft.put(one, value)
 
 
 def _put_measure(draft: ReplyDraft, spec: MeasureSpec, number: float) -> None:
     whole = 100 if isinstance(spec.of, Path) else spec.of or 1
     if isinstance(spec.of, Path):
-        draft.put(spec.of, whole)
+        draft.put((spec.of,), whole)
     for path in spec.at[1:] if spec.of is not None else ():
-        draft.put(path, 0)
-    draft.put(spec.at[0], round(number * whole, 3))
+        draft.put((path,), 0)
+    draft.put(spec.at, round(number * whole, 3))
 
 
 def _put_conditions(draft: ReplyDraft, conditions: tuple[tuple[Path, Wanted], ...]) -> None:
@@ -203,7 +205,7 @@ def _put_conditions(draft: ReplyDraft, conditions: tuple[tuple[Path, Wanted], ..
         value = _value_for(wanted)
         is_there = wanted.present and has_content(draft.value((path,)))
         if value is not _ABSENT and not is_there:
-            draft.put(path, value)
+            draft.put((path,), value)
 
 
 def _value_for(wanted: Wanted) -> Any:
@@ -237,12 +239,14 @@ def complain(spec: EndpointSpec, kind: str, code: str | None = None) -> ReplyDra
         return ReplyDraft(usual, {"error": {"message": kind}})
     draft = ReplyDraft(200 if error.ok or error.object else usual)
     if error.object is not None:
-        draft.put(error.object, {"message": kind})
+        draft.put((error.object,), {"message": kind})
     for path, _ in error.ok:
-        draft.put(path, "not ok")
+        draft.put((path,), "not ok")
     place = "error" if error.object is None else error.object.text
-    draft.put((error.message or (_paths.compile(f"{place}.message"),))[0], kind)
+    draft.put(error.message or (_paths.compile(f"{place}.message"),), kind)
     are_numbers = any(isinstance(one, int) for _, wanted in error.ok for one in wanted.equals)
-    code_path = (error.code or (_paths.compile(f"{place}.code"),))[0]
-    draft.put(code_path, int(code) if are_numbers and code.removeprefix("-").isdecimal() else code)
+    draft.put(
+        error.code or (_paths.compile(f"{place}.code"),),
+        int(code) if are_numbers and code.removeprefix("-").isdecimal() else code,
+    )
     return draft

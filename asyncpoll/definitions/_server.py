@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from asyncpoll.definitions._definition import Definition
 from asyncpoll.definitions._document import AuthSpec
-from asyncpoll.definitions._fabricate import case_for, cases, complain
+from asyncpoll.definitions._fabricate import ReplyDraft, case_for, cases, complain
 from asyncpoll.definitions._model import EndpointSpec
 from asyncpoll.definitions._world import USUAL, JobTruth, Served, World
 from asyncpoll.simulator import Duration, Exponential, Fault, Life, LogNormal
@@ -77,11 +77,15 @@ class DefinitionServer(HttpServer):
         call = Call(call.method, path, call.query, call.headers, call.json)
         auth = self._world.definition.auth
         key = self._key if auth.scheme in _AS_IT_IS else None
-        if auth.scheme == "none" or accepts(_credential(auth, call), key):
-            answer = self._world.answer(call, asyncio.get_running_loop().time())
-        else:
-            first = next(iter(self._world.definition.endpoints.values()))
-            answer = Served(complain(first, "credential").reply(), "refused")
+        try:
+            if auth.scheme == "none" or accepts(_credential(auth, call), key):
+                answer = self._world.answer(call, asyncio.get_running_loop().time())
+            else:
+                first = next(iter(self._world.definition.endpoints.values()))
+                answer = Served(complain(first, "credential").reply(), "refused")
+        except ValueError as problem:
+            message = f"the definition has no such answer: {problem}; see what lint says"
+            answer = Served(ReplyDraft(500, {"error": {"message": message}}).reply(), "impossible")
         reply = answer.reply
         return Response(reply.status, reply.body, reply.headers, delay=answer.hold, route=answer.route)
 

@@ -69,11 +69,12 @@ class _Entry:
     def last_page(self) -> int:
         """Return the number of pages; lines and bytes have no place for the way to the next one."""
         form = self.request.form_of_answer if isinstance(self.request, ThenSpec) else "json"
-        return 1 if self.pages is None or (form != "json" and self.pages.next[0].place == "json") else 2
+        places = [path.place for path in self.pages.next[:1]] if self.pages else []
+        return 2 if places and (form == "json" or places != ["json"]) else 1
 
     @property
     def fixed(self) -> tuple[bool, int]:
-        """Return a key that sorts requests by the size of their fixed text; addresses come first."""
+        """Return a key that sorts requests: first addresses, which fit all, and last those with most fixed text."""
         pieces = (self.request.path, self.request.query, self.request.json, self.request.headers)
         return not self.request.is_address, sum(map(_fixed, pieces))
 
@@ -267,7 +268,10 @@ class World:
     def _settle(
         self, spec: EndpointSpec, ident: str, ref: Mapping[str, Any], now: float, life: Life | None = None
     ) -> ServedJob:
+        """Return the job with a reference. A new one is born *now*."""
         place, known = self._place(spec, ref), self._known[spec.name]
+        if place in self._jobs:
+            return self._jobs[place]
         life = life or self._life(known, place)
         job = self._jobs[place] = ServedJob(spec, known, ident, {**spec.ref, **ref}, life, now)
         for entry in self._entries:
@@ -346,7 +350,7 @@ class World:
         """Answer `ask` or `then`: with a page, after a long poll, or with HTTP 304 if the client has the answer."""
         cursor = call.query.get(entry.pages.query or "", "") if entry.pages else ""
         page = int(cursor[5:]) if re.fullmatch(r"page-[0-9]{1,4}", cursor) else 1
-        wait = entry.spec.pace and entry.spec.pace.long_poll
+        wait = entry.spec.pace.long_poll if entry.spec.pace else None
         asked = number(call.query.get(wait.query)) if wait and entry.verb == "ask" else None
         hold = 0.0 if wait is None or asked is None else max(0.0, min(asked / wait.per_second, job.end - now))
         reply = self._said(entry, job, now + hold, page).reply()
@@ -366,9 +370,9 @@ class World:
         if pages is not None and page < entry.last_page:
             address = f"/at/{job.ident}/{entry.verb}-{entry.step}-{page + 1}"
             self._pages[address] = entry, job, page + 1
-            draft.put(pages.next[0], f"page-{page + 1}" if pages.query else self.home + address)
+            draft.put(pages.next, f"page-{page + 1}" if pages.query else self.home + address)
         if pages is not None and pages.more:
-            draft.put(pages.more[0], page < entry.last_page)
+            draft.put(pages.more, page < entry.last_page)
         return draft
 
     def _part(self, job: ServedJob, now: float, page: int = 1) -> ReplyDraft:
@@ -395,7 +399,7 @@ class World:
         """Place what later calls take out of this answer."""
         for name in dict.fromkeys(name for step in steps for name in step.names):
             if name not in job.spec.fields and draft.content is None:
-                draft.put(_paths.compile(name), self._value(job.spec, name, job.ident))
+                draft.put((_paths.compile(name),), self._value(job.spec, name, job.ident))
 
     def _result(self, job: ServedJob) -> Any:
         """Return the value that a wait should have in the end: that of the last request, and of all its pages."""
@@ -435,7 +439,7 @@ class World:
         for job in jobs:
             case, part = job.case(now), ReplyDraft()
             if case.word is not None:
-                part.put(group.status[0], case.word)
+                part.put(group.status, case.word)
                 put_value(part, group.value if case.state is State.SUCCESS else (), job.sample(None))
                 parts.append((job.ref, part))
         draft = enclose(spec, group, parts)

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 from mutation_kit import mutated, mutated_text
 
 from asyncpoll import Endpoint, PollError, Snapshot, State
-from asyncpoll.definitions import Definition, DefinitionError, catalog
+from asyncpoll.definitions import Definition, DefinitionError, catalog, lint
 from asyncpoll.definitions._chains import Pending
 from asyncpoll.definitions._conditions import condition
 from asyncpoll.definitions._model import EndpointSpec, Example
@@ -125,7 +125,8 @@ def read_mutated_answers(random: Random) -> None:
 
 
 def use(definition: Definition, random: Random) -> None:
-    """Use all that a definition compiles to."""
+    """Use all that a definition compiles to, and what is fabricated from it."""
+    lint(definition)
     for name, endpoint in definition.endpoints.items():
         spec = definition.spec.endpoints[name]
         try:

@@ -160,6 +160,17 @@ async def test_fields_of_a_reference_come_from_the_arguments() -> None:
             assert (await client.send("GET", "/lab/dogs/requests/1")).status == 404
 
 
+async def test_a_client_may_choose_the_id() -> None:
+    """The second start with an id is about the same job, whose life may have been scripted before."""
+    definition = define(start={"call": "PUT /renders/{id}"})
+    async with simulate(definition) as server, definition.client("k", base_url=server.base_url) as client:
+        server.script("acme.renders", Life(outcome="failed"), id="mine")
+        jobs = [await client.start(id="mine") for _ in range(2)]
+        seen = [(await job.fetch()).state for job in jobs]
+    assert seen == [State.FAILED] * 2
+    assert jobs[0] == jobs[1]
+
+
 async def test_jobs_live_at_addresses_that_the_server_gives() -> None:
     """A start answers with a `Location`, which is below the base, and the result is at another address."""
     definition = define(
@@ -451,6 +462,16 @@ async def test_faults_go_by_the_names_of_requests() -> None:
     async with simulate(definition, faults=[fault], **QUICK) as server, calls(server) as client:
         statuses = [(await client.send(*call)).status for call in [("POST", "/renders"), *[("GET", "/renders/1")] * 3]]
     assert statuses == [200, 200, 503, 200]
+
+
+async def test_an_answer_that_cannot_be_is_a_server_error() -> None:
+    """The definition has a text and an object at the same place, as `lint` would say."""
+    definition = define(reason="error", code="error.code")
+    async with simulate(definition) as server, calls(server) as client:
+        server.script("acme.renders", Life(outcome="failed"), id="a")
+        reply = await client.send("GET", "/renders/a")
+    assert reply.status == 500
+    assert "something else stands in the way of error.code; see what lint says" in reply.json["error"]["message"]
 
 
 # what is refused
