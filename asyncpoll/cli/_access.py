@@ -1,18 +1,26 @@
-"""How APIs are reached from the command line: the key, the address, and the way there."""
+"""How APIs are reached from the command line: the key, the address, the way there, and what a name of an API means."""
 
 from __future__ import annotations
 
 import argparse
 import os
+import re
 import ssl
 import stat
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from attrs import evolve, field, frozen
 
-from asyncpoll.cli._output import note
+from asyncpoll._state import State, Word
+from asyncpoll.cli._output import note, shown
 from asyncpoll.http import TransportSettings
+from asyncpoll.providers import Listing
+from asyncpoll.providers._client import CLIENT
+
+if TYPE_CHECKING:
+    from asyncpoll.definitions import Definition
 
 _OTHERS = stat.S_IRGRP | stat.S_IROTH
 
@@ -117,3 +125,67 @@ def _key_in(file: Path) -> str:
     if os.name == "posix" and stat.S_ISREG(mode) and mode & _OTHERS:
         note(f"asyncpoll: warning: other users can read {file}; run: chmod 600 {file}")
     return key
+
+
+# endpoints
+
+
+CODE = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_][\w.]*)(?:#([A-Za-z_]\w*))?")
+"""Code of the user: a module, an attribute, and maybe an attribute of the client that it makes."""
+
+FILE = re.compile(r"[^#]*\.(?:toml|json)(?:#.*)?|.*/.*", re.DOTALL)
+"""A file with a definition."""
+
+
+def _no_variables(_name: str | None) -> tuple[str, str]:
+    return "", ""
+
+
+@frozen(eq=False)
+class Vendor:
+    """What opens the client of one or several endpoints.
+
+    Attributes:
+        open: Returns the client for the account with a name, or without one. It raises ValueError if there is no key,
+            or the key or the address is unusable, and OSError if the key file cannot be read.
+        variables: Returns the environment variables of its key and its address; empty if there are none.
+    """
+
+    open: Callable[[Access, str | None], Any]
+    variables: Callable[[str | None], tuple[str, str]] = _no_variables
+
+
+@frozen(eq=False)
+class Target:
+    """An endpoint as the command line uses it.
+
+    Attributes:
+        name: Its full name, which is in the keys of its jobs.
+        listing: The fields of its references.
+        vendor: What opens its client.
+        jobs: Returns the part of the client that has `job(**ref)`, and `start(**arguments)` if jobs can be started.
+        starts: Whether jobs can be started, if they have `start`.
+        whole: The field for a reference that is not an object, or None if all are objects.
+        words: Returns its status words, if they are known.
+        definition: What it was made from, or None.
+    """
+
+    name: str
+    listing: Listing
+    vendor: Vendor
+    jobs: Callable[[Any], Any]
+    starts: bool = True
+    whole: str | None = None
+    words: Callable[[], Mapping[Word, State]] = dict
+    definition: Definition | None = None
+
+    def fields_of(self, ref: Any) -> dict[str, Any] | None:
+        """Return the fields of a reference as it is written, or None if it cannot be one."""
+        if isinstance(ref, dict):
+            return ref
+        return None if self.whole is None or ref is None else {self.whole: ref}
+
+    def check(self, ref: Mapping[str, Any]) -> None:
+        """Raise ValueError if a field of a reference is unknown or missing."""
+        if ref.keys() - {CLIENT} != set(self.listing.required):
+            self.listing.check([name for name in ref if name != CLIENT], self.name, shown)

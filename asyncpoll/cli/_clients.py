@@ -14,8 +14,8 @@ from typing import Any, Self
 from attrs import evolve
 
 from asyncpoll._endpoint import Job
-from asyncpoll.cli._access import Access
-from asyncpoll.cli._targets import Target, Targets, Vendor
+from asyncpoll.cli._access import Access, Target, Vendor
+from asyncpoll.cli._targets import Targets
 from asyncpoll.http import Reply, Request, Transport
 from asyncpoll.providers._client import CLIENT, check_name
 

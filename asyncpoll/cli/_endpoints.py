@@ -11,8 +11,9 @@ from attrs import asdict, frozen
 
 from asyncpoll._state import State, Word
 from asyncpoll.cli import Exit
+from asyncpoll.cli._access import Target
 from asyncpoll.cli._output import Grid, say, say_json
-from asyncpoll.cli._targets import Target, Targets
+from asyncpoll.cli._targets import Targets
 from asyncpoll.definitions import catalog
 from asyncpoll.providers import ENDPOINTS
 

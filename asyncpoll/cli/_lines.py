@@ -21,8 +21,9 @@ from typing import Any, BinaryIO, NoReturn
 
 from attrs import define, frozen
 
+from asyncpoll.cli._access import Target
 from asyncpoll.cli._output import counted, message_of, note, shown
-from asyncpoll.cli._targets import Target, Targets
+from asyncpoll.cli._targets import Targets
 from asyncpoll.providers import ENDPOINTS, Listing
 from asyncpoll.providers._client import CLIENT, check_name
 
@@ -134,7 +135,7 @@ def address(line: Line, member: str, usage: str, targets: Targets) -> Addressed 
         targets: Finds the endpoint.
     """
     endpoint, content = line.data.get(_ENDPOINT), line.data.get(member)
-    if not isinstance(endpoint, str) or content is None:
+    if not isinstance(endpoint, str):
         return BadLine(line.number, usage)
     try:
         target = targets.find(endpoint)

@@ -13,7 +13,7 @@ from attrs import asdict
 from asyncpoll._schedule import Fixed
 from asyncpoll.cli import Exit
 from asyncpoll.cli._output import counted, duration, say, say_json
-from asyncpoll.cli._targets import definition_of
+from asyncpoll.cli._resolution import definition_of
 from asyncpoll.definitions import Rehearsal, rehearse
 
 _OPTIONS = frozenset({"timeout", "rate", "concurrency", "price", "arrivals", "seed"})

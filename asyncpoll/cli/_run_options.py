@@ -10,8 +10,8 @@ from typing import Any, Self
 from attrs import asdict, evolve, field, fields_dict, frozen
 
 from asyncpoll._schedule import Exponential, Fixed, Schedule
-from asyncpoll.cli._access import Access
-from asyncpoll.cli._targets import Target, Targets
+from asyncpoll.cli._access import Access, Target
+from asyncpoll.cli._targets import Targets
 from asyncpoll.ledger import Csv, JsonLines
 from asyncpoll.waiting._hub import Hub
 from asyncpoll.waiting.learning._history import History

@@ -11,7 +11,7 @@ from asyncpoll.cli import Exit
 from asyncpoll.cli._access import Access
 from asyncpoll.cli._endpoints import spelled, words_by_state
 from asyncpoll.cli._output import Grid, message_of, say
-from asyncpoll.cli._targets import address_of, definition_of, key_variable_of
+from asyncpoll.cli._resolution import address_of, definition_of, key_variable_of
 from asyncpoll.definitions import Definition
 from asyncpoll.definitions._model import MARKS, EndpointSpec, RequestSpec
 from asyncpoll.http._urls import Origin

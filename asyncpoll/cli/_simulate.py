@@ -12,7 +12,7 @@ from typing import Any
 
 from asyncpoll.cli import Exit
 from asyncpoll.cli._output import note, say
-from asyncpoll.cli._targets import definition_of, variables_of
+from asyncpoll.cli._resolution import definition_of, variables_of
 from asyncpoll.definitions import Definition, DefinitionServer, simulate
 from asyncpoll.http._urls import is_loopback
 from asyncpoll.providers import BigModel, Molizhishu

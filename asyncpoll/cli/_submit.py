@@ -23,7 +23,7 @@ from asyncpoll._atomic_file import replacing
 from asyncpoll._endpoint import Job
 from asyncpoll._errors import PollError, Rejected
 from asyncpoll.cli import Exit
-from asyncpoll.cli._access import Access
+from asyncpoll.cli._access import Access, Target
 from asyncpoll.cli._clients import Clients
 from asyncpoll.cli._ingest import Feed
 from asyncpoll.cli._lines import (
@@ -41,7 +41,7 @@ from asyncpoll.cli._lines import (
 from asyncpoll.cli._output import message_of, note, result_of
 from asyncpoll.cli._progress import ProgressView, follow, view_of
 from asyncpoll.cli._signals import halt, run_stoppable, stoppable
-from asyncpoll.cli._targets import Target, Targets
+from asyncpoll.cli._targets import Targets
 from asyncpoll.events import Ended
 from asyncpoll.ledger._serialize import json_text
 from asyncpoll.ledger._submissions import Submissions, Submitted

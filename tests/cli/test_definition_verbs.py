@@ -43,6 +43,12 @@ missing = "processing"
 when = [{ if = { url = { present = true } }, state = "success" }]
 http = { 410 = "timeout" }
 group = { ask = "GET /films", each = "films", id = { id = "id" } }
+
+[endpoints.stills]
+ask = "GET /stills/{id}"
+status = "status"
+success = "done"
+failed = "error"
 """
 WAITERS = {
     "version": 2,
@@ -156,7 +162,8 @@ def test_show_says_which_key_goes_where(change: str, words: list[str], last: str
 
 def test_a_definition_of_the_catalogue_is_shown(capsys: Output) -> None:
     """By its name; a name that is not there has a suggestion."""
-    assert "status" in " ".join(printed(capsys, "show", "openai.batches"))
+    assert "ask GET /batches/{id}" in printed(capsys, "show", "openai.batches")
+    assert "success if" in " ".join(printed(capsys, "show", "google.operations"))
     assert main(["show", "openai.batch"]) == 2
     assert "did you mean openai.batches?" in capsys.readouterr().err
 
@@ -246,6 +253,16 @@ def test_a_definition_is_simulated() -> None:
     assert "GET /v1/renders/1 200 acme.renders" in Path("log").read_text()
 
 
+def test_one_of_several_endpoints_is_tried() -> None:
+    """All of them are served."""
+    with process("simulate", "much.toml", "--port", "0") as child:
+        assert child.stdout is not None
+        child.stdout.readline()
+        child.send_signal(signal.SIGINT)
+        _, notes = child.communicate(timeout=PATIENCE)
+    assert "try: asyncpoll wait much.toml#films id=1\n" in notes
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [
@@ -297,7 +314,7 @@ def test_what_cannot_be_rehearsed_is_one_line(durations: str, words: list[str], 
 
 def test_endpoints_lists_a_file(capsys: Output) -> None:
     """As it lists those that are built in."""
-    lines = printed(capsys, "endpoints", "./much.toml", "bigmodel.agents")
+    lines = printed(capsys, "endpoints", "./much.toml#films", "bigmodel.agents")
     assert "acme.films id=... size=... any other" in lines
     assert "acme.films pending queued, 0" in lines
     assert "ACME_API_KEY not set" in lines

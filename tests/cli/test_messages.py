@@ -318,12 +318,13 @@ def test_status_tells_why_polls_are_missed(world: Simulator, tmp_path: Path, cap
     with process("run", "jobs", "-o", "out.jsonl", *FAST, **surroundings(world), cwd=tmp_path) as child:
         assert child.stderr is not None
         line = child.stderr.readline()
-        until(lambda: main(["status", "out.jsonl.ledger"]) == 0 and "polls missed" in capsys.readouterr().out)
+        status = ["status", "out.jsonl.ledger"]
+        until(lambda: main(status) == 0 and "polls missed" in capsys.readouterr().out, every=0.2)
         child.terminate()
         _, err = child.communicate(timeout=PATIENCE)
     for text in (line, err):
         assert "polls missed, the last one: the server is in trouble (HTTP 503" in text
-    assert main(["status", "out.jsonl.ledger", "--json"]) == 0
+    assert main([*status, "--json"]) == 0
     assert "HTTP 503" in json.loads(capsys.readouterr().out)["misses"]
 
 

@@ -204,6 +204,15 @@ def test_a_reference_must_fit_the_endpoint(place: list[str], capsys: Output) -> 
     assert "line 1: a reference that is not text can be made again only by" in said
 
 
+def test_code_of_two_vendors_needs_two_runs(place: list[str], capsys: Output) -> None:
+    """Since an address, and a key, are those of one vendor."""
+    names = ("acme.renders", "./other.toml")
+    Path("other.toml").write_text(ACME.replace("acme.renders", "other.films"))
+    write_lines(Path("jobs"), *({"endpoint": name, "ref": {"id": "1"}} for name in names))
+    assert main(["run", "jobs", "-o", "out", "--endpoint", RENDERS, *place, *FAST]) == 2
+    assert "is the address of one provider, and the jobs need two; wait for them in two runs" in capsys.readouterr().err
+
+
 def test_jobs_of_code_are_submitted(place: list[str], server: Any) -> None:
     """If its endpoint can start them; the lines of the jobs go into a run."""
     write_lines(Path("items"), {"submit": {"scene": "sea"}})

@@ -19,7 +19,7 @@ import pytest
 from aiohttp import web
 from cli_kit import process, simulator
 from pages_kit import DOCS, README, ROOT, Block, blocks, pages
-from server_kit import PATIENCE
+from server_kit import PATIENCE, serving
 
 from asyncpoll import Fixed
 from asyncpoll.cli import main
@@ -175,16 +175,8 @@ def test_the_endpoint_of_the_pages_works_over_http() -> None:
         return web.json_response({"status": next(words), "url": request.path})
 
     async def wait() -> Any:
-        app = web.Application()
-        app.router.add_get("/renders/{name}", answer)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        async with AiohttpTransport(base, auth=Bearer("secret")) as transport:
-            result = await made["renders"].job(transport, "a b").result(timeout=60, schedule=Fixed(0.01))
-        await runner.cleanup()
-        return result
+        async with serving(answer) as base, AiohttpTransport(base, auth=Bearer("secret")) as transport:
+            return await made["renders"].job(transport, "a b").result(timeout=60, schedule=Fixed(0.01))
 
     assert asyncio.run(wait()) == "/renders/a b"
     assert keys == {"Bearer secret"}

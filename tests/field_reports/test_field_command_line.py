@@ -10,10 +10,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from field_kit import KEY, serving
+from field_kit import KEY
 from forward_proxy import ForwardProxy, forward_proxy
 from raw_server import Act, RawServer, Script, json_reply, raw_server
-from server_kit import TLS, beside, server_side, without_proxies
+from server_kit import TLS, beside, server_side, serving, without_proxies
 
 from asyncpoll.cli import main
 

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from typing import Any
-
-from aiohttp import web
 
 from asyncpoll import Endpoint, Hub, Snapshot, State, Vocabulary
 from asyncpoll.http import Reply, Request, segment
@@ -42,17 +38,3 @@ async def wait(job: Any, *, together: bool, **options: Any) -> Any:
         return await job.wait(**options)
     async with Hub() as hub:
         return await hub.wait(job, **options)
-
-
-@asynccontextmanager
-async def serving(answer: Callable[[web.Request], Awaitable[web.StreamResponse]]) -> AsyncGenerator[str]:
-    """Run a server on a free port of 127.0.0.1, and give its address."""
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()

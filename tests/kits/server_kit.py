@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import ssl
 import threading
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TypeVar
 
 import pytest
+from aiohttp import web
 
 T = TypeVar("T")
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 TLS = Path(__file__).parents[1] / "tls"
 PATIENCE = 30.0  # seconds until a test that hangs fails
@@ -35,6 +37,21 @@ def without_proxies(patch: pytest.MonkeyPatch) -> None:
     for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"):
         patch.delenv(name, raising=False)
         patch.delenv(name.lower(), raising=False)
+
+
+@asynccontextmanager
+async def serving(what: web.Application | Handler) -> AsyncGenerator[str]:
+    """Serve an app, or what answers every request, on a free port of 127.0.0.1, and give the address."""
+    app = what if isinstance(what, web.Application) else web.Application()
+    if not isinstance(what, web.Application):
+        app.router.add_route("*", "/{path:.*}", what)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    finally:
+        await runner.cleanup()
 
 
 @asynccontextmanager

@@ -49,7 +49,6 @@ def verdict(path: Path, sound: Content) -> str:
     return "harmless"
 
 
-@pytest.mark.no_cover
 def test_every_flipped_bit_is_found_or_harmless(path: Path) -> None:
     """No ledger ever tells something else than what was written into it."""
     filled(path, 60, 40)

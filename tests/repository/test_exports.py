@@ -155,6 +155,7 @@ def test_a_name_that_does_not_exist_is_an_attribute_error(name_of_module: str) -
         _ = importlib.import_module(name_of_module).wait_forever
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("module", "spared"),
     [
