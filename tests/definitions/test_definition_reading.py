@@ -266,6 +266,6 @@ def test_a_job_may_not_be_known_yet(grace: float, polls: int) -> None:
 
 def test_a_definition_has_a_pace() -> None:
     """`[pace]` has the defaults of each wait."""
-    pace = {"at_least": 5, "first": 1.5, "not_found_grace": 9, "stable_for": 2, "per_second": 3}
+    pace: dict[str, Any] = {"at_least": 5, "first": 1.5, "not_found_grace": 9, "stable_for": 2, "per_second": 3}
     assert endpoint(pace=pace).pace == Pace(**pace)
     assert endpoint().pace is None
