@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 
 from asyncpoll._state import State, Words
 from asyncpoll.definitions import _values as read
-from asyncpoll.definitions._model import NOTHING, EndpointSpec, GroupSpec, RequestSpec, StartSpec
+from asyncpoll.definitions._model import MARKS, NOTHING, EndpointSpec, GroupSpec, RequestSpec, StartSpec
 from asyncpoll.definitions._spots import Spot, build, check_keys, key, keys_of
 from asyncpoll.definitions._values import STATES
 from asyncpoll.http._message import header_problem
@@ -150,13 +150,8 @@ def _endpoint(spot: Spot, given: Mapping[str, Spot], name: str) -> EndpointSpec:
 
 
 def _check_words(endpoint: EndpointSpec) -> None:
-    stated: list[tuple[Any, State]] = []
-    for state in STATES:
-        stated += [(word, State(state)) for word in getattr(endpoint, state)]
-        try:
-            Words(stated)
-        except ValueError as problem:
-            endpoint.refuse(state, str(problem))
+    _check_once(endpoint, {state: State(state) for state in STATES})
+    _check_once(endpoint, MARKS)
     words = endpoint.words
     if any(word in words for word in endpoint.absent):
         endpoint.refuse("absent", "a word of this list has a state, too; list it once")
@@ -169,6 +164,17 @@ def _check_words(endpoint: EndpointSpec) -> None:
         endpoint.refuse("status", "the bytes of a body are not a word; write the path of the status word")
     if not (has_words or endpoint.when or endpoint.http):
         endpoint.refuse("ask", 'nothing says what an answer means; write status = "...", success = "..."')
+
+
+def _check_once(endpoint: EndpointSpec, states: Mapping[str, State]) -> None:
+    """Check that no word is in two of some lists, which stand for these states."""
+    listed: list[tuple[Any, State]] = []
+    for name, state in states.items():
+        listed += [(word, state) for word in getattr(endpoint, name)]
+        try:
+            Words(listed)
+        except ValueError as problem:
+            endpoint.refuse(name, str(problem))
 
 
 def _check_fields(endpoint: EndpointSpec) -> None:

@@ -27,7 +27,10 @@ from asyncpoll.http._classify import KINDS
 T = TypeVar("T")
 NOTHING: Mapping[str, Any] = MappingProxyType({})
 FORMS = ("json", "jsonl", "text", "bytes")
-MARKS = ("partial", "expired", "needs_action")
+MARKS: Mapping[str, State] = MappingProxyType(
+    {"partial": State.SUCCESS, "expired": State.TIMEOUT, "needs_action": State.PROCESSING}
+)
+"""From a mark to the state of a word that is nothing but marked."""
 _BODY = "body"
 
 
@@ -464,8 +467,7 @@ class EndpointSpec:
         """Return the states of all words but the absent ones; a word that is only a mark has the state of the mark."""
         stated = [(word, state) for state in State if state.value in STATES for word in getattr(self, state.value)]
         known = Words(stated)
-        states = (State.SUCCESS, State.TIMEOUT, State.PROCESSING)
-        marks = [(word, state) for mark, state in zip(MARKS, states, strict=True) for word in getattr(self, mark)]
+        marks = [(word, state) for mark, state in MARKS.items() for word in getattr(self, mark)]
         return Words([*stated, *(pair for pair in marks if pair[0] not in known)])
 
     @property

@@ -96,8 +96,12 @@ class Spot:
         return next((line for line in lines if line is not None), None)
 
     def below(self, step: Step, value: Any) -> Spot:
-        """Return the spot of a value inside of this one; an integer that few can read is refused."""
-        spot = Spot(value, (*self.path, step), self.origin)
+        """Return the spot of a value inside of this one."""
+        return Spot(value, (*self.path, step), self.origin)
+
+    def _member(self, step: Step, value: Any) -> Spot:
+        """Return the spot of a member of a table or list; an integer that cannot even be shown is refused."""
+        spot = self.below(step, value)
         if type(value) is int and abs(value) > _LARGEST:
             spot.refuse("the number is too large; write one of at most 19 digits")
         return spot
@@ -115,13 +119,13 @@ class Spot:
         """Return the spots of a table by key."""
         if not isinstance(self.value, Mapping) or not all(type(name) in (str, int) for name in self.value):
             self.refuse_type(wanted)
-        return {str(name): self.below(str(name), value) for name, value in self.value.items()}
+        return {str(name): self._member(str(name), value) for name, value in self.value.items()}
 
     def items(self) -> list[Spot]:
         """Return the spots of a list, or this spot alone for a single value."""
         if not isinstance(self.value, list | tuple):
             return [self]
-        return [self.below(number, value) for number, value in enumerate(self.value)]
+        return [self._member(number, value) for number, value in enumerate(self.value)]
 
 
 Read = Callable[[Spot], Any]

@@ -48,6 +48,7 @@ def test_six_lines_are_enough() -> None:
         ("zzz = 1", 8, "zzz", "the keys here are ask, cancel"),
         ("pending = 1.5", 8, "pending", "write a text, a whole number"),
         ('timeout = "DONE "', 8, "timeout", "two states"),
+        ("partial = 'half'\nneeds_action = ['ask', ' Half']", 9, "needs_action", "two states"),
         ("cancel = 'DROP /x'", 8, "cancel", 'such as "GET /tasks/{id}"'),
         ("cancel = 'DELETE jobs'", 8, "cancel", "begins with a slash"),
         ("cancel = 'DELETE /../{id}'", 8, "cancel", "without dot segments"),

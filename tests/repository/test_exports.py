@@ -163,6 +163,7 @@ def test_a_name_that_does_not_exist_is_an_attribute_error(name_of_module: str) -
         ("asyncpoll.http", {"aiohttp", "cattrs", "rich"}),
         ("asyncpoll._endpoint", {"aiohttp", "cattrs", "rich"}),
         ("asyncpoll.testing", {"aiohttp", "cattrs", "rich"}),
+        ("asyncpoll.definitions", {"aiohttp", "cattrs", "rich", "yaml"}),
         ("asyncpoll.web", {"aiohttp", "cattrs", "rich", "starlette", "fastapi", "litestar", "uvicorn"}),
     ],
 )
