@@ -5,8 +5,8 @@ verb itself is a module of the same name behind an underscore, with a function `
 `report` is a package. `main` imports the module of one verb, runs it, and turns whatever may be expected to go wrong
 into one line on standard error and an exit status.
 
-An endpoint may be written in several ways: a built-in name, a file with a definition, code of the user. `_targets` finds
-it, with `_resolution` where it is not built in, and what it finds is a `Target` of `_access`.
+An endpoint is written as a built-in name, a file with a definition, or code of the user. `_targets` finds it, with
+`_resolution` where it is not built in. What it finds is a `Target` of `_access`.
 
 The life of a line of `asyncpoll run`: `_lines` reads it from the file and knows JSON from CSV. `_ingest` has it do so
 in a thread, since a disk may be slow and a pipe may be silent for hours, and makes a job of the line with a client from

@@ -43,12 +43,14 @@ def _sent(definition: Definition, access: Access) -> str:
     address = address_of(definition, access) or definition.base
     if address is None:
         return "there is no address; pass --base-url URL"
+    if definition.spec.auth.scheme == "none":
+        return f"requests go to {Origin.of(address)}, without a key"
     try:
         variable = key_variable_of(definition, access)
     except ValueError as problem:
         return message_of(problem)
-    now = f"with the key in {variable}, which is {'set' if variable in os.environ else 'not set'}"
-    return f"requests go to {Origin.of(address)}, {'without a key' if definition.spec.auth.scheme == 'none' else now}"
+    now = "set" if variable in os.environ else "not set"
+    return f"requests go to {Origin.of(address)}, with the key in {variable}, which is {now}"
 
 
 def _requests(spec: EndpointSpec) -> Iterator[tuple[str, str]]:

@@ -56,7 +56,7 @@ class Targets:
 
     def find(self, spec: str) -> Target:
         """Return the endpoint that a line or a ledger names; see `load`."""
-        if CODE.fullmatch(spec) and spec not in self.found:
+        if spec not in self.found and CODE.fullmatch(spec):
             raise ValueError(f"{shown(spec)} is code; name it on the command line, too: --endpoint {shown(spec)}")
         return self.load(self.code.get(spec, spec))
 

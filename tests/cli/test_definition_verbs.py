@@ -144,7 +144,7 @@ def test_show_has_every_request_and_word(capsys: Output) -> None:
             "requests go to https://b.example, with the key in ACME_API_KEY, which is not set",
         ),
         ("api.acme.com", [], "not sent to https://evil.example unasked"),
-        ("none", [], "requests go to https://api.acme.com, without a key"),
+        ("none", [], "requests go to https://api.evil.example, without a key"),
         ("base", [], "there is no address; pass --base-url URL"),
     ],
 )
@@ -153,7 +153,7 @@ def test_show_says_which_key_goes_where(change: str, words: list[str], last: str
     text = {
         "": ACME,
         "api.acme.com": ACME.replace("api.acme.com", "evil.example"),
-        "none": f'auth = "none"\n{ACME}',
+        "none": f'auth = "none"\n{ACME}'.replace("acme.com", "evil.example"),
         "base": ACME.replace("base =", "description ="),
     }[change]
     Path("acme.toml").write_text(text)
@@ -163,7 +163,7 @@ def test_show_says_which_key_goes_where(change: str, words: list[str], last: str
 def test_a_definition_of_the_catalogue_is_shown(capsys: Output) -> None:
     """By its name; a name that is not there has a suggestion."""
     assert "ask GET /batches/{id}" in printed(capsys, "show", "openai.batches")
-    assert "success if" in " ".join(printed(capsys, "show", "google.operations"))
+    assert "failed if" in " ".join(printed(capsys, "show", "google.operations"))
     assert main(["show", "openai.batch"]) == 2
     assert "did you mean openai.batches?" in capsys.readouterr().err
 

@@ -192,7 +192,7 @@ async def test_jobs_live_at_addresses_that_the_server_gives() -> None:
         {"call": "GET /files/{file}/content", "as": "jsonl"},
         {"call": "GET /files/{file}/content", "as": "jsonl", "value": "[*].row"},
         {"call": "GET /files/{file}/content", "as": "text"},
-        {"call": "GET /files/{file}/content", "as": "bytes"},
+        {"call": "GET /renders/{id}/content", "as": "bytes"},
         {"call": "GET /files/{file}/content", "as": "text", "pages": {"next": "more"}},
         {"call": "POST /files", "json": {"ids": ["{file}"], "kind": "video"}, "value": {"url": "link", "size": "size"}},
         [{"call": "GET /files/{file}"}, {"call": "GET /parts/{part.id}", "value": "part"}],

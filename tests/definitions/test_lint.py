@@ -91,7 +91,7 @@ def test_rules_of_every_form_are_read_back() -> None:
         {"if": {"left": {"not": {"above": 3}}, "phase": "p3"}, "state": "pending"},
         {"if": {"locked": {"present": False}, "phase": "p4"}, "state": "processing", "kind": "needs_action"},
     ]
-    assert found(when=rules) == []
+    assert found(when=rules, http={"202": "processing", "410": "timeout", "503": "body"}, missing="pending") == []
 
 
 def test_paths_in_each_others_way_are_an_error() -> None:
