@@ -7,7 +7,6 @@ from asyncio import get_running_loop
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from functools import partial
 from inspect import isawaitable
-from itertools import count
 from typing import Any, Generic, TypeVar, Unpack
 from uuid import uuid4
 
@@ -69,7 +68,8 @@ class Endpoint(Generic[Ref, T]):
         then: A function from a reference and a snapshot to the next request of the same poll, or None if there is
             nothing more to ask. It is called when a poll has seen a success, and again after each `read_then`, so that
             results that need a call of their own, or come in pages, are read. After 1,000 calls the wait ends with
-            `Rejected`, of the kind "too_many_pages". If one of the calls fails, the poll is a miss.
+            `Rejected`, of the kind "too_many_pages". If one of the calls fails, the poll is a miss. A success that
+            `Group.read` sees is asked about with `ask` first.
         read_then: A function from the snapshot so far and the reply to `then` to the new snapshot. Needed with `then`.
         classify_then: As `classify`, for the replies to `then`; by default `classify` itself.
         about: A function from a reference and a reply to the part of the reply that speaks of this job, as a `Reply`
@@ -243,18 +243,18 @@ class Endpoint(Generic[Ref, T]):
         """Make the further calls of a poll that *began* then and has seen *seen*; return the whole snapshot."""
         call: Any = self._guard.call
         reply: Reply | None = None
-        for number in count():
-            if getattr(seen, "state", None) is not State.SUCCESS:
-                break
+        further = 0
+        while getattr(seen, "state", None) is State.SUCCESS:
             request = call("then", reply, (Request, type(None)), self.then, ref, seen)
             if request is None:
                 break
-            if number == MOST_CALLS:
+            if further == MOST_CALLS:
                 raise Rejected(
                     f"{self.name}: the result has more than {MOST_CALLS} pages; correct then=, which must return None "
                     "after the last one",
                     kind="too_many_pages",
                 )
+            further += 1
             if wait is not None:
                 calls, now = wait.own_memory().calls, get_running_loop().time()
                 calls.append(now - began)
@@ -271,7 +271,9 @@ class Endpoint(Generic[Ref, T]):
         answers = self._guard.call("Group.read", reply, Mapping, self.group.read, reply, refs)
         for seen in answers.values():
             self._guard.log_misfits(seen)
-        return answers
+        if self.then is None:
+            return answers
+        return {ref: seen for ref, seen in answers.items() if getattr(seen, "state", None) is not State.SUCCESS}
 
     def _ask_again(self, again: Callable[[Ref, Poll], Request], ref: Ref, wait: Decision) -> Request:
         last: Reply | None = None if wait.memory is None else wait.memory.reply

@@ -14,7 +14,7 @@ from asyncpoll.definitions._catalog import key_variable
 from asyncpoll.definitions._document import AuthSpec, DefinitionSpec
 from asyncpoll.definitions._requests import Reference
 from asyncpoll.definitions._spots import DefinitionError
-from asyncpoll.http import ApiKey, Auth, Basic, Bearer, Transport, TransportSettings, registered_auth
+from asyncpoll.http import ApiKey, Auth, Basic, Bearer, Transport, TransportSettings, check_address, registered_auth
 from asyncpoll.http._auth import Key
 from asyncpoll.providers._client import BaseClient, named, suffix_of
 
@@ -30,6 +30,14 @@ def only_one(parts: Mapping[str, T], wanted: str) -> T:
     if len(parts) != 1:
         raise TypeError(f"{wanted}: there are several endpoints; choose one of {', '.join(parts)}")
     return next(iter(parts.values()))
+
+
+async def started(endpoint: Endpoint[Reference, Any], transport: Transport, arguments: Mapping[str, Any]) -> Job[Any]:
+    """Submit a job, and check the address that it will be polled at; see `Definition.start`."""
+    job = await endpoint.start(transport, **arguments)
+    if job.submitted is None and (poll := endpoint.ask(job.ref)).address is not None:
+        check_address(transport, poll)
+    return job
 
 
 @frozen
@@ -53,8 +61,8 @@ class Jobs:
         return self.endpoint.job(self.transport, self.endpoint.restore(reference))
 
     async def start(self, **arguments: Any) -> Job[Any]:
-        """Submit a job; see `Endpoint.start`."""
-        return await self.endpoint.start(self.transport, **arguments)
+        """Submit a job; see `Definition.start`."""
+        return await started(self.endpoint, self.transport, arguments)
 
 
 class DefinedClient(BaseClient):
@@ -149,11 +157,7 @@ class DefinedClient(BaseClient):
         return jobs.job(**self.own_fields(ref))
 
     async def start(self, **arguments: Any) -> Job[Any]:
-        """Submit a job of the only endpoint; see `Endpoint.start`.
-
-        Raises:
-            TypeError: There are several endpoints, or as `Endpoint.start`.
-        """
+        """Submit a job of the only endpoint; see `Definition.start`."""
         return await only_one(self._jobs, "start").start(**arguments)
 
 

@@ -24,6 +24,7 @@ Step = str | int
 _READ, _NAME = "asyncpoll.definitions.read", "asyncpoll.definitions.name"
 _LONGEST = 1 << 20  # characters of a file
 _LONGEST_SHOWN = 60
+_LARGEST = 10**19
 _KEY = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
 _KEYS = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
 _LINE = re.compile(rf"\s*(?:(\[\[?)\s*({_KEYS})\s*\]\]?\s*(?:#.*)?$|({_KEYS})\s*=)", re.ASCII)
@@ -95,8 +96,11 @@ class Spot:
         return next((line for line in lines if line is not None), None)
 
     def below(self, step: Step, value: Any) -> Spot:
-        """Return the spot of a value inside of this one."""
-        return Spot(value, (*self.path, step), self.origin)
+        """Return the spot of a value inside of this one; an integer that few can read is refused."""
+        spot = Spot(value, (*self.path, step), self.origin)
+        if type(value) is int and abs(value) > _LARGEST:
+            spot.refuse("the number is too large; write one of at most 19 digits")
+        return spot
 
     def refuse(self, problem: str, *keys: Step) -> NoReturn:
         """Raise the error for this spot, or for a key below it; *problem* ends with what to write."""

@@ -7,6 +7,7 @@ address that the server gave. In JSON and in a query, a text that is one slot al
 from __future__ import annotations
 
 import re
+import reprlib
 from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import parse_qsl, quote, unquote
@@ -20,6 +21,7 @@ _CALL = re.compile(r"([A-Z]{3,10}) +(\S+)")
 _FIXED = re.compile(r"(?:[\w\-.~!$&'()*+,;=:@/]|%[0-9A-Fa-f]{2})*", re.ASCII)
 _DOTS = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
 _PLAIN = re.compile(r"(?=.{1,512}\Z)[\w-]++(?:/[\w-]++)*+", re.ASCII)  # as most are; every poll checks them anew
+_LARGEST = 1e40
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 
@@ -100,9 +102,10 @@ def parse_json(value: Any) -> Any:
         return {str(name): parse_json(one) for name, one in value.items()}
     if isinstance(value, list):
         return [parse_json(one) for one in value]
-    if value is None or isinstance(value, bool | int) or (isinstance(value, float) and abs(value) < float("inf")):
+    if value is None or (isinstance(value, bool | int | float) and abs(value) < _LARGEST):
         return value
-    raise ValueError(f"{value!r:.60} is not JSON; write a text, a number, a boolean, a list or a table")
+    shown = "so large a number" if isinstance(value, int) else reprlib.repr(value)
+    raise ValueError(f"{shown} is not JSON; write a text, a number, a boolean, a list or a table")
 
 
 def slots(template: Any) -> Iterator[Slot]:

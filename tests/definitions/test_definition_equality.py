@@ -24,7 +24,7 @@ from asyncpoll.simulator._bigmodel import agent_error, agent_output, error, pars
 from asyncpoll.simulator._http import Response, Shapes, json_response
 from asyncpoll.simulator._molizhishu import envelope, refusal, subtask_result
 
-SEEDS = 40
+SEEDS = 16
 MOST_DIFFERENCES = 3
 
 CODES = list(CODES_OF_BIGMODEL.by_code)

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 from definition_kit import answer, endpoint, seen, told
 
-from asyncpoll import State
+from asyncpoll import Pace, Rejected, State
+from asyncpoll.testing import MemoryTransport, run_virtual
 
 
 @pytest.mark.parametrize(
@@ -245,3 +246,26 @@ def test_the_end_is_read_by_its_magnitude(end: Any, time: Any, misfits: tuple[st
     """Seconds and milliseconds are told apart, and a number that no time has is a misfit, not an error."""
     snapshot = seen(endpoint(ended_at="end"), answer({"status": "done", "end": end}))
     assert (snapshot.ended_at, snapshot.misfits) == (time, misfits)
+
+
+@pytest.mark.parametrize(("grace", "polls"), [(0, 1), (60, 3)])
+def test_a_job_may_not_be_known_yet(grace: float, polls: int) -> None:
+    """A word that says so ends the wait, but for the grace of `[pace]`."""
+    words = ["unheard", "unheard", "done"]
+    transport = MemoryTransport(lambda _: answer({"status": words.pop(0)}))
+    made = endpoint(absent="unheard", pace={"not_found_grace": grace})
+    wait = made.job(transport, made.restore({"id": "1"})).wait(timeout=600)
+    if grace:
+        assert run_virtual(wait).state is State.SUCCESS
+    else:
+        with pytest.raises(Rejected) as caught:
+            run_virtual(wait)
+        assert caught.value.kind == "not_found"
+    assert transport.requests == polls
+
+
+def test_a_definition_has_a_pace() -> None:
+    """`[pace]` has the defaults of each wait."""
+    pace: dict[str, Any] = {"at_least": 5, "first": 1.5, "not_found_grace": 9, "stable_for": 2, "per_second": 3}
+    assert endpoint(pace=pace).pace == Pace(**pace)
+    assert endpoint().pace is None

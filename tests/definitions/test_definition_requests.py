@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from definition_kit import answer, endpoint
+from definition_kit import SMALLEST, answer, endpoint
 
 from asyncpoll import BadReply, Job, Rejected
-from asyncpoll.http import Reply, Request
+from asyncpoll.definitions import Definition
+from asyncpoll.http import AiohttpTransport, Bearer, Reply, Request
 from asyncpoll.testing import MemoryTransport, run_virtual
 
 
@@ -297,3 +298,42 @@ async def test_a_long_poll_is_told_how_long(timeout: float | None, held: list[st
     told = [value for name, value in query if name == "wait"]
     assert [round(int(one) / 1000) * 1000 for one in told] == [int(one) for one in held]
     assert (sent[0].attempt is None) == (not held)
+
+
+FOREIGN = [
+    "https://evil.com/v1/x",
+    "http://api.acme.com/v1/x",
+    "https://api.acme.com/other/x",
+    "//evil.com/x",
+    "/v1/../x",
+]
+
+
+@pytest.mark.parametrize("address", FOREIGN)
+async def test_a_foreign_address_is_refused_at_once(address: str) -> None:
+    """The key is not sent elsewhere: neither with a poll, nor is a job handed out that would be polled there."""
+    made = endpoint(ask="GET {+url}", start={"call": "POST /jobs", "ref": {"url": "header:location"}})
+    transport = AiohttpTransport("https://api.acme.com/v1", auth=Bearer("a-key"))
+    async with transport:
+        with pytest.raises(Rejected) as caught:
+            await made.job(transport, made.restore({"url": address})).wait(timeout=60)
+    assert caught.value.kind == "foreign_address"
+    assert transport.requests == 0
+
+
+@pytest.mark.parametrize("address", FOREIGN)
+async def test_a_submit_checks_the_address_of_its_job(address: str) -> None:
+    """A job that would be polled at a foreign address is not handed out."""
+    keys = {**SMALLEST, "ask": "GET {+url}", "start": {"call": "POST /jobs", "ref": {"url": "header:location"}}}
+    async with AiohttpTransport("https://api.acme.com/v1") as checking:
+        memory = MemoryTransport(lambda _: answer(None, 202, location=address))
+
+        class Checked:
+            """Sends over memory, and checks as a transport over HTTP does."""
+
+            send = memory.send
+            check = checking.check
+
+        with pytest.raises(Rejected) as caught:
+            await Definition.of(keys).start(Checked())
+        assert caught.value.kind == "foreign_address"

@@ -269,6 +269,13 @@ def test_a_request_that_changes_is_not_conditional() -> None:
     assert changing.statuses == [200] * 4
 
 
+def test_again_without_conditional_requests() -> None:
+    """The last reply is kept, and its tag is not sent."""
+    api = Api(again=lambda ref, _poll: Request("GET", f"/{ref}"), conditional=False)
+    run_virtual(alone(api.job()))
+    assert api.conditions == [None] * 4
+
+
 @pytest.mark.parametrize("made", [None, "GET /1", KeyError("location")])
 def test_again_that_fails_makes_a_miss(made: Any) -> None:
     """It reads what the server said, so its failure is as a reply of another form."""
