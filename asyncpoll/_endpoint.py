@@ -206,8 +206,10 @@ class Endpoint(Generic[Ref, T]):
     async def _poll(self, transport: Transport, ref: Ref, wait: Decision | None) -> Snapshot[T]:
         """Ask about one job, as a poll of *wait* if there is one."""
         began = get_running_loop().time()
-        request = self.ask(ref) if wait is None or self.again is None else self._ask_again(self.again, ref, wait)
         memory = None if wait is None else wait.memory
+        if memory is not None:
+            memory.calls.clear()
+        request = self.ask(ref) if wait is None or self.again is None else self._ask_again(self.again, ref, wait)
         sent = request if memory is None else conditional(request, memory)
         reply = await exchange(transport, sent, self._check if sent is request else self._check_conditional)
         if memory is not None and sent is not request and reply.status == NOT_MODIFIED:

@@ -367,6 +367,30 @@ async def observed_in_a_hub(job: Job[Any], note: Callable[[Event], object]) -> N
 
 
 @pytest.mark.parametrize("way", [observed_alone, observed_in_a_hub])
+def test_the_calls_of_an_earlier_poll_are_not_told_again(way: Any) -> None:
+    """Not even when the next poll fails before its first call."""
+    pages = [Reply(200, {"state": "success"}), Reply(503, {})]
+    asked = 0
+
+    def again(ref: str, _poll: Poll) -> Request:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise KeyError("location")
+        return Request("GET", f"/{ref}")
+
+    api = Api(
+        again=again,
+        then=lambda _, seen: None if seen.value else Request("GET", "/page"),
+        read_then=lambda seen, _: evolve(seen, value=1),
+    )
+    success = Reply(200, {"state": "success"})
+    api.transport = MemoryTransport(lambda _: pages.pop(0) if pages else success, latency=0.25)
+    errors = [error for _, error in calls_of(way, api)]
+    assert errors == [None, "TransportError", "BadReply", None, None]
+
+
+@pytest.mark.parametrize("way", [observed_alone, observed_in_a_hub])
 def test_each_call_of_a_poll_is_told(way: Any) -> None:
     """The first call, and those of `then`, each with its seconds; the last one has the error."""
     pages = [Reply(200, {"state": "success"}), Reply(200, {}), Reply(503, {}), Reply(200, {"state": "success"})]
