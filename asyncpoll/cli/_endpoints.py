@@ -57,11 +57,7 @@ def _list_catalog(*, as_json: bool) -> int:
     if as_json:
         say_json({name: {"written": written, "documents": documents} for name, (written, documents) in facts.items()})
         return Exit.SUCCESS
-    rows = [
-        (name, written, documents[0] if documents else "") if number == 0 else ("", "", documents[number])
-        for name, (written, documents) in sorted(facts.items())
-        for number in range(max(1, len(documents)))
-    ]
+    rows = [(name, written, " ".join(documents)) for name, (written, documents) in sorted(facts.items())]
     for line in Grid(("endpoint", "written", "from"), "<<<", tuple(rows)).lines():
         say(line)
     return Exit.SUCCESS

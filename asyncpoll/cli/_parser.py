@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -184,7 +185,7 @@ def _access(verb: argparse.ArgumentParser) -> None:
     """Add the options that say how APIs are reached."""
     key = verb.add_mutually_exclusive_group()
     key.add_argument("--key-file", type=Path, metavar="FILE", help="a file that holds nothing but the key")
-    key.add_argument("--key-env", metavar="NAME", help="the environment variable that holds the key")
+    key.add_argument("--key-env", type=_variable, metavar="NAME", help="the environment variable that holds the key")
     verb.add_argument("--base-url", metavar="URL", help="where the API is, if not at its usual address")
     verb.add_argument("--proxy", metavar="URL", help="such as http://host:3128 (default: HTTPS_PROXY, HTTP_PROXY)")
     verb.add_argument("--ca-file", type=Path, metavar="FILE", help="certificates to trust as well, in PEM format")
@@ -255,7 +256,7 @@ def _file(verb: argparse.ArgumentParser, name: str = "file", **how_many: Any) ->
 def _show(verb: argparse.ArgumentParser) -> None:
     _file(verb)
     verb.add_argument("--base-url", metavar="URL", help="where the API is, if not where the definition says")
-    verb.add_argument("--key-env", metavar="NAME", help="the environment variable that holds the key")
+    verb.add_argument("--key-env", type=_variable, metavar="NAME", help="the environment variable that holds the key")
 
 
 def _lint(verb: argparse.ArgumentParser) -> None:
@@ -363,6 +364,12 @@ def _positive(text: str) -> float:
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
+
+
+def _variable(text: str) -> str:
+    if not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,99}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of an environment variable such as ACME_API_KEY")
+    return text
 
 
 def _seconds(text: str) -> float:

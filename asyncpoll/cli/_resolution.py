@@ -215,6 +215,8 @@ def definition_of(spec: str) -> Definition:
         ValueError: It cannot be used, or there is none.
         OSError: The file cannot be read.
     """
+    if spec in ENDPOINTS:
+        raise ValueError(f"{spec} is built in and has no definition; see asyncpoll endpoints {spec}")
     return Definition.load(spec) if FILE.fullmatch(spec) else listed(spec)
 
 

@@ -247,9 +247,11 @@ def test_a_run_cannot_change_its_mind(capsys: Output) -> None:
 def test_a_line_may_name_a_file(capsys: Output) -> None:
     """Or the name of an endpoint of a file that the command line names."""
     jobs = [{"endpoint": "./acme.toml", "ref": {"id": "1"}}, {"endpoint": "./gone.toml", "ref": {"id": "2"}}]
-    write_lines(Path("jobs"), *jobs)
+    write_lines(Path("jobs"), *jobs, {"ref": {"id": "3"}})
     assert main(["run", "jobs", "-o", "out", *FAST]) == 1
-    assert "line 2: gone.toml cannot be used" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "line 2: gone.toml cannot be used" in said
+    assert 'line 3: a job is named by an "endpoint" (text) and a "ref" (object)' in said
     write_lines(Path("jobs"), {"endpoint": "acme.renders", "ref": {"id": "1"}})
     assert main(["run", "jobs", "-o", "two", "--endpoint", "acme.toml", *FAST]) == 0
 

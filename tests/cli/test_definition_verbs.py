@@ -164,6 +164,10 @@ def test_a_definition_of_the_catalogue_is_shown(capsys: Output) -> None:
     """By its name; a name that is not there has a suggestion."""
     assert "ask GET /batches/{id}" in printed(capsys, "show", "openai.batches")
     assert "failed if" in " ".join(printed(capsys, "show", "google.operations"))
+    assert main(["show", "bigmodel.agents"]) == 2
+    assert "bigmodel.agents is built in and has no definition; see asyncpoll endpoints bigmodel.agents" in (
+        capsys.readouterr().err
+    )
     assert main(["show", "openai.batch"]) == 2
     assert "did you mean openai.batches?" in capsys.readouterr().err
 
