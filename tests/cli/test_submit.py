@@ -22,6 +22,7 @@ from asyncpoll._endpoint import Job
 from asyncpoll._errors import Throttled
 from asyncpoll.cli import main
 from asyncpoll.cli._submit import Item, Sender
+from asyncpoll.cli._targets import Targets
 from asyncpoll.ledger._submissions import Submissions
 from asyncpoll.ledger._submit import Submitter
 from asyncpoll.simulator import Constant, Effect, ErrorStatus, Fault, Latency, Reset, Rewrite, Simulator
@@ -222,7 +223,7 @@ async def test_a_throttled_item_does_not_hold_up_the_end(tmp_path: Path) -> None
     asked = asyncio.get_running_loop().create_future()
     with Submissions(tmp_path / "items.db") as submissions:
         sender = Sender(Submitter(submissions, stop=asked))
-        await sender.send(Item(1, "k", "bigmodel.agents", start, {}))
+        await sender.send(Item(1, "k", Targets().find("bigmodel.agents"), start, {}))
         assert sender.counts == {"refused": 1}
 
 
