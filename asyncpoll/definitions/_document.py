@@ -11,7 +11,7 @@ from attrs import evolve, field, frozen
 
 from asyncpoll._state import State, Words
 from asyncpoll.definitions import _values as read
-from asyncpoll.definitions._model import MARKS, NOTHING, EndpointSpec, GroupSpec, RequestSpec, StartSpec
+from asyncpoll.definitions._model import MARKS, NOTHING, EndpointSpec, StartSpec, TableSpec
 from asyncpoll.definitions._spots import Spot, build, check_keys, key, keys_of
 from asyncpoll.definitions._values import STATES
 from asyncpoll.http._message import header_problem
@@ -88,7 +88,7 @@ def _date(spot: Spot) -> str:
 
 
 @frozen(kw_only=True)
-class DefinitionSpec:
+class DefinitionSpec(TableSpec):
     """A definition, after all checks.
 
     Attributes:
@@ -110,7 +110,6 @@ class DefinitionSpec:
     written: str = key(_date, "")
     endpoints: Mapping[str, EndpointSpec] = field(default=NOTHING, kw_only=True)
     is_listed: bool = field(default=False, kw_only=True)
-    where: Spot = field(repr=False, eq=False)
 
     @property
     def vendor(self) -> str:
@@ -179,8 +178,8 @@ def _check_once(endpoint: EndpointSpec, states: Mapping[str, State]) -> None:
 
 def _check_fields(endpoint: EndpointSpec) -> None:
     """Check that every slot has something to fill it."""
-    for name, request in (("ask", endpoint.ask), ("cancel", endpoint.cancel), ("group", endpoint.group)):
-        for slot in _slots(request):
+    for name, request in endpoint.requests.items():
+        for slot in request.names:
             read.field_name(endpoint.given[name].below(slot, slot))
     if endpoint.start is not None:
         _check_start(endpoint, endpoint.start)
@@ -202,8 +201,3 @@ def _check_start(endpoint: EndpointSpec, start: StartSpec) -> None:
     if missing and not start.open:
         name = missing[0]
         endpoint.refuse("start", f"nothing fills {name} of the reference; write ref = {{ {name} = ... }}")
-
-
-def _slots(request: RequestSpec | GroupSpec | None) -> tuple[str, ...]:
-    request = request.ask if isinstance(request, GroupSpec) else request
-    return () if request is None else request.names

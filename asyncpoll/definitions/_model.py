@@ -20,7 +20,7 @@ from asyncpoll.definitions import _values as read
 from asyncpoll.definitions._paths import Path
 from asyncpoll.definitions._patterns import checked_pattern
 from asyncpoll.definitions._spots import Spot, build, key
-from asyncpoll.definitions._templates import Slot, Template, is_address, parse_call, slots
+from asyncpoll.definitions._templates import Template, is_address, parse_call, slots
 from asyncpoll.definitions._values import STATES, Paths, Word
 from asyncpoll.http._classify import KINDS
 
@@ -35,7 +35,24 @@ _BODY = "body"
 
 
 @frozen(kw_only=True)
-class RequestSpec:
+class TableSpec:
+    """A table of a definition, and where it stands."""
+
+    where: Spot = field(repr=False, eq=False)
+
+
+def _table(cls: type[T], short: str = "") -> Callable[[Spot], T]:
+    """Return a reader of a table. The value of the key *short* may stand in place of the table."""
+
+    def read_table(spot: Spot) -> T:
+        is_short = short and not isinstance(spot.value, Mapping)
+        return build(cls, spot, {short: spot} if is_short else None)
+
+    return read_table
+
+
+@frozen(kw_only=True)
+class RequestSpec(TableSpec):
     """A request: "GET /tasks/{id}", or a table with `call`.
 
     Attributes:
@@ -52,21 +69,17 @@ class RequestSpec:
     json: Any = key(read.json_template, None)
     form: Mapping[str, Template] | None = key(read.named(read.text_template), None)
     headers: Mapping[str, Template] = key(read.named(read.header), NOTHING)
-    where: Spot = field(repr=False, eq=False)
 
     @property
     def method(self) -> str:
-        """Return the HTTP method."""
         return self.call[0]
 
     @property
     def path(self) -> Template:
-        """Return the path."""
         return self.call[1]
 
     @property
     def query(self) -> tuple[tuple[str, Any], ...]:
-        """Return the names and values of the query."""
         return (*self.call[2], *self.further.items())
 
     @property
@@ -75,15 +88,11 @@ class RequestSpec:
         return is_address(self.path)
 
     @property
-    def slots(self) -> tuple[Slot, ...]:
-        """Return all slots, in their order."""
-        values = (value for _, value in self.query)
-        return tuple(slots((self.path, *values, self.json, self.form, self.headers)))
-
-    @property
     def names(self) -> tuple[str, ...]:
         """Return the names of all slots, each once."""
-        return tuple(dict.fromkeys(slot.name for slot in self.slots))
+        values = (value for _, value in self.query)
+        found = slots((self.path, *values, self.json, self.form, self.headers))
+        return tuple(dict.fromkeys(slot.name for slot in found))
 
 
 def _request(cls: type[T]) -> Callable[[Spot], T]:
@@ -119,7 +128,7 @@ class StartSpec(RequestSpec):
 
 
 @frozen(kw_only=True)
-class PagesSpec:
+class PagesSpec(TableSpec):
     """How a result goes on in further pages.
 
     Attributes:
@@ -131,13 +140,6 @@ class PagesSpec:
     next: Paths = key(read.paths)
     query: str | None = key(read.text, None)
     more: Paths = key(read.paths, ())
-    where: Spot = field(repr=False, eq=False)
-
-
-def _pages(spot: Spot) -> PagesSpec:
-    if isinstance(spot.value, Mapping):
-        return build(PagesSpec, spot)
-    return build(PagesSpec, spot, {"next": spot})
 
 
 @frozen(kw_only=True)
@@ -154,11 +156,11 @@ class ThenSpec(RequestSpec):
     form_of_answer: str = key(read.one_of(*FORMS), "json", name="as")
     value: Paths | Mapping[str, Paths] = key(read.value_paths, ())
     failed: tuple[int, ...] = key(read.listed(read.http_status), ())
-    pages: PagesSpec | None = key(_pages, None)
+    pages: PagesSpec | None = key(_table(PagesSpec, "next"), None)
 
 
 @frozen(kw_only=True)
-class MeasureSpec:
+class MeasureSpec(TableSpec):
     """A number in an answer.
 
     Attributes:
@@ -168,17 +170,10 @@ class MeasureSpec:
 
     at: Paths = key(read.paths)
     of: float | Path | None = key(read.path_or_number, None)
-    where: Spot = field(repr=False, eq=False)
-
-
-def _measure(spot: Spot) -> MeasureSpec:
-    if isinstance(spot.value, Mapping):
-        return build(MeasureSpec, spot)
-    return build(MeasureSpec, spot, {"at": spot})
 
 
 @frozen(kw_only=True)
-class Wanted:
+class Wanted(TableSpec):
     """What a rule wants at a path. Every part that is given must hold.
 
     Attributes:
@@ -198,17 +193,14 @@ class Wanted:
     any: tuple[Any, ...] = key(read.listed(read.scalar), ())
     every: tuple[Any, ...] = key(read.listed(read.scalar), ())
     negated: Wanted | None = key(lambda spot: wanted(spot), None, name="not")  # noqa: PLW0108  it is defined below
-    where: Spot = field(repr=False, eq=False)
 
 
 def wanted(spot: Spot) -> Wanted:
     """Read a value, a list of values, or a table such as { present = true }."""
-    if not isinstance(spot.value, Mapping):
-        return build(Wanted, spot, {"equals": spot})
-    if not spot.value:
+    if spot.value == {}:
         spot.refuse("an empty table wants nothing; write a value, or { present = true }")
     try:
-        return build(Wanted, spot)
+        return _table(Wanted, "equals")(spot)
     except RecursionError:
         spot.refuse("this is nested too deep; write less")
 
@@ -222,7 +214,7 @@ def conditions(spot: Spot) -> tuple[tuple[Path, Wanted], ...]:
 
 
 @frozen(kw_only=True)
-class Rule:
+class Rule(TableSpec):
     """A rule that goes before the status words.
 
     Attributes:
@@ -234,15 +226,10 @@ class Rule:
     conditions: tuple[tuple[Path, Wanted], ...] = key(conditions, name="if")
     state: State = key(read.state)
     kind: str | None = key(read.one_of(*MARKS), None)
-    where: Spot = field(repr=False, eq=False)
-
-
-def _tables(cls: type[T]) -> Callable[[Spot], tuple[T, ...]]:
-    return read.listed(lambda spot: build(cls, spot))
 
 
 @frozen(kw_only=True)
-class PhraseSpec:
+class PhraseSpec(TableSpec):
     """A code that means several things, told apart by the message.
 
     Attributes:
@@ -256,11 +243,10 @@ class PhraseSpec:
     pattern: str = key(read.text_by(checked_pattern), name="words")
     kind: str = key(read.one_of(*KINDS))
     http: int | None = key(read.http_status, None)
-    where: Spot = field(repr=False, eq=False)
 
 
 @frozen(kw_only=True)
-class ErrorSpec:
+class ErrorSpec(TableSpec):
     """How the API says that an answer is not about the job.
 
     Attributes:
@@ -278,9 +264,8 @@ class ErrorSpec:
     code: Paths = key(read.paths, ())
     message: Paths = key(read.paths, ())
     http: Mapping[int, str] = key(read.by_status(read.one_of(*KINDS)), MappingProxyType({}))
-    phrases: tuple[PhraseSpec, ...] = key(_tables(PhraseSpec), (), name="words")
+    phrases: tuple[PhraseSpec, ...] = key(read.listed(_table(PhraseSpec)), (), name="words")
     codes: Mapping[str, str] = field(default=NOTHING, kw_only=True)
-    where: Spot = field(repr=False, eq=False)
 
 
 def _error(spot: Spot) -> ErrorSpec:
@@ -295,7 +280,7 @@ def _error(spot: Spot) -> ErrorSpec:
 
 
 @frozen(kw_only=True)
-class ListSpec:
+class ListSpec(TableSpec):
     """A list of jobs in an answer.
 
     Attributes:
@@ -305,7 +290,6 @@ class ListSpec:
 
     each: Paths = key(read.paths)
     id: Mapping[str, Paths] = key(read.named(read.paths, read.field_name))
-    where: Spot = field(repr=False, eq=False)
 
 
 @frozen(kw_only=True)
@@ -330,7 +314,7 @@ class GroupSpec(ListSpec):
 
 
 @frozen(kw_only=True)
-class LongPollSpec:
+class LongPollSpec(TableSpec):
     """A query parameter that makes the server hold an answer back.
 
     Attributes:
@@ -342,11 +326,10 @@ class LongPollSpec:
     query: str = key(read.text)
     seconds: float = key(read.above_zero)
     per_second: float = key(read.above_zero, 1.0)
-    where: Spot = field(repr=False, eq=False)
 
 
 @frozen(kw_only=True)
-class PaceSpec:
+class PaceSpec(TableSpec):
     """Defaults of a wait: as the fields of `asyncpoll.Pace`, and a long poll."""
 
     at_least: float = key(read.seconds, 0.0)
@@ -354,12 +337,11 @@ class PaceSpec:
     not_found_grace: float = key(read.seconds, 0.0)
     stable_for: int = key(read.count, 1)
     per_second: float | None = key(read.above_zero, None)
-    long_poll: LongPollSpec | None = key(lambda spot: build(LongPollSpec, spot), None)
-    where: Spot = field(repr=False, eq=False)
+    long_poll: LongPollSpec | None = key(_table(LongPollSpec), None)
 
 
 @frozen(kw_only=True)
-class Example:
+class Example(TableSpec):
     """An answer and what it means: a test that lives in the definition.
 
     Attributes:
@@ -387,7 +369,6 @@ class Example:
     reason: str | None = key(read.text, None)
     code: str | None = key(read.text, None)
     progress: float | None = key(read.number, None)
-    where: Spot = field(repr=False, eq=False)
 
 
 def _example(spot: Spot) -> Example:
@@ -398,21 +379,21 @@ def _example(spot: Spot) -> Example:
 
 
 @frozen(kw_only=True)
-class EndpointSpec:
+class EndpointSpec(TableSpec):
     """One endpoint; see the format reference for its keys."""
 
     ask: RequestSpec = key(_request(RequestSpec))
     cancel: RequestSpec | None = key(_request(RequestSpec), None)
     start: StartSpec | None = key(_request(StartSpec), None)
     then: tuple[ThenSpec, ...] = key(read.listed(_request(ThenSpec)), ())
-    pages: PagesSpec | None = key(_pages, None)
+    pages: PagesSpec | None = key(_table(PagesSpec, "next"), None)
     description: str = key(read.text, "")
     ref: Mapping[str, Any] = key(read.named(read.scalar, read.field_name), NOTHING)
     open: bool = key(read.flag, default=False)
     echo: Mapping[str, Paths] = key(read.named(read.paths, read.field_name), NOTHING)
     predicts: tuple[str, ...] = key(read.listed(read.field_name), ())
     moved: Mapping[str, Paths] = key(read.named(read.paths, read.field_name), NOTHING)
-    about: ListSpec | None = key(lambda spot: build(ListSpec, spot), None)
+    about: ListSpec | None = key(_table(ListSpec), None)
     status: Paths = key(read.paths, ())
     pending: tuple[Word, ...] = key(read.words, ())
     processing: tuple[Word, ...] = key(read.words, ())
@@ -425,37 +406,36 @@ class EndpointSpec:
     needs_action: tuple[Word, ...] = key(read.words, ())
     absent: tuple[Word, ...] = key(read.words, ())
     missing: State | None = key(read.state, None)
-    when: tuple[Rule, ...] = key(_tables(Rule), ())
+    when: tuple[Rule, ...] = key(read.listed(_table(Rule)), ())
     http: Mapping[int, str] = key(read.by_status(read.one_of(*STATES, _BODY)), MappingProxyType({}))
     value: Paths | Mapping[str, Paths] = key(read.value_paths, ())
     reason: Paths = key(read.paths, ())
     code: Paths = key(read.paths, ())
-    progress: MeasureSpec | None = key(_measure, None)
-    retry_after: MeasureSpec | None = key(_measure, None)
+    progress: MeasureSpec | None = key(_table(MeasureSpec, "at"), None)
+    retry_after: MeasureSpec | None = key(_table(MeasureSpec, "at"), None)
     ended_at: Paths = key(read.paths, ())
     error: ErrorSpec | None = key(_error, None)
-    group: GroupSpec | None = key(lambda spot: build(GroupSpec, spot), None)
-    pace: PaceSpec | None = key(lambda spot: build(PaceSpec, spot), None)
+    group: GroupSpec | None = key(_table(GroupSpec), None)
+    pace: PaceSpec | None = key(_table(PaceSpec), None)
     examples: tuple[Example, ...] = key(read.listed(_example), (), name="example")
     name: str = field(default="", kw_only=True)
-    where: Spot = field(repr=False, eq=False)
+    given: Mapping[str, Spot] = field(factory=dict, repr=False, eq=False, kw_only=True)
+
+    @property
+    def requests(self) -> Mapping[str, RequestSpec]:
+        """Return the requests about jobs that there are already, by their keys."""
+        found = {"ask": self.ask, "cancel": self.cancel, "group": self.group.ask if self.group else None}
+        return {name: request for name, request in found.items() if request is not None}
 
     @property
     def fields(self) -> tuple[str, ...]:
         """Return the fields of a reference, in the order in which they are needed."""
-        requests = (self.ask, self.cancel, self.group.ask if self.group else None)
-        lists = (self.about, self.group)
-        return tuple(
-            dict.fromkeys(
-                chain(
-                    *(request.names for request in requests if request is not None),
-                    *(one.id for one in lists if one is not None),
-                    self.group.echo if self.group else (),
-                    self.echo,
-                    self.ref,
-                )
-            )
-        )
+        places = [
+            *(request.names for request in self.requests.values()),
+            *(one.id for one in (self.about, self.group) if one is not None),
+            self.group.echo if self.group else (),
+        ]
+        return tuple(dict.fromkeys(chain(*places, self.echo, self.ref)))
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -478,7 +458,4 @@ class EndpointSpec:
 
     def refuse(self, name: str, problem: str) -> NoReturn:
         """Raise the error for one of the keys, wherever it stands: here, or shared by several endpoints."""
-        spot = self.given.get(name, self.where)
-        spot.refuse(problem)
-
-    given: Mapping[str, Spot] = field(factory=dict, repr=False, eq=False, kw_only=True)
+        self.given.get(name, self.where).refuse(problem)

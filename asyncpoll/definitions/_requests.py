@@ -73,11 +73,9 @@ class References:
     @classmethod
     def of(cls, spec: EndpointSpec) -> References:
         """Return what makes the references of *spec*."""
-        requests = [spec.ask, spec.cancel, spec.group.ask if spec.group else None]
         in_paths = {
             slot.name: (_address if request.is_address else partial(_part, slot))
-            for request in requests
-            if request is not None
+            for request in spec.requests.values()
             for slot in request.path
             if isinstance(slot, Slot)
         }
