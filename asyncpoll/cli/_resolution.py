@@ -23,11 +23,11 @@ from asyncpoll._job_tokens import as_text_alone
 from asyncpoll.cli._access import CODE, FILE, Access, Target, Vendor
 from asyncpoll.cli._output import shown
 from asyncpoll.definitions import Definition, catalog, find
-from asyncpoll.definitions._catalog import key_variable
+from asyncpoll.definitions._catalog import key_variable, variables
 from asyncpoll.definitions._client import Jobs
 from asyncpoll.http import Bearer, Paced, Retrying, Transport
 from asyncpoll.providers import ENDPOINTS, Listing
-from asyncpoll.providers._client import CLIENT, suffix_of
+from asyncpoll.providers._client import CLIENT
 
 _WHOLE = ""  # the field for a reference of an endpoint in Python that is not an object
 
@@ -161,7 +161,7 @@ def _defined(vendors: Vendors, definition: Definition, part: str | None) -> Targ
         parts = ", ".join(name.removeprefix(f"{definition.name}.") for name in names)
         raise ValueError(f"{definition.source} has several endpoints; add # and one of {parts}")
     spec, endpoint = definition.spec.endpoints[names[0]], definition.endpoints[names[0]]
-    vendor = Vendor(partial(_open_defined, definition), partial(variables_of, definition))
+    vendor = Vendor(partial(_open_defined, definition), partial(variables, definition.spec))
     vendor = vendors.setdefault((definition.text, *definition.spec.endpoints), vendor)
     start = endpoint._start  # noqa: SLF001  of this package
     token = None if start is None else start.key
@@ -170,16 +170,9 @@ def _defined(vendors: Vendors, definition: Definition, part: str | None) -> Targ
     return Target(spec.name, listing, vendor, jobs, start is not None, None, partial(words, spec), definition)
 
 
-def variables_of(definition: Definition, name: str | None = None) -> tuple[str, str]:
-    """Return the environment variables of the key and the address for the account with this name."""
-    vendor, suffix = definition.vendor.upper().replace("-", "_"), suffix_of(name)
-    own = definition.env if definition.spec.is_listed else None
-    return f"{own or f'{vendor}_API_KEY'}{suffix}", f"{vendor}_BASE_URL{suffix}"
-
-
 def address_of(definition: Definition, access: Access, name: str | None = None) -> str | None:
     """Return the address that an option or the environment names, or None for that of the definition."""
-    return access.address(variables_of(definition, name)[1], variables_of(definition)[1])
+    return access.address(variables(definition.spec, name)[1], variables(definition.spec)[1])
 
 
 def key_variable_of(definition: Definition, access: Access, name: str | None = None) -> str:
@@ -189,8 +182,8 @@ def key_variable_of(definition: Definition, access: Access, name: str | None = N
         DefinitionError: It must not be read, since the key could be sent to a stranger.
     """
     named = access.key_env or ("" if access.key_file is not None else None)
-    variable = key_variable(definition, key_env=named, base_url=address_of(definition, access, name))
-    return variable if named is not None else variables_of(definition, name)[0]
+    address = address_of(definition, access, name)
+    return key_variable(definition.spec, key_env=named, base_url=address, name=name)
 
 
 def _open_defined(definition: Definition, access: Access, name: str | None) -> Any:

@@ -12,8 +12,9 @@ from typing import Any
 
 from asyncpoll.cli import Exit
 from asyncpoll.cli._output import note, say
-from asyncpoll.cli._resolution import definition_of, variables_of
+from asyncpoll.cli._resolution import definition_of
 from asyncpoll.definitions import Definition, DefinitionServer, simulate
+from asyncpoll.definitions._catalog import variables
 from asyncpoll.http._urls import is_loopback
 from asyncpoll.providers import BigModel, Molizhishu
 from asyncpoll.simulator import Constant, Duration, LogNormal, Simulator, Uniform
@@ -73,7 +74,7 @@ def _announce(url: str) -> None:
 
 
 def _announce_definition(file: str, definition: Definition, base_url: str) -> None:
-    key, address = variables_of(definition)
+    key, address = variables(definition.spec)
     say(f"export {address}={base_url}" + ("" if definition.spec.auth.scheme == "none" else f" {key}=any"))
     name, spec = next(iter(definition.spec.endpoints.items()))
     part = "#" + name.removeprefix(f"{definition.name}.") if len(definition.spec.endpoints) > 1 else ""

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
-from typing import Protocol
 
 from attrs import evolve
 
@@ -13,18 +12,10 @@ from asyncpoll.definitions._document import DefinitionSpec, parse
 from asyncpoll.definitions._spots import DefinitionError, decode
 from asyncpoll.http._urls import Origin, is_loopback
 from asyncpoll.providers import ENDPOINTS
+from asyncpoll.providers._client import suffix_of
 
 _SECOND_LEVELS = frozenset({"ac", "co", "com", "edu", "gov", "net", "org"})
 _COUNTRY = 2  # letters of the domain of a country
-
-
-class HasSpec(Protocol):
-    """A definition."""
-
-    @property
-    def spec(self) -> DefinitionSpec:
-        """Return what it says."""
-        ...
 
 
 @cache
@@ -39,8 +30,15 @@ def listed() -> Mapping[str, tuple[DefinitionSpec, str]]:
     return found
 
 
+def variables(spec: DefinitionSpec, name: str | None = None) -> tuple[str, str]:
+    """Return the environment variables of the key and the address for the client with this name."""
+    vendor, suffix = spec.vendor.upper().replace("-", "_"), suffix_of(name)
+    own = spec.env if spec.is_listed else None
+    return f"{own or f'{vendor}_API_KEY'}{suffix}", f"{vendor}_BASE_URL{suffix}"
+
+
 def key_variable(
-    definition: HasSpec | DefinitionSpec, *, key_env: str | None = None, base_url: str | None = None
+    spec: DefinitionSpec, *, key_env: str | None = None, base_url: str | None = None, name: str | None = None
 ) -> str:
     """Return the environment variable that may be read for the key of a definition.
 
@@ -51,21 +49,19 @@ def key_variable(
     a host that belongs to the vendor by its name, such as `api.acme.com` or `acme.co.uk`.
 
     Args:
-        definition: The definition.
+        spec: The definition.
         key_env: The variable that the caller names, or None.
         base_url: The address that the caller names, or None.
+        name: The name of the client, with which the variable ends unless the caller names it, or None.
 
     Raises:
         DefinitionError: None of them holds. The message says what to pass.
     """
-    spec = definition if isinstance(definition, DefinitionSpec) else definition.spec
-    vendor = spec.vendor
-    variable = f"{vendor.upper().replace('-', '_')}_API_KEY"
     if key_env is not None:
         return key_env
-    if spec.is_listed:
-        return spec.env or variable
-    if base_url is not None or (spec.base is not None and _belongs(vendor, Origin.of(spec.base))):
+    vendor, (variable, _) = spec.vendor, variables(spec, name)
+    is_named = spec.is_listed or base_url is not None
+    if is_named or (spec.base is not None and _belongs(vendor, Origin.of(spec.base))):
         return variable
     origin = "an address that the caller has not named" if spec.base is None else Origin.of(spec.base)
     raise DefinitionError(
@@ -79,15 +75,13 @@ def key_variable(
 
 def _belongs(vendor: str, origin: Origin) -> bool:
     """Return whether the key of a vendor may go to an origin, for all that is known."""
-    own = {Origin.of(one.base) for one, _ in listed().values() if one.vendor == vendor and one.base is not None}
-    if any(one.vendor == vendor for one, _ in listed().values()) or any(
-        name.partition(".")[0] == vendor for name in ENDPOINTS
-    ):
-        return origin in own
-    return is_loopback(origin.host) or _label(origin.host) == vendor.replace("_", "-")
+    own = [one.base for one, _ in listed().values() if one.vendor == vendor]
+    if own or any(name.partition(".")[0] == vendor for name in ENDPOINTS):
+        return origin in {Origin.of(base) for base in own if base is not None}
+    return is_loopback(origin.host) or registered_label(origin.host) == vendor.replace("_", "-")
 
 
-def _label(host: str) -> str | None:
+def registered_label(host: str) -> str | None:
     """Return the label of a host that its owner has registered, such as "acme" of api.acme.com and of acme.co.uk."""
     labels = host.rstrip(".").lower().split(".")
     if len(labels) > _COUNTRY and len(labels[-1]) == _COUNTRY and labels[-2] in _SECOND_LEVELS:

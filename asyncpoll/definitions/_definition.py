@@ -15,7 +15,7 @@ from attrs import evolve, field, frozen
 
 from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll.definitions._catalog import listed
-from asyncpoll.definitions._client import DefinedClient, only_one, started
+from asyncpoll.definitions._client import DefinedClient, Jobs, only_one
 from asyncpoll.definitions._compile import compile_endpoint
 from asyncpoll.definitions._document import DefinitionSpec, parse
 from asyncpoll.definitions._requests import Reference
@@ -149,8 +149,7 @@ class Definition:
             TypeError: There are several endpoints.
             ValueError: A field is missing, unknown or unusable.
         """
-        endpoint = only_one(self.endpoints, "job")
-        return endpoint.job(transport, endpoint.restore(reference))
+        return Jobs(transport, only_one(self.endpoints, "job")).job(**reference)
 
     async def start(self, transport: Transport, **arguments: Any) -> Job[Any]:
         """Submit a job of the only endpoint, as `Endpoint.start` does.
@@ -161,7 +160,7 @@ class Definition:
             TransportError: The job was refused, or it is not known whether it was accepted; or it was accepted, and the
                 server wants it to be polled at an address of another API (a `Rejected`, kind "foreign_address").
         """
-        return await started(only_one(self.endpoints, "start"), transport, arguments)
+        return await Jobs(transport, only_one(self.endpoints, "start")).start(**arguments)
 
     def client(
         self,

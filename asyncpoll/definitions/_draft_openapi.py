@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
+from asyncpoll.definitions._catalog import registered_label
 from asyncpoll.definitions._draft import DraftWriter, inline, letters, read_document, snake, snaked
 from asyncpoll.definitions._openapi import Document, Operation, Table, items, table
 
@@ -40,7 +41,6 @@ _OWN = ("job", "task", "async", "request", "operation", "batch", "run", "predict
 _SHARED = ("agent", "app", "account", "user", "project", "org", "model", "tenant", "workspace", "group", "subscription")
 _REASONS = {"errormessage", "errormsg", "failurereason", "failreason", "errorreason"}
 _CRITERION = re.compile(r"""\$response\.body#/([^\s=!<>]+)\s*==\s*["']?([^"']*)["']?""")
-_SECOND_LEVEL = {"co", "com", "net", "org", "gov", "ac"}
 _AZURE = {
     "pending": "NotStarted",
     "processing": "Running",
@@ -71,11 +71,10 @@ def draft_openapi(text: str, *, path: str, method: str | None = None, source: st
     operation = Operation.find(Document(read_document(text, source), source), path, method)
     draft = DraftWriter(source, f"{operation.method.upper()} {path}")
     address = urlsplit(operation.base or "")
-    labels = (address.hostname or "").split(".")
-    vendor = labels[-3] if len(labels) > 2 and labels[-2] in _SECOND_LEVEL else labels[-2] if labels[1:] else "acme"  # noqa: PLR2004  as co.uk
+    host = address.hostname or ""
     fixed = [part for part in operation.path.split("/") if part and "{" not in part]
-    draft.put("name", f"{snake(vendor)}.{snake(fixed[-1] if fixed else 'jobs')}", "guessed")
-    known = address.scheme == "https" and labels[1:]
+    draft.put("name", f"{snake(registered_label(host) or 'acme')}.{snake(fixed[-1] if fixed else 'jobs')}", "guessed")
+    known = address.scheme == "https" and "." in host
     draft.put("base", operation.base if known else "https://api.example.com", "" if known else "TODO the address")
     draft.put("auth", operation.auth or "bearer", "" if operation.auth else 'TODO the document does not say; or "none"')
     if operation.raw.get("x-ms-long-running-operation") is True:
