@@ -175,7 +175,7 @@ def enclose(
             put_fields(part, listed.id, ref)
         draft = ReplyDraft(headers={name: text for _, part in parts for name, text in part.headers.items()})
         draft.put(listed.each, [part.body for _, part in parts])
-    _put_conditions(draft, spec.error.ok if spec.error else ())
+    _put_conditions(draft, spec.error.ok)
     return draft
 
 
@@ -231,11 +231,10 @@ def complain(spec: EndpointSpec, kind: str, code: str | None = None) -> ReplyDra
         code: The code, by default the first that the definition has for it.
     """
     error = spec.error
-    statuses = {**STATUSES, **({} if error is None else error.http)}
+    statuses = {**STATUSES, **error.http}
     usual = next((status for status, one in reversed(statuses.items()) if one == kind), 400)
-    if error is not None and code is None:
-        code = next((code for code, one in error.codes.items() if one == kind), None)
-    if error is None or code is None:
+    code = code or next((code for code, one in error.codes.items() if one == kind), None)
+    if code is None:
         return ReplyDraft(usual, {"error": {"message": kind}})
     draft = ReplyDraft(200 if error.ok or error.object else usual)
     if error.object is not None:

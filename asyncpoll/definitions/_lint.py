@@ -170,7 +170,7 @@ class _Linter:
 
     def _codes(self) -> Iterator[Finding]:
         """Check that each code is read as the kind under which it is listed."""
-        for code, kind in () if self.spec.error is None else self.spec.error.codes.items():
+        for code, kind in self.spec.error.codes.items():
             try:
                 self.endpoint.classify(complain(self.spec, kind, code).reply())
                 read: object = "an answer about the job"

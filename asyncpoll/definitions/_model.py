@@ -19,7 +19,7 @@ from asyncpoll.definitions import _paths
 from asyncpoll.definitions import _values as read
 from asyncpoll.definitions._paths import Path
 from asyncpoll.definitions._patterns import checked_pattern
-from asyncpoll.definitions._spots import Spot, build, key
+from asyncpoll.definitions._spots import Provenance, Spot, build, key
 from asyncpoll.definitions._templates import Template, is_address, parse_call, slots
 from asyncpoll.definitions._values import STATES, Paths, Word
 from asyncpoll.http._classify import KINDS
@@ -414,7 +414,7 @@ class EndpointSpec(TableSpec):
     progress: MeasureSpec | None = key(_table(MeasureSpec, "at"), None)
     retry_after: MeasureSpec | None = key(_table(MeasureSpec, "at"), None)
     ended_at: Paths = key(read.paths, ())
-    error: ErrorSpec | None = key(_error, None)
+    error: ErrorSpec = key(_error, ErrorSpec(where=Spot(None, (), Provenance(""))))
     group: GroupSpec | None = key(_table(GroupSpec), None)
     pace: PaceSpec | None = key(_table(PaceSpec), None)
     examples: tuple[Example, ...] = key(read.listed(_example), (), name="example")

@@ -426,7 +426,7 @@ class World:
 
     def _cancel(self, job: ServedJob, now: float) -> ReplyDraft:
         error = job.spec.error
-        if job.end <= now and error is not None and "already_ended" in {*error.codes.values(), *error.http.values()}:
+        if job.end <= now and "already_ended" in {*error.codes.values(), *error.http.values()}:
             return complain(job.spec, "already_ended")
         if job.end > now:
             outcome = next((one for one in ("cancelled", "failed") if case_for(job.known, one)), job.life.outcome)
