@@ -17,9 +17,7 @@ from asyncpoll.definitions._values import STATES
 from asyncpoll.http._message import header_problem
 from asyncpoll.http._urls import Address
 
-_NAME = re.compile(r"[a-z0-9_-]{1,60}(?:\.[a-z0-9_-]{1,60}){0,5}", re.ASCII)
-_PART = re.compile(r"[a-z0-9_-]{1,60}", re.ASCII)
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,99}", re.ASCII)
+_PART = r"[a-z0-9_-]{1,60}"
 
 
 @frozen
@@ -71,16 +69,11 @@ def _base(spot: Spot) -> str:
     return str(spot.value)
 
 
-def _name(spot: Spot) -> str:
-    if not _NAME.fullmatch(read.text(spot)):
-        spot.refuse_type('a name of lower-case letters, digits, "-" and "_", such as "acme" or "acme.renders"')
-    return str(spot.value)
-
-
-def _variable(spot: Spot) -> str:
-    if not _VARIABLE.fullmatch(read.text(spot)):
-        spot.refuse_type("the name of an environment variable, such as ACME_API_KEY")
-    return str(spot.value)
+_name = read.matching(
+    rf"{_PART}(?:\.{_PART}){{0,5}}",
+    'a name of lower-case letters, digits, "-" and "_", such as "acme" or "acme.renders"',
+)
+_variable = read.matching(r"[A-Z][A-Z0-9_]{0,99}", "the name of an environment variable, such as ACME_API_KEY")
 
 
 def _date(spot: Spot) -> str:
@@ -132,7 +125,7 @@ def parse(spot: Spot) -> DefinitionSpec:
         return evolve(definition, endpoints={definition.name: _endpoint(spot, shared, definition.name)})
     endpoints: dict[str, EndpointSpec] = {}
     for part, one in given["endpoints"].table().items():
-        if not _PART.fullmatch(part):
+        if not re.fullmatch(_PART, part):
             one.refuse('the name of an endpoint has lower-case letters, digits, "-" and "_" only; write another one')
         name = f"{definition.name}.{part}"
         endpoints[name] = _endpoint(one, {**shared, **one.table()}, name)
