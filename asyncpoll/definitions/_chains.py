@@ -12,15 +12,14 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from asyncpoll._errors import BadReply
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
-from asyncpoll._structure import text_of
+from asyncpoll._structure import malformed, text_of
 from asyncpoll.definitions import _paths
 from asyncpoll.definitions._model import EndpointSpec, PagesSpec, ThenSpec
 from asyncpoll.definitions._paths import Getter, first, has_content
 from asyncpoll.definitions._reading import Faults, Why, value_getter
-from asyncpoll.definitions._requests import Make, Reference, request_maker
+from asyncpoll.definitions._requests import Make, Reference, request_maker, with_query
 from asyncpoll.definitions._templates import Slot, fill_slot
 from asyncpoll.http import Reply, Request
 from asyncpoll.http._classify import fault
@@ -78,12 +77,12 @@ class FurtherCall:
 
     def _checked(self, name: str, value: Any, reply: Reply) -> Any:
         if self.spec.is_address and not isinstance(value, str):
-            raise _malformed(name, "an address is expected", reply)
+            raise malformed(f"$.{name}", "an address is expected", reply)
         if name in self.slots:
             try:
                 fill_slot(self.slots[name], value)
             except ValueError as problem:
-                raise _malformed(name, str(problem), reply) from None
+                raise malformed(f"$.{name}", str(problem), reply) from None
         return value
 
     def read(self, reply: Reply) -> Any:
@@ -132,15 +131,12 @@ class Chain:
             return None
         step = None if pending.step == _OWN_PAGES else self.steps[pending.step]
         pages = self.spec.pages if step is None else step.spec.pages
-        if pending.cursor is not None and pages is not None and pages.query is None:
-            decode = step is None or step.spec.form_of_answer == "json"
-            return Request.to("GET", pending.cursor, repeatable=True, decode=decode)
         request = self.ask(ref) if step is None else step.make({**ref.plain(), **pending.filled})
         if pending.cursor is None or pages is None:
             return request
-        query: Any = request.query
-        pairs = list(query.items() if isinstance(query, Mapping) else query)
-        return evolve(request, query=[*pairs, (pages.query, pending.cursor)])
+        if pages.query is None:
+            return Request.to("GET", pending.cursor, repeatable=True, decode=request.decode)
+        return with_query(request, pages.query, pending.cursor)
 
     def read_then(self, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
         """Return the snapshot with what the answer to the last call says."""
@@ -198,12 +194,8 @@ def _cursor(pages: PagesSpec, reply: Reply) -> str | None:
         return None
     cursor = text_of(value)
     if cursor is None:
-        raise _malformed(pages.next[0].text, "a text is expected", reply)
+        raise malformed(f"$.{pages.next[0].text}", "a text is expected", reply)
     return cursor
-
-
-def _malformed(where: str, problem: str, reply: Reply) -> BadReply:
-    return BadReply(f"the answer is malformed at $.{where}: {problem}", reply=reply)
 
 
 def _joined(values: tuple[Any, ...]) -> Any:

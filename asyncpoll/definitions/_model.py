@@ -20,7 +20,7 @@ from asyncpoll.definitions import _values as read
 from asyncpoll.definitions._paths import Path
 from asyncpoll.definitions._patterns import checked_pattern
 from asyncpoll.definitions._spots import Provenance, Spot, build, key
-from asyncpoll.definitions._templates import Template, is_address, parse_call, slots
+from asyncpoll.definitions._templates import Slot, Template, is_address, parse_call, pieces
 from asyncpoll.definitions._values import STATES, Paths, Word
 from asyncpoll.http._classify import KINDS
 
@@ -91,8 +91,8 @@ class RequestSpec(TableSpec):
     def names(self) -> tuple[str, ...]:
         """Return the names of all slots, each once."""
         values = (value for _, value in self.query)
-        found = slots((self.path, *values, self.json, self.form, self.headers))
-        return tuple(dict.fromkeys(slot.name for slot in found))
+        found = pieces((self.path, *values, self.json, self.form, self.headers))
+        return tuple(dict.fromkeys(slot.name for slot in found if isinstance(slot, Slot)))
 
 
 def _request(cls: type[T]) -> Callable[[Spot], T]:
@@ -455,6 +455,10 @@ class EndpointSpec(TableSpec):
         """Return whether an answer need not be JSON: the value is its bytes, or there are none by its method."""
         is_bytes = isinstance(self.value, tuple) and [one.place for one in self.value] == ["body"]
         return is_bytes or self.ask.method == "HEAD"
+
+    @property
+    def long_poll(self) -> LongPollSpec | None:
+        return None if self.pace is None else self.pace.long_poll
 
     def refuse(self, name: str, problem: str) -> NoReturn:
         """Raise the error for one of the keys, wherever it stands: here, or shared by several endpoints."""

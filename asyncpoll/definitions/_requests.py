@@ -8,7 +8,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from asyncpoll.definitions._model import EndpointSpec, RequestSpec
 from asyncpoll.definitions._templates import Slot, fill_slot, plain_text
@@ -172,6 +172,13 @@ def request_maker(
         body = makers["json"]
         return lambda source: Request(method, path_of(source), json=body(source), **rest)
     return lambda source: Request(method, path_of(source), **rest, **_made(makers, source))
+
+
+def with_query(request: Request, name: str, value: str, **changes: Any) -> Request:
+    """Return a request with one query parameter more, and other changes."""
+    query: Any = request.query
+    pairs = query.items() if isinstance(query, Mapping) else query
+    return evolve(request, query=[*pairs, (name, value)], **changes)
 
 
 def _made(makers: Mapping[str, Make], source: Any) -> dict[str, Any]:

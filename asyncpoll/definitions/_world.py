@@ -35,7 +35,7 @@ from asyncpoll.definitions._fabricate import (
     put_value,
 )
 from asyncpoll.definitions._model import EndpointSpec, GroupSpec, PagesSpec, RequestSpec, StartSpec, ThenSpec
-from asyncpoll.definitions._templates import Slot
+from asyncpoll.definitions._templates import Slot, pieces
 from asyncpoll.http import Reply, Request
 from asyncpoll.simulator._http import Call
 from asyncpoll.simulator._lives import Life, LifeGenerator, fingerprint
@@ -75,8 +75,9 @@ class _Entry:
     @property
     def fixed(self) -> tuple[bool, int]:
         """Return a key that sorts requests: first addresses, which fit all, and last those with most fixed text."""
-        pieces = (self.request.path, self.request.query, self.request.json, self.request.headers)
-        return not self.request.is_address, sum(map(_fixed, pieces))
+        request = self.request
+        found = pieces((request.path, request.query, request.json, request.headers))
+        return not request.is_address, sum(len(piece) for piece in found if isinstance(piece, str))
 
     def slots_of(self, call: Call) -> dict[str, Any] | None:
         """Return what a request has in the slots, or None if it is another request."""
@@ -97,14 +98,6 @@ def _entries(spec: EndpointSpec) -> list[_Entry]:
     verbs = {"start": spec.start, "cancel": spec.cancel, "group": group, "ask": spec.ask}
     steps = [_Entry(spec, "then", step, number) for number, step in enumerate(spec.then)]
     return [*(_Entry(spec, verb, request) for verb, request in verbs.items() if request is not None), *steps]
-
-
-def _fixed(template: Any) -> int:
-    if isinstance(template, str):
-        return len(template)
-    if isinstance(template, Mapping):
-        return sum(map(_fixed, template.values()))
-    return sum(map(_fixed, template)) if isinstance(template, list | tuple) else 0
 
 
 def _match(template: Any, value: Any, found: dict[str, Any], plain: Callable[[str], str] = str) -> bool:
@@ -350,7 +343,7 @@ class World:
         """Answer `ask` or `then`: with a page, after a long poll, or with HTTP 304 if the client has the answer."""
         cursor = call.query.get(entry.pages.query or "", "") if entry.pages else ""
         page = int(cursor[5:]) if re.fullmatch(r"page-[0-9]{1,4}", cursor) else 1
-        wait = entry.spec.pace.long_poll if entry.spec.pace else None
+        wait = entry.spec.long_poll
         asked = number(call.query.get(wait.query)) if wait and entry.verb == "ask" else None
         hold = 0.0 if wait is None or asked is None else max(0.0, min(asked / wait.per_second, job.end - now))
         reply = self._said(entry, job, now + hold, page).reply()
