@@ -169,7 +169,7 @@ class Chain:
             found = self.steps[number].fill(answers)
             if found is not None:
                 return Pending(number, found, None, answers, ())
-        return _joined(values)
+        return joined(values)
 
 
 def then_classifier(spec: EndpointSpec, faults: Faults) -> Callable[[Reply], None]:
@@ -198,7 +198,7 @@ def _cursor(pages: PagesSpec, reply: Reply) -> str | None:
     return cursor
 
 
-def _joined(values: tuple[Any, ...]) -> Any:
+def joined(values: tuple[Any, ...]) -> Any:
     """Return the value of all pages: lists, texts and bytes are put together, and anything else becomes a list."""
     if len(values) == 1:
         return values[0]

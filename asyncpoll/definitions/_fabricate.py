@@ -76,17 +76,6 @@ class ReplyDraft:
         else:
             self.content = value if isinstance(value, bytes) else json.dumps(value).encode()
 
-    def value(self, paths: Paths | Mapping[str, Paths], form: str = "json") -> Any:
-        """Return the value that stands at these paths, or all of the answer in another form than JSON."""
-        content = self.content or b""
-        if form in {"text", "bytes"}:
-            return content.decode() if form == "text" else content
-        if form == "jsonl":
-            return ReplyDraft(body=[json.loads(line) for line in content.splitlines()]).value(paths)
-        if isinstance(paths, Mapping):
-            return {name: self.value(one) for name, one in paths.items()}
-        return _paths.first(paths)(self.body, self.reply()) if paths else self.body
-
     def reply(self) -> Reply:
         """Return the answer."""
         if self.content is not None:
@@ -203,7 +192,7 @@ def _put_measure(draft: ReplyDraft, spec: MeasureSpec, number: float) -> None:
 def _put_conditions(draft: ReplyDraft, conditions: tuple[tuple[Path, Wanted], ...]) -> None:
     for path, wanted in conditions:
         value = _value_for(wanted)
-        is_there = wanted.present and has_content(draft.value((path,)))
+        is_there = wanted.present and has_content(path.get(draft.body, draft.reply()))
         if value is not _ABSENT and not is_there:
             draft.put((path,), value)
 

@@ -22,6 +22,7 @@ from attrs import define, evolve, field, frozen
 from asyncpoll._snapshot import number
 from asyncpoll._state import State
 from asyncpoll.definitions import _paths
+from asyncpoll.definitions._chains import FurtherCall, joined
 from asyncpoll.definitions._document import DefinitionSpec
 from asyncpoll.definitions._fabricate import (
     Case,
@@ -35,6 +36,7 @@ from asyncpoll.definitions._fabricate import (
     put_value,
 )
 from asyncpoll.definitions._model import EndpointSpec, GroupSpec, PagesSpec, RequestSpec, StartSpec, ThenSpec
+from asyncpoll.definitions._reading import value_getter
 from asyncpoll.definitions._templates import Slot, pieces
 from asyncpoll.http import Reply, Request
 from asyncpoll.simulator._http import Call
@@ -397,11 +399,12 @@ class World:
     def _result(self, job: ServedJob) -> Any:
         """Return the value that a wait should have in the end: that of the last request, and of all its pages."""
         entry = _entries(job.spec)[-1]
-        step = entry.request if isinstance(entry.request, ThenSpec) else None
-        paths, form = (job.spec.value, "json") if step is None else (step.value, step.form_of_answer)
-        pages = range(1, entry.last_page + 1)
-        values = [self._said(entry, job, job.end, page).value(paths, form) for page in pages]
-        return [row for rows in values for row in rows] if len(values) > 1 else values[0]
+        answers = [self._said(entry, job, job.end, page).reply() for page in range(1, entry.last_page + 1)]
+        if isinstance(entry.request, ThenSpec):
+            read = FurtherCall.of(entry.request, job.spec.fields).read
+            return joined(tuple(map(read, answers)))
+        value_of = value_getter(job.spec.value)
+        return joined(tuple(value_of(reply.json, reply) for reply in answers))
 
     def _start(
         self, start: StartSpec, spec: EndpointSpec, slots: Mapping[str, Any], call: Call, now: float
