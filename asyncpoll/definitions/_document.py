@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date
+from types import NoneType
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -14,7 +15,7 @@ from asyncpoll.definitions import _values as read
 from asyncpoll.definitions._model import MARKS, NOTHING, EndpointSpec, GroupSpec, RequestSpec, StartSpec
 from asyncpoll.definitions._spots import Spot, build, check_keys, key, keys_of
 from asyncpoll.definitions._values import STATES
-from asyncpoll.http._message import header_problem
+from asyncpoll.http._auth import ApiKey
 from asyncpoll.http._urls import Address
 
 _NAME = re.compile(r"[a-z0-9_-]{1,60}(?:\.[a-z0-9_-]{1,60}){0,5}", re.ASCII)
@@ -47,6 +48,8 @@ def _auth(spot: Spot) -> AuthSpec:
         spot.refuse("one of header, query and scheme must be given; write { header = ... }, for example")
     name = read.text(given[chosen[0]])
     if chosen == ["scheme"]:
+        if "key" in given:
+            spot.refuse("a definition holds no key; leave it out, and pass it to the client", "key")
         return AuthSpec(name, {option: read.scalar(one) for option, one in given.items() if option != "scheme"})
     known = {"header": ["header", "prefix"], "query": ["query"]}[chosen[0]]
     if unknown := [one for one in given if one not in known]:
@@ -54,21 +57,25 @@ def _auth(spot: Spot) -> AuthSpec:
     for one in given.values():
         if not isinstance(one.value, str):
             one.refuse_type("a text")
-    if chosen == ["header"] and (problem := header_problem(name, given.get("prefix", given["header"]).value, ())):
-        spot.refuse(f"{problem}; write another header or prefix")
-    return AuthSpec(chosen[0], {option: one.value for option, one in given.items()})
+    options = {option: one.value for option, one in given.items()}
+    try:
+        ApiKey("a-key", **options)
+    except ValueError as problem:
+        spot.refuse(str(problem).removeprefix("ApiKey: "))
+    return AuthSpec(chosen[0], options)
 
 
 def _base(spot: Spot) -> str:
+    address = read.text(spot)
     try:
-        Address.of(read.text(spot))
+        Address.of(address)
     except ValueError as problem:
         spot.refuse(
             str(problem)
             .replace("base_url is", "the address is")
             .replace(", or pass insecure=True to send all in the clear", "")
         )
-    return str(spot.value)
+    return address
 
 
 def _name(spot: Spot) -> str:
@@ -184,6 +191,9 @@ def _check_fields(endpoint: EndpointSpec) -> None:
             read.field_name(endpoint.given[name].below(slot, slot))
     if endpoint.start is not None:
         _check_start(endpoint, endpoint.start)
+    for name, request, is_open in (("ask", endpoint.ask, endpoint.open), ("start", endpoint.start, _is_open(endpoint))):
+        if request is not None and is_open and (request.form or not isinstance(request.json, Mapping | NoneType)):
+            endpoint.refuse(name, "with open = true, further fields go into the JSON body; write a table for json")
     for step in endpoint.then:
         for slot in step.names:
             read.path(step.where.below(slot, slot))
@@ -202,6 +212,10 @@ def _check_start(endpoint: EndpointSpec, start: StartSpec) -> None:
     if missing and not start.open:
         name = missing[0]
         endpoint.refuse("start", f"nothing fills {name} of the reference; write ref = {{ {name} = ... }}")
+
+
+def _is_open(endpoint: EndpointSpec) -> bool:
+    return endpoint.start is not None and endpoint.start.open
 
 
 def _slots(request: RequestSpec | GroupSpec | None) -> tuple[str, ...]:
