@@ -15,16 +15,18 @@ from asyncpoll.http._urls import Origin, is_loopback
 
 _SECOND_LEVELS = frozenset({"ac", "co", "com", "edu", "go", "gov", "me", "ne", "net", "nom", "or", "org", "web"})
 _HOSTING = frozenset(
-    """
-    amazonaws.com appspot.com baseten.co beam.cloud bubble.io cerebrium.ai cloudfront.net databricks.com deno.dev
-    deno.net firebaseapp.com fly.dev gitbook.io github.dev github.io gitlab.io gitpod.io glitch.me gradio.live
-    heroku.com herokuapp.com hf.space hubspot.com koyeb.app lightning.ai localtunnel.me loca.lt lovable.app modal.host
-    modal.run netlify.app netlify.com ngrok.app ngrok.dev ngrok.io northflank.app notion.site onrender.com pages.dev
-    pipedream.net pythonanywhere.com railway.app render.com repl.co replit.app replit.dev runpod.io runpod.net
-    salesforce.com shopify.com streamlit.app supabase.co surge.sh trycloudflare.com val.run vercel.app vercel.dev
-    web.app webflow.io windmill.dev wixsite.com wordpress.com workers.dev zeabur.app zendesk.com zapier.app
-    """.split()
-)
+    {
+        "amazonaws.com", "appspot.com", "baseten.co", "beam.cloud", "bubble.io", "cerebrium.ai", "cloudfront.net",
+        "databricks.com", "deno.dev", "deno.net", "firebaseapp.com", "fly.dev", "gitbook.io", "github.dev", "github.io",
+        "gitlab.io", "gitpod.io", "glitch.me", "gradio.live", "heroku.com", "herokuapp.com", "hf.space", "hubspot.com",
+        "koyeb.app", "lightning.ai", "localtunnel.me", "loca.lt", "lovable.app", "modal.host", "modal.run",
+        "netlify.app", "netlify.com", "ngrok.app", "ngrok.dev", "ngrok.io", "northflank.app", "notion.site",
+        "onrender.com", "pages.dev", "pipedream.net", "pythonanywhere.com", "railway.app", "render.com", "repl.co",
+        "replit.app", "replit.dev", "runpod.io", "runpod.net", "salesforce.com", "shopify.com", "streamlit.app",
+        "supabase.co", "surge.sh", "trycloudflare.com", "val.run", "vercel.app", "vercel.dev", "web.app", "webflow.io",
+        "windmill.dev", "wixsite.com", "wordpress.com", "workers.dev", "zeabur.app", "zendesk.com", "zapier.app",
+    }
+)  # fmt: skip
 """Domains under which anyone can have a host: it does not belong to the vendor of the name."""
 _COUNTRY = 2  # letters of the domain of a country
 
@@ -58,7 +60,8 @@ def key_variable(
     A definition may come from a stranger, and must not send somebody else's key to an address of its own. So the
     variable follows from the name, `ACME_API_KEY` for "acme.renders", and one of these must hold: the caller names the
     variable; the definition is one of the catalogue, whose `env` counts, too; the caller names the address; the address
-    is one that the catalogue has for this variable; or it has none, and the address is this machine or a host that belongs to the vendor by its name, such as `api.acme.com` or `acme.co.uk`.
+    is one that the catalogue has for this variable; or it has none, and the address is this machine or a host that
+    belongs to the vendor by its name, such as `api.acme.com` or `acme.co.uk`.
 
     Args:
         definition: The definition.

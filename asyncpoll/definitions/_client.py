@@ -15,7 +15,7 @@ from asyncpoll.definitions._catalog import key_variable
 from asyncpoll.definitions._document import AuthSpec, DefinitionSpec
 from asyncpoll.definitions._requests import Reference
 from asyncpoll.definitions._spots import DefinitionError
-from asyncpoll.http import ApiKey, Auth, Basic, Bearer, Transport, TransportSettings, check_address, registered_auth
+from asyncpoll.http import ApiKey, Auth, Basic, Bearer, Transport, TransportSettings, registered_auth
 from asyncpoll.http._auth import Key
 from asyncpoll.providers._client import BaseClient, named, suffix_of
 
@@ -31,14 +31,6 @@ def only_one(parts: Mapping[str, T], wanted: str) -> T:
     if len(parts) != 1:
         raise TypeError(f"{wanted}: there are several endpoints; choose one of {', '.join(parts)}")
     return next(iter(parts.values()))
-
-
-async def started(endpoint: Endpoint[Reference, Any], transport: Transport, arguments: Mapping[str, Any]) -> Job[Any]:
-    """Submit a job, and check the address that it will be polled at; see `Definition.start`."""
-    job = await endpoint.start(transport, **arguments)
-    if job.submitted is None and (poll := endpoint.ask(job.ref)).address is not None:
-        check_address(transport, poll)
-    return job
 
 
 @frozen
@@ -63,7 +55,7 @@ class Jobs:
 
     async def start(self, /, **arguments: Any) -> Job[Any]:
         """Submit a job; see `Definition.start`."""
-        return await started(self.endpoint, self.transport, arguments)
+        return await self.endpoint.start(self.transport, **arguments)
 
 
 class DefinedClient(BaseClient):

@@ -16,7 +16,7 @@ from attrs import evolve, field, frozen
 from asyncpoll._checks import text as check_text
 from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll.definitions._catalog import listed
-from asyncpoll.definitions._client import DefinedClient, only_one, started
+from asyncpoll.definitions._client import DefinedClient, only_one
 from asyncpoll.definitions._compile import compile_endpoint
 from asyncpoll.definitions._document import DefinitionSpec, parse
 from asyncpoll.definitions._requests import Reference
@@ -163,10 +163,9 @@ class Definition:
         Raises:
             TypeError: There are several endpoints, or an argument is missing or unknown. Nothing was sent.
             ValueError: An argument is unusable. Nothing was sent.
-            TransportError: The job was refused, or it is not known whether it was accepted; or it was accepted, and the
-                server wants it to be polled at an address of another API (a `Rejected`, kind "foreign_address").
+            TransportError: As `Endpoint.start`.
         """
-        return await started(only_one(self.endpoints, "start"), transport, arguments)
+        return await only_one(self.endpoints, "start").start(transport, **arguments)
 
     def client(
         self,

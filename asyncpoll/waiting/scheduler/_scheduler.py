@@ -195,6 +195,7 @@ class Scheduler:
     async def poll(self, target: Target) -> None:
         """Poll *target* once."""
         result = await self._fetch(target)
+        self.dispatcher.count_further(target)
         effects = self._apply(target, result)
         self.dispatcher.finish(target, result, effects.due, effects.interval, confirm=effects.confirm)
         if not isinstance(result, BaseException):
