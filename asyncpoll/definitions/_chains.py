@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from asyncpoll._errors import BadReply
+from asyncpoll._errors import BadReply, Rejected
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll._structure import text_of
@@ -20,7 +20,7 @@ from asyncpoll.definitions import _paths
 from asyncpoll.definitions._model import EndpointSpec, PagesSpec, ThenSpec
 from asyncpoll.definitions._paths import Getter, first, has_content
 from asyncpoll.definitions._reading import Faults, Why, value_getter
-from asyncpoll.definitions._requests import Make, Reference, request_maker
+from asyncpoll.definitions._requests import Make, Reference, request_maker, with_query
 from asyncpoll.definitions._templates import Slot, fill_slot
 from asyncpoll.http import Reply, Request
 from asyncpoll.http._classify import fault
@@ -138,9 +138,7 @@ class Chain:
         request = self.ask(ref) if step is None else step.make({**ref.plain(), **pending.filled})
         if pending.cursor is None or pages is None:
             return request
-        query: Any = request.query
-        pairs = list(query.items() if isinstance(query, Mapping) else query)
-        return evolve(request, query=[*pairs, (pages.query, pending.cursor)])
+        return with_query(request, pages.query or "", pending.cursor)
 
     def read_then(self, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
         """Return the snapshot with what the answer to the last call says."""
@@ -153,7 +151,11 @@ class Chain:
                 code, reason = self.why(reply)
                 return evolve(snapshot, state=State.FAILED, value=None, code=code, reason=reason, partial=False)
             value, pages = step.read(reply), step.spec.pages
-        answers = (reply, *pending.answers)
+        if pages is not None and pending.cursor is not None and _cursor(pages, reply) == pending.cursor:
+            problem = "the answer leads to the same page again; correct pages, or look for a fault of the server"
+            raise Rejected(problem, kind="too_many_pages", origin=reply.origin)
+        is_last = pending.step + 1 == len(self.steps)  # then no later call needs the answers, which may be large
+        answers = (reply,) if is_last else (reply, *pending.answers)
         return evolve(
             snapshot, value=self._go_on(pending.step, pages, pending.filled, answers, (*pending.pages, value))
         )

@@ -27,7 +27,7 @@ from asyncpoll.definitions._model import (
 )
 from asyncpoll.definitions._paths import Getter, first, has_content
 from asyncpoll.definitions._reading import Faults, judge, reader, reasons, value_getter
-from asyncpoll.definitions._requests import Make, Reference, References, json_copy, request_maker
+from asyncpoll.definitions._requests import Make, Reference, References, json_copy, request_maker, with_query
 from asyncpoll.http import Reply, Request
 from asyncpoll.waiting._policy import Pace
 
@@ -208,9 +208,7 @@ def _held(request: Request, spec: LongPollSpec, left: float | None) -> Request:
     count = floor(wanted * spec.per_second)
     if count < 1:
         return request
-    query: Any = request.query
-    pairs = list(query.items() if isinstance(query, Mapping) else query)
-    return evolve(request, query=[*pairs, (spec.query, str(count))], attempt=wanted + _PATIENCE)
+    return evolve(with_query(request, spec.query, str(count)), attempt=wanted + _PATIENCE)
 
 
 def _same_job(echo: Mapping[str, Any], references: References) -> Callable[[Reference, Reply], bool]:

@@ -8,7 +8,7 @@ from functools import partial
 from operator import itemgetter
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from asyncpoll.definitions._model import EndpointSpec, RequestSpec
 from asyncpoll.definitions._templates import Slot, fill_slot, plain_text
@@ -250,3 +250,10 @@ def _in_query(value: Any) -> str | list[str]:
 
 def _scalar(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def with_query(request: Request, name: str, value: str) -> Request:
+    """Return a request with a query parameter, which takes the place of those of the same name."""
+    query: Any = request.query
+    pairs = query.items() if isinstance(query, Mapping) else query
+    return evolve(request, query=[*(pair for pair in pairs if pair[0] != name), (name, value)])

@@ -245,7 +245,7 @@ def test_trouble_in_a_submit_is_an_error() -> None:
 @pytest.mark.parametrize("key", [None, "key"])
 def test_a_start_asks_with_a_request(key: str | None) -> None:
     """Anything else is a `TypeError` before any request, with an idempotency key as without."""
-    start: Start[Any, Any] = Start(ask=lambda **_: None, read=started, key=key)  # type: ignore[arg-type, return-value]  # pyright: ignore[reportArgumentType]  what is refused
+    start: Start[Any, Any] = Start(ask=lambda **_: None, read=started, key=key)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  what is refused
     transport = answering({"id": "7"})
     with pytest.raises(TypeError, match=r"v\.jobs: the result of Start\.ask must be a Request, not None"):
         run_virtual(endpoint(start=start).start(transport))
@@ -280,5 +280,5 @@ async def test_a_job_at_a_foreign_address_is_refused_at_its_start() -> None:
 
 def test_a_job_that_cannot_be_asked_about_is_handed_out() -> None:
     """An `ask` that fails does so at the first poll; the job is known until then, and can be cancelled."""
-    made = endpoint(ask=lambda ref: Request("GET", ref["id"]), start=evolve(START, read=lambda *_: "7"))
+    made = endpoint(ask=lambda ref: Request("GET", ref["id"]), start=Start(ask=ask_to_start, read=lambda *_: "7"))
     assert run_virtual(made.start(answering({}), kind="a")).ref == "7"
