@@ -12,6 +12,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from asyncpoll._errors import Rejected
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll._structure import malformed, text_of
@@ -149,7 +150,11 @@ class Chain:
                 code, reason = self.why(reply)
                 return evolve(snapshot, state=State.FAILED, value=None, code=code, reason=reason, partial=False)
             value, pages = step.read(reply), step.spec.pages
-        answers = (reply, *pending.answers)
+        if pages is not None and pending.cursor is not None and _cursor(pages, reply) == pending.cursor:
+            problem = "the answer leads to the same page again; correct pages, or look for a fault of the server"
+            raise Rejected(problem, kind="too_many_pages", origin=reply.origin)
+        is_last = pending.step + 1 == len(self.steps)  # then no later call needs the answers, which may be large
+        answers = (reply,) if is_last else (reply, *pending.answers)
         return evolve(
             snapshot, value=self._go_on(pending.step, pages, pending.filled, answers, (*pending.pages, value))
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import partial
+from inspect import signature
 from typing import Any, Self, TypeVar, Unpack
 
 from attrs import evolve, field, frozen
@@ -14,7 +15,7 @@ from asyncpoll.definitions._catalog import key_variable
 from asyncpoll.definitions._document import AuthSpec, DefinitionSpec
 from asyncpoll.definitions._requests import Reference
 from asyncpoll.definitions._spots import DefinitionError
-from asyncpoll.http import ApiKey, Auth, Basic, Bearer, Transport, TransportSettings, check_address, registered_auth
+from asyncpoll.http import ApiKey, Auth, Basic, Bearer, Transport, TransportSettings, registered_auth
 from asyncpoll.http._auth import Key
 from asyncpoll.providers._client import BaseClient, named
 
@@ -44,7 +45,7 @@ class Jobs:
     transport: Transport = field(repr=False)
     endpoint: Endpoint[Reference, Any]
 
-    def job(self, **reference: Any) -> Job[Any]:
+    def job(self, /, **reference: Any) -> Job[Any]:
         """Return the job with a reference.
 
         Raises:
@@ -52,12 +53,9 @@ class Jobs:
         """
         return self.endpoint.job(self.transport, self.endpoint.restore(reference))
 
-    async def start(self, **arguments: Any) -> Job[Any]:
-        """Submit a job, and check the address that it will be polled at; see `Definition.start`."""
-        job = await self.endpoint.start(self.transport, **arguments)
-        if job.submitted is None and (poll := self.endpoint.ask(job.ref)).address is not None:
-            check_address(self.transport, poll)
-        return job
+    async def start(self, /, **arguments: Any) -> Job[Any]:
+        """Submit a job; see `Definition.start`."""
+        return await self.endpoint.start(self.transport, **arguments)
 
 
 class DefinedClient(BaseClient):
@@ -78,7 +76,7 @@ class DefinedClient(BaseClient):
         name: str | None = None,
         **settings: Unpack[TransportSettings],
     ) -> None:
-        address = base_url or spec.base
+        address = spec.base if base_url is None else base_url
         if address is None and transport is None:
             problem = "there is no base address; write base = ..., or pass base_url="
             raise DefinitionError(problem, source=spec.where.origin.source)
@@ -147,7 +145,7 @@ class DefinedClient(BaseClient):
             raise ValueError(error.args[0]) from None
         return jobs.job(**self.own_fields(ref))
 
-    async def start(self, **arguments: Any) -> Job[Any]:
+    async def start(self, /, **arguments: Any) -> Job[Any]:
         """Submit a job of the only endpoint; see `Definition.start`."""
         return await only_one(self._jobs, "start").start(**arguments)
 
@@ -174,4 +172,9 @@ def auth_of(spec: AuthSpec, key: Key | None) -> Auth | None:
         if not colon:
             raise ValueError("for Basic the key is text: the user name and the password with a colon between them")
         return Basic(user, password)
-    return registered_auth(scheme)(key, **options)
+    factory = registered_auth(scheme)
+    try:
+        signature(factory).bind(key, **options)
+    except TypeError as problem:
+        raise ValueError(f"auth = {{ scheme = {scheme!r} }} has other options: {problem}; correct it") from None
+    return factory(key, **options)

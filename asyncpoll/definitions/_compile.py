@@ -119,9 +119,7 @@ class _Submit:
         make = request_maker(start, lambda name: name, repeatable=False)
         answered = {name: first(paths) for name, paths in start.ref.items()}
         submit = cls(spec, start, references, key, header, make, answered)
-        return Start(
-            submit.ask, submit.read, _ended(read, bool(spec.then or spec.pages)) if start.answers else None, key
-        )
+        return Start(submit.ask, submit.read, _ended(read) if start.answers else None, key)
 
     def ask(self, **arguments: Any) -> Request:
         """Return the request."""
@@ -163,19 +161,17 @@ class _Submit:
             raise BadReply(f"the answer has no usable id: {problem}", reply=reply) from None
 
 
-def _ended(read: Reading, has_more: bool) -> Callable[[Reply], Snapshot[Any] | None]:  # noqa: FBT001  one of two
+def _ended(read: Reading) -> Callable[[Reply], Snapshot[Any] | None]:
     """Return the function that reads a job which has ended with the answer to its start.
 
-    An answer that says nothing about the job is that to a start alone. If there is more to ask after a success, the
-    job is polled.
+    An answer that says nothing about the job is that to a start alone.
     """
 
     def read_ended(reply: Reply) -> Snapshot[Any] | None:
         try:
-            seen = read(reply)
+            return read(reply)
         except TransportError:
             return None
-        return None if has_more and seen.state is State.SUCCESS else seen
 
     return read_ended
 
@@ -202,7 +198,7 @@ def _held(request: Request, spec: LongPollSpec, left: float | None) -> Request:
     count = floor(wanted * spec.per_second)
     if count < 1:
         return request
-    return with_query(request, spec.query, str(count), attempt=wanted + _PATIENCE)
+    return evolve(with_query(request, spec.query, str(count)), attempt=wanted + _PATIENCE)
 
 
 def _same_job(echo: Mapping[str, Any], references: References) -> Callable[[Reference, Reply], bool]:

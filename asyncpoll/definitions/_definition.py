@@ -13,6 +13,7 @@ from typing import Any, Self, Unpack
 
 from attrs import evolve, field, frozen
 
+from asyncpoll._checks import text as check_text
 from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll.definitions._catalog import listed
 from asyncpoll.definitions._client import DefinedClient, Jobs, only_one
@@ -23,7 +24,7 @@ from asyncpoll.definitions._spots import DefinitionError, Provenance, Spot, deco
 from asyncpoll.http import Transport, TransportSettings
 from asyncpoll.http._auth import Key
 
-_MOST_BYTES = 4 << 20
+_MOST_BYTES = 5 << 20  # more than the characters that are read can have
 
 
 @frozen
@@ -55,7 +56,7 @@ class Definition:
         with Path(file).open("rb") as opened:
             content = opened.read(_MOST_BYTES)
         try:
-            text = content.decode()
+            text = content.decode(errors="ignore" if len(content) == _MOST_BYTES else "strict")
         except UnicodeDecodeError:
             raise DefinitionError("the file is not UTF-8; save it as UTF-8", source=str(file)) from None
         definition = cls.parse(text, source=str(file))
@@ -72,6 +73,7 @@ class Definition:
         Raises:
             DefinitionError: Something in it cannot be used.
         """
+        check_text("Definition.parse(): text", text)
         return cls(parse(decode(text, source)), text, source)
 
     @classmethod
@@ -86,7 +88,10 @@ class Definition:
             DefinitionError: Something in it cannot be used.
         """
         spec = parse(Spot(mapping, (), Provenance(source)))
-        return cls(spec, json.dumps(mapping, ensure_ascii=False, default=str), source)
+        text = json.dumps(mapping, ensure_ascii=False, default=_plain)
+        if not text.isprintable():
+            text = json.dumps(mapping, default=_plain)  # it may hold a lone surrogate, which no file can
+        return cls(spec, text, source)
 
     @property
     def name(self) -> str:
@@ -138,7 +143,7 @@ class Definition:
             raise ValueError(f"{self.source} has no endpoint {name!r:.80}; choose from {known}")
         return evolve(self, spec=evolve(self.spec, endpoints={full: self.spec.endpoints[full]}))
 
-    def job(self, transport: Transport, **reference: Any) -> Job[Any]:
+    def job(self, transport: Transport, /, **reference: Any) -> Job[Any]:
         """Return a job of the only endpoint.
 
         Args:
@@ -151,14 +156,13 @@ class Definition:
         """
         return Jobs(transport, only_one(self.endpoints, "job")).job(**reference)
 
-    async def start(self, transport: Transport, **arguments: Any) -> Job[Any]:
+    async def start(self, transport: Transport, /, **arguments: Any) -> Job[Any]:
         """Submit a job of the only endpoint, as `Endpoint.start` does.
 
         Raises:
             TypeError: There are several endpoints, or an argument is missing or unknown. Nothing was sent.
             ValueError: An argument is unusable. Nothing was sent.
-            TransportError: The job was refused, or it is not known whether it was accepted; or it was accepted, and the
-                server wants it to be polled at an address of another API (a `Rejected`, kind "foreign_address").
+            TransportError: As `Endpoint.start`.
         """
         return await Jobs(transport, only_one(self.endpoints, "start")).start(**arguments)
 
@@ -202,6 +206,10 @@ class Definition:
         return DefinedClient(
             self.spec, self.endpoints, key, base_url=base_url, transport=transport, name=name, **settings
         )
+
+
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else str(value)
 
 
 @cache

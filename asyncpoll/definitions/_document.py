@@ -5,16 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date
+from types import NoneType
 from typing import Any
 
 from attrs import evolve, field, frozen
 
 from asyncpoll._state import State, Words
 from asyncpoll.definitions import _values as read
-from asyncpoll.definitions._model import MARKS, NOTHING, EndpointSpec, StartSpec, TableSpec
+from asyncpoll.definitions._model import MARKS, NOTHING, EndpointSpec, RequestSpec, StartSpec, TableSpec
 from asyncpoll.definitions._spots import Spot, build, check_keys, key, keys_of
 from asyncpoll.definitions._values import STATES
-from asyncpoll.http._message import header_problem
+from asyncpoll.http._auth import ApiKey
 from asyncpoll.http._urls import Address
 
 _PART = r"[a-z0-9_-]{1,60}"
@@ -45,6 +46,8 @@ def _auth(spot: Spot) -> AuthSpec:
         spot.refuse("one of header, query and scheme must be given; write { header = ... }, for example")
     name = read.text(given[chosen[0]])
     if chosen == ["scheme"]:
+        if "key" in given:
+            spot.refuse("a definition holds no key; leave it out, and pass it to the client", "key")
         return AuthSpec(name, {option: read.scalar(one) for option, one in given.items() if option != "scheme"})
     known = {"header": ["header", "prefix"], "query": ["query"]}[chosen[0]]
     if unknown := [one for one in given if one not in known]:
@@ -52,21 +55,25 @@ def _auth(spot: Spot) -> AuthSpec:
     for one in given.values():
         if not isinstance(one.value, str):
             one.refuse_type("a text")
-    if chosen == ["header"] and (problem := header_problem(name, given.get("prefix", given["header"]).value, ())):
-        spot.refuse(f"{problem}; write another header or prefix")
-    return AuthSpec(chosen[0], {option: one.value for option, one in given.items()})
+    options = {option: one.value for option, one in given.items()}
+    try:
+        ApiKey("a-key", **options)
+    except ValueError as problem:
+        spot.refuse(str(problem).removeprefix("ApiKey: "))
+    return AuthSpec(chosen[0], options)
 
 
 def _base(spot: Spot) -> str:
+    address: str = read.text(spot)
     try:
-        Address.of(read.text(spot))
+        Address.of(address)
     except ValueError as problem:
         spot.refuse(
             str(problem)
             .replace("base_url is", "the address is")
             .replace(", or pass insecure=True to send all in the clear", "")
         )
-    return str(spot.value)
+    return address
 
 
 _name = read.matching(
@@ -176,6 +183,8 @@ def _check_fields(endpoint: EndpointSpec) -> None:
             read.field_name(endpoint.given[name].below(slot, slot))
     if endpoint.start is not None:
         _check_start(endpoint, endpoint.start)
+    if endpoint.open:
+        _check_body(endpoint, "ask", endpoint.ask)
     for step in endpoint.then:
         for slot in step.names:
             read.path(step.where.below(slot, slot))
@@ -194,3 +203,11 @@ def _check_start(endpoint: EndpointSpec, start: StartSpec) -> None:
     if missing and not start.open:
         name = missing[0]
         endpoint.refuse("start", f"nothing fills {name} of the reference; write ref = {{ {name} = ... }}")
+    if start.open:
+        _check_body(endpoint, "start", start)
+
+
+def _check_body(endpoint: EndpointSpec, name: str, request: RequestSpec) -> None:
+    """Check that further fields can go into the body of a request."""
+    if request.form or not isinstance(request.json, Mapping | NoneType):
+        endpoint.refuse(name, "with open = true, further fields go into the JSON body; write a table for json")

@@ -121,7 +121,7 @@ class StartSpec(RequestSpec):
         idempotency: The argument that is the idempotency key, or "header:NAME" for a header that is.
     """
 
-    ref: Mapping[str, Paths] = key(read.named(read.paths, read.field_name), NOTHING)
+    ref: Mapping[str, Paths] = key(read.named(read.some_paths, read.field_name), NOTHING)
     open: bool = key(read.flag, default=False)
     answers: bool = key(read.flag, default=False)
     idempotency: str | None = key(read.text, None, name="key")
@@ -137,7 +137,7 @@ class PagesSpec(TableSpec):
         more: Where an answer says whether there is another page, or nothing: as long as there is something at `next`.
     """
 
-    next: Paths = key(read.paths)
+    next: Paths = key(read.some_paths)
     query: str | None = key(read.text, None)
     more: Paths = key(read.paths, ())
 
@@ -168,7 +168,7 @@ class MeasureSpec(TableSpec):
         of: What 1 would be: a number or a path, or None.
     """
 
-    at: Paths = key(read.paths)
+    at: Paths = key(read.some_paths)
     of: float | Path | None = key(read.path_or_number, None)
 
 
@@ -186,12 +186,12 @@ class Wanted(TableSpec):
         negated: What must not hold.
     """
 
-    equals: tuple[Any, ...] = key(read.listed(read.scalar), ())
+    equals: tuple[Any, ...] = key(read.some(read.scalar), ())
     present: bool | None = key(read.flag, None)
     above: float | None = key(read.number, None)
     below: float | None = key(read.number, None)
-    any: tuple[Any, ...] = key(read.listed(read.scalar), ())
-    every: tuple[Any, ...] = key(read.listed(read.scalar), ())
+    any: tuple[Any, ...] = key(read.some(read.scalar), ())
+    every: tuple[Any, ...] = key(read.some(read.scalar), ())
     negated: Wanted | None = key(lambda spot: wanted(spot), None, name="not")  # noqa: PLW0108  it is defined below
 
 
@@ -279,6 +279,13 @@ def _error(spot: Spot) -> ErrorSpec:
     return evolve(build(ErrorSpec, spot, given), codes=codes)
 
 
+def _ids(spot: Spot) -> Mapping[str, Paths]:
+    ids = read.named(read.some_paths, read.field_name)(spot)
+    if not ids:
+        spot.refuse("an item needs an id; write { id = ... } with a field of the reference and its path")
+    return ids
+
+
 @frozen(kw_only=True)
 class ListSpec(TableSpec):
     """A list of jobs in an answer.
@@ -288,8 +295,8 @@ class ListSpec(TableSpec):
         id: From fields of the reference to where an item of the list has them.
     """
 
-    each: Paths = key(read.paths)
-    id: Mapping[str, Paths] = key(read.named(read.paths, read.field_name))
+    each: Paths = key(read.some_paths)
+    id: Mapping[str, Paths] = key(_ids)
 
 
 @frozen(kw_only=True)
@@ -306,11 +313,11 @@ class GroupSpec(ListSpec):
     """
 
     ask: RequestSpec = key(_request(RequestSpec))
-    status: Paths = key(read.paths, (_paths.compile("status"),))
+    status: Paths = key(read.some_paths, (_paths.compile("status"),))
     value: Paths | Mapping[str, Paths] = key(read.value_paths, ())
     size: int = key(read.count, 100)
     tells: tuple[str, ...] = key(read.listed(read.one_of(*STATES)), ())
-    echo: Mapping[str, Paths] = key(read.named(read.paths, read.field_name), NOTHING)
+    echo: Mapping[str, Paths] = key(read.named(read.some_paths, read.field_name), NOTHING)
 
 
 @frozen(kw_only=True)
@@ -390,9 +397,9 @@ class EndpointSpec(TableSpec):
     description: str = key(read.text, "")
     ref: Mapping[str, Any] = key(read.named(read.scalar, read.field_name), NOTHING)
     open: bool = key(read.flag, default=False)
-    echo: Mapping[str, Paths] = key(read.named(read.paths, read.field_name), NOTHING)
+    echo: Mapping[str, Paths] = key(read.named(read.some_paths, read.field_name), NOTHING)
     predicts: tuple[str, ...] = key(read.listed(read.field_name), ())
-    moved: Mapping[str, Paths] = key(read.named(read.paths, read.field_name), NOTHING)
+    moved: Mapping[str, Paths] = key(read.named(read.some_paths, read.field_name), NOTHING)
     about: ListSpec | None = key(_table(ListSpec), None)
     status: Paths = key(read.paths, ())
     pending: tuple[Word, ...] = key(read.words, ())

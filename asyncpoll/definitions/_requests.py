@@ -174,13 +174,6 @@ def request_maker(
     return lambda source: Request(method, path_of(source), **rest, **_made(makers, source))
 
 
-def with_query(request: Request, name: str, value: str, **changes: Any) -> Request:
-    """Return a request with one query parameter more, and other changes."""
-    query: Any = request.query
-    pairs = query.items() if isinstance(query, Mapping) else query
-    return evolve(request, query=[*pairs, (name, value)], **changes)
-
-
 def _made(makers: Mapping[str, Make], source: Any) -> dict[str, Any]:
     return {name: make(source) for name, make in makers.items()}
 
@@ -255,3 +248,10 @@ def _in_query(value: Any) -> str | list[str]:
 
 def _scalar(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def with_query(request: Request, name: str, value: str) -> Request:
+    """Return a request with a query parameter, which takes the place of those of the same name."""
+    query: Any = request.query
+    pairs = query.items() if isinstance(query, Mapping) else query
+    return evolve(request, query=[*(pair for pair in pairs if pair[0] != name), (name, value)])

@@ -25,10 +25,12 @@ _READ, _NAME = "asyncpoll.definitions.read", "asyncpoll.definitions.name"
 _LONGEST = 1 << 20  # characters of a file
 _LONGEST_SHOWN = 60
 _LARGEST = 10**19
+_MOST_PARTS = 100  # of a key; the parser needs time and memory for the square of their number
 _KEY = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
 _KEYS = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
 _LINE = re.compile(rf"\s*(?:(\[\[?)\s*({_KEYS})\s*\]\]?\s*(?:#.*)?$|({_KEYS})\s*=)", re.ASCII)
 _PART = re.compile(_KEY)
+_LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_KEY}[ \t]*\.[ \t]*){{{_MOST_PARTS}}}".replace("_-]+", "_-]++"))
 
 
 class DefinitionError(ValueError):
@@ -42,7 +44,8 @@ class DefinitionError(ValueError):
 
     def __init__(self, message: str, *, source: str, line: int | None = None, key: str | None = None) -> None:
         where = source if line is None else f"{source}:{line}"
-        super().__init__(f"{where}: {message}" if key is None else f"{where}: {key}: {message}")
+        shown = "" if key is None else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in key)
+        super().__init__(f"{where}: {shown}: {message}" if shown else f"{where}: {message}")
         self.source = source
         self.line = line
         self.key = key
@@ -178,14 +181,19 @@ def decode(text: str, source: str) -> Spot:
     Raises:
         DefinitionError: It is neither, or longer than 1 MiB.
     """
+    text = text.removeprefix("\ufeff")  # some editors write a byte order mark
     if len(text) > _LONGEST:
         raise DefinitionError("the text is longer than 1 MiB; write one definition per file", source=source)
     if text.lstrip()[:1] == "{":
         try:
-            return Spot(json.loads(text), (), Provenance(source))
+            return Spot(json.loads(text, object_pairs_hook=_object), (), Provenance(source))
         except (ValueError, RecursionError) as error:
             line = error.lineno if isinstance(error, json.JSONDecodeError) else None
             raise DefinitionError(f"this is not JSON: {error}; correct it", source=source, line=line) from None
+    if long := _LONG_KEY.search(text):
+        line = text.count("\n", 0, long.start()) + 1
+        problem = f"a key has more than {_MOST_PARTS} parts; write fewer"
+        raise DefinitionError(problem, source=source, line=line)
     try:
         value = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -196,12 +204,22 @@ def decode(text: str, source: str) -> Spot:
     return Spot(value, (), Provenance(source, dict(_lines(text, value))))
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object, whose keys must differ: a reader of the text would see another value than we."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice[:_LONGEST_SHOWN]!r} stands there twice")
+    return made
+
+
 def _lines(text: str, document: Any) -> Iterator[tuple[tuple[Step, ...], int]]:
     """Yield each key of a TOML document with its line, the last one first, so that the first one counts."""
     found: list[tuple[tuple[Step, ...], int]] = []
     around: tuple[Step, ...] = ()
     counts: dict[tuple[Step, ...], int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         match = _LINE.match(line)
         if match is None:
             continue

@@ -82,6 +82,19 @@ def listed(read: Callable[[Spot], T]) -> Callable[[Spot], tuple[T, ...]]:
     return lambda spot: tuple(map(read, spot.items()))
 
 
+def some(read: Callable[[Spot], T]) -> Callable[[Spot], tuple[T, ...]]:
+    """Return a reader of one value or a list of them that is not empty."""
+    read_all = listed(read)
+
+    def read_some(spot: Spot) -> tuple[T, ...]:
+        found = read_all(spot)
+        if not found:
+            spot.refuse("the list is empty; write a value, or leave the key out")
+        return found
+
+    return read_some
+
+
 def named(read: Callable[[Spot], T], check: Read | None = None) -> Callable[[Spot], Mapping[str, T]]:
     """Return a reader of a table of values; *check* may refuse a key, which is then the value of its spot."""
 
@@ -101,8 +114,10 @@ def tried(read: Callable[[Any], T]) -> Callable[[Spot], T]:
     def read_one(spot: Spot) -> T:
         try:
             return read(spot.value)
-        except (ValueError, RecursionError) as problem:
-            spot.refuse(str(problem) or "this is nested too deep; write less")
+        except ValueError as problem:
+            spot.refuse(str(problem))
+        except RecursionError:
+            spot.refuse("this is nested too deep; write less")
 
     return read_one
 
@@ -121,6 +136,7 @@ def text_by(read: Callable[[str], T]) -> Callable[[Spot], T]:
 path = text_by(_paths.compile)
 paths = listed(path)
 words = listed(word)
+some_paths = some(path)
 json_template = tried(parse_json)
 text_template = text_by(parse_text)
 
@@ -154,7 +170,7 @@ def header(spot: Spot) -> Template:
 
 def value_paths(spot: Spot) -> Paths | Mapping[str, Paths]:
     """Read paths, or a table of them."""
-    return named(paths)(spot) if isinstance(spot.value, Mapping) else paths(spot)
+    return named(some_paths)(spot) if isinstance(spot.value, Mapping) else paths(spot)
 
 
 def json_data(spot: Spot) -> Any:

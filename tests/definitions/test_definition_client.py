@@ -140,6 +140,10 @@ def test_a_signature_is_registered_by_name() -> None:
     assert made == [("k", {"region": "eu"})]
     with pytest.raises(ValueError, match="no Auth is registered as 'other'"):
         auth_of(AuthSpec("other"), "k")
+    register_auth("acme-hmac", lambda key, *, region: Bearer(key + region))
+    for options in ({}, {"region": "eu", "service": "s"}):
+        with pytest.raises(ValueError, match=r"'acme-hmac' \} has other options: .*argument"):
+            auth_of(AuthSpec("acme-hmac", options), "k")
 
 
 @pytest.mark.parametrize("key", ["no-colon", None, lambda: "u:p"])
@@ -155,6 +159,8 @@ def test_an_address_is_needed() -> None:
     with pytest.raises(DefinitionError, match="there is no base address"):
         without.client("k")
     assert without.client("k", base_url="https://api.acme.com")
+    with pytest.raises(ValueError, match="base_url is refused"):
+        Definition.of(SMALLEST).client("k", base_url="")
 
 
 # which key goes where
@@ -202,13 +208,24 @@ def variable(name: str, base: str | None, /, **options: Any) -> str | None:
         ("openai.mine", "http://127.0.0.1:8000", {}, None),
         ("bigmodel", "https://open.bigmodel.cn/api", {}, "BIGMODEL_API_KEY"),
         ("bigmodel", "https://bigmodel.evil.cn", {}, None),
+        ("molizhishu", "https://molizhishu.cn", {}, None),
+        ("llama_cloud", "https://llama-cloud.com", {}, None),
+        ("llama-cloud", "http://127.0.0.1:8000", {}, None),
+        ("llama_cloud", "https://api.cloud.llamaindex.ai", {}, "LLAMA_CLOUD_API_KEY"),
+        ("vercel", "https://evil.vercel.app", {}, None),
+        ("modal", "https://evil--x.modal.run", {}, None),
+        ("modal", "https://api.modal.com", {}, "MODAL_API_KEY"),
+        ("or", "https://evil.or.jp", {}, None),
+        ("acme", "https://evil.com", {"base_url": ""}, None),
+        ("acme", "https://api.xn--acm-dma.com", {}, None),
+        ("acme", "https://evil.com:443", {}, None),
     ],
 )
 def test_a_stranger_does_not_get_the_key(
     monkeypatch: pytest.MonkeyPatch, name: str, base: str | None, options: Any, found: str | None
 ) -> None:
     """The variable follows from the name, and is read unasked only for a host of that name, whatever `env` says."""
-    for one in ("ACME_API_KEY", "ACME_LABS_API_KEY", "OPENAI_API_KEY", "BIGMODEL_API_KEY", "MY_KEY"):
+    for one in ("ACME_API_KEY", "ACME_LABS_API_KEY", "OPENAI_API_KEY", "BIGMODEL_API_KEY", "MODAL_API_KEY", "MY_KEY"):
         monkeypatch.delenv(one, raising=False)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     assert variable(name, base, **options) == found

@@ -193,6 +193,18 @@ class Dispatcher:
         lane = self._lane_of(target)
         return not lane.has_answered and self._answered.get(id(lane.transport)) is not lane.transport
 
+    def count_further(self, target: Target) -> None:
+        """Count the further calls of the poll of *target* as polls, so that the rates hold on average."""
+        memory = target.memory
+        if memory is None or not memory.calls:
+            return
+        now, limiters = self.now(), self._in_flight[target].limiters_of(target)
+        if 0 < self._limits.rate < math.inf:
+            limiters.append(self._limiter)
+        for limiter in limiters:
+            for _ in memory.calls:
+                limiter.start(now)
+
     def finish(
         self, target: Target, result: object, due: float, interval: float = 0.0, *, confirm: bool = False
     ) -> None:
