@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from asyncpoll._errors import BadReply
-from asyncpoll._state import State, Vocabulary, json_name, kind_of
+from asyncpoll._state import State, Vocabulary, json_name, kind_of, spelled
 
 if TYPE_CHECKING:
     from cattrs import Converter
@@ -81,7 +81,7 @@ def status_at(payload: Any, words: Vocabulary, *path: str) -> tuple[State, str]:
     word = at(payload, *path)
     if not words.accepts(word):
         raise malformed(".".join(("$", *path)), f"{words.expected} is expected, not {kind_of(word)}")
-    return words.read(word), word if isinstance(word, str) else str(word).lower()
+    return words.read(word), spelled(word)
 
 
 def text_of(value: Any) -> str | None:

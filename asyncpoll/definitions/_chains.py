@@ -98,15 +98,7 @@ class FurtherCall:
 
 @frozen
 class Chain:
-    """The further calls of one endpoint.
-
-    Attributes:
-        spec: The endpoint.
-        ask: Makes the request that asks about the job.
-        why: Returns code and reason of a failure.
-        steps: The calls.
-        value: The getter of the value in an answer about the job.
-    """
+    """The further calls of one endpoint; `value` and `why` read an answer about the job."""
 
     spec: EndpointSpec
     ask: Callable[[Reference], Request]

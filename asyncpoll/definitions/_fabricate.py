@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from asyncpoll._state import State
+from asyncpoll._state import State, spelled
 from asyncpoll.definitions import _paths
 from asyncpoll.definitions._model import MARKS, NOTHING, EndpointSpec, ListSpec, MeasureSpec, Rule, Wanted
 from asyncpoll.definitions._paths import Path, has_content
@@ -97,8 +97,7 @@ def _words(spec: EndpointSpec) -> Iterator[Case]:
     states, kinds = spec.words, {word: mark for mark in MARKS for word in getattr(spec, mark)}
     for key in (*(state.value for state in _LISTS), *MARKS, "absent"):
         for word in getattr(spec, key):
-            name = word if isinstance(word, str) else json.dumps(word)
-            yield Case(name, states.get(word, State.UNKNOWN), key, kinds.get(word), word)
+            yield Case(spelled(word), states.get(word, State.UNKNOWN), key, kinds.get(word), word)
 
 
 def _others(spec: EndpointSpec) -> Iterator[Case]:

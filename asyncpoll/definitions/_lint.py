@@ -132,11 +132,8 @@ class _Linter:
 
     def _words(self, known: Mapping[str, Case]) -> Iterator[Finding]:
         """Check which states there are, the order of the rules, and that an answer says which job it is about."""
-        spec, states, rules = (
-            self.spec,
-            {case.state for case in known.values()},
-            [rule.state for rule in self.spec.when],
-        )
+        spec, states = self.spec, {case.state for case in known.values()}
+        rules = [rule.state for rule in spec.when]
         if State.SUCCESS not in states:
             yield self._at("success", "no success")
         if not states & _FAILURES and not any(step.failed for step in spec.then):

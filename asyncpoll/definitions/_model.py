@@ -53,16 +53,7 @@ def _table(cls: type[T], short: str = "") -> Callable[[Spot], T]:
 
 @frozen(kw_only=True)
 class RequestSpec(TableSpec):
-    """A request: "GET /tasks/{id}", or a table with `call`.
-
-    Attributes:
-        method: The HTTP method.
-        path: The path; see `is_address`.
-        query: Names and values, those of the call first.
-        json: The JSON body, or None.
-        form: The fields of a form, or None.
-        headers: Headers.
-    """
+    """A request: "GET /tasks/{id}", or a table with `call`. It has one body: `json` or `form`."""
 
     call: tuple[str, Template, tuple[tuple[str, Template], ...]] = key(read.text_by(parse_call))
     further: Mapping[str, Any] = key(read.named(read.json_template), NOTHING, name="query")
@@ -80,11 +71,11 @@ class RequestSpec(TableSpec):
 
     @property
     def query(self) -> tuple[tuple[str, Any], ...]:
+        """Return names and values, those of the call first."""
         return (*self.call[2], *self.further.items())
 
     @property
     def is_address(self) -> bool:
-        """Return whether the path is an address that the server gave."""
         return is_address(self.path)
 
     @property
@@ -230,14 +221,7 @@ class Rule(TableSpec):
 
 @frozen(kw_only=True)
 class PhraseSpec(TableSpec):
-    """A code that means several things, told apart by the message.
-
-    Attributes:
-        code: The code, or None for any and none.
-        pattern: A regular expression for the message, in any letter case.
-        kind: The kind of trouble, a key of `KINDS`.
-        http: The HTTP status, or None for any.
-    """
+    """A code that means several things, told apart by the message; see `asyncpoll.http.Phrase`."""
 
     code: str | None = key(lambda spot: str(read.word(spot)), None)
     pattern: str = key(read.text_by(checked_pattern), name="words")
@@ -322,12 +306,9 @@ class GroupSpec(ListSpec):
 
 @frozen(kw_only=True)
 class LongPollSpec(TableSpec):
-    """A query parameter that makes the server hold an answer back.
+    """A query parameter that makes the server hold an answer back, for some seconds at most.
 
-    Attributes:
-        query: Its name.
-        seconds: How long, at most.
-        per_second: What the parameter counts, in a second: 1, or 1000 for milliseconds.
+    In a second it counts `per_second`: 1, or 1000 for milliseconds.
     """
 
     query: str = key(read.text)
@@ -351,18 +332,8 @@ class PaceSpec(TableSpec):
 class Example(TableSpec):
     """An answer and what it means: a test that lives in the definition.
 
-    Attributes:
-        reply: The decoded body, or None.
-        body: The body as text, for an answer that is not JSON, or None.
-        http: The HTTP status.
-        headers: The headers.
-        state: The state that the answer means, or None for one that raises an error.
-        kind: "partial", "expired", "needs_action" or None.
-        error: The kind of the error that it raises, or None.
-        value: The value, or None if the example does not say.
-        reason: The reason, likewise.
-        code: The code, likewise.
-        progress: The progress, likewise.
+    The answer is `http`, `headers`, and `reply` for JSON or `body` for other text. It means a state, or raises an error
+    of a kind; of the value and what follows, None is what the example does not say.
     """
 
     reply: Any = key(read.json_data, None)

@@ -186,10 +186,13 @@ class Operation:
         return "bearer" if kind in {"http", "oauth2", "openidconnect"} else None
 
     @property
+    def _given(self) -> list[Table]:
+        return [self.document.follow(one) for node in (self.item, self.raw) for one in items(node.get("parameters"))]
+
+    @property
     def parameters(self) -> list[Table]:
         """Return the parameters that it needs, each with its schema."""
-        given = [self.document.follow(one) for node in (self.item, self.raw) for one in items(node.get("parameters"))]
-        named = {(str(one.get("name")), str(one.get("in"))): one for one in given}
+        named = {(str(one.get("name")), str(one.get("in"))): one for one in self._given}
         return [
             {"name": name, "in": place, "schema": self.document.schema(one.get("schema", {**one, "required": None}))}
             for (name, place), one in named.items()
@@ -199,8 +202,7 @@ class Operation:
     @property
     def body(self) -> Table:
         """Return the schema of the JSON body that it sends."""
-        given = [self.document.follow(one) for node in (self.item, self.raw) for one in items(node.get("parameters"))]
-        body = [one for one in given if one.get("in") == "body"]
+        body = [one for one in self._given if one.get("in") == "body"]
         return self.document.content(next(iter(body), self.raw.get("requestBody")))[0]
 
     def answer(self, *statuses: str) -> tuple[Table, object]:

@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from asyncpoll._errors import TransportError
 from asyncpoll._json_out import canonical_json
 from asyncpoll._snapshot import Snapshot, number, share
-from asyncpoll._state import State, Vocabulary, Words, kind_of
+from asyncpoll._state import State, Vocabulary, Words, kind_of, spelled
 from asyncpoll._structure import text_of, timestamp
 from asyncpoll.definitions._conditions import condition, test_of
 from asyncpoll.definitions._model import MARKS, EndpointSpec, ErrorSpec, MeasureSpec
@@ -277,7 +277,7 @@ def _word_reader(spec: EndpointSpec) -> Callable[[Any], Meaning]:
 
     def read_word(word: Any) -> Meaning:
         mark = next((name for name, words in marks if word in words), None)
-        return marked(vocabulary.read(word), mark, word if isinstance(word, str) else str(word).lower())
+        return marked(vocabulary.read(word), mark, spelled(word))
 
     return read_word
 

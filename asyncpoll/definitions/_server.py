@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
+from attrs import evolve
+
 from asyncpoll.definitions._definition import Definition
 from asyncpoll.definitions._document import AuthSpec
 from asyncpoll.definitions._fabricate import ReplyDraft, case_for, cases, complain
@@ -73,8 +75,7 @@ class DefinitionServer(HttpServer):
 
     def _respond(self, call: Call) -> Response:
         self._world.home = self.base_url
-        path = call.path.removeprefix(self._world.base_path)
-        call = Call(call.method, path, call.query, call.headers, call.json)
+        call = evolve(call, path=call.path.removeprefix(self._world.base_path))
         auth = self._world.definition.auth
         key = self._key if auth.scheme in _AS_IT_IS else None
         try:

@@ -17,6 +17,8 @@ from typing import Any, NoReturn, TypeVar
 import attrs
 from attrs import field, frozen
 
+from asyncpoll._errors import revive
+
 T = TypeVar("T")
 Step = str | int
 """A key, or the number of an item."""
@@ -51,13 +53,7 @@ class DefinitionError(ValueError):
         self.key = key
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _revived, (str(self), self.source, self.line, self.key)
-
-
-def _revived(shown: str, source: str, line: int | None, key: str | None) -> DefinitionError:
-    error = DefinitionError("", source=source, line=line, key=key)
-    error.args = (shown,)
-    return error
+        return revive, (type(self), self.args, self.__dict__)
 
 
 @frozen
