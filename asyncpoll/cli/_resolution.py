@@ -75,7 +75,7 @@ def _in_code(vendors: Vendors, load: Callable[[], Any], spec: str, part: str | N
         return _own(vendors, found)
     try:
         client = getattr(found, "from_env", found)()
-        jobs = attrgetter(part) if part else _itself
+        jobs: Callable[[Any], Any] = attrgetter(part) if part else lambda client: client
         name, listing = jobs(client).endpoint.name, _listing(jobs(client).job)
         _, _ = client.transport, client.aclose
     except (TypeError, AttributeError) as error:
@@ -128,10 +128,6 @@ def _own(vendors: Vendors, endpoint: Endpoint[Any, Any]) -> Target:
     shared = vendors.setdefault(vendor, Vendor(open_client))
     jobs = lambda client: Jobs(client.transport, fielded)  # noqa: E731  it is kept, not called here
     return Target(endpoint.name, listing, shared, jobs, start is not None, whole)
-
-
-def _itself(client: Any) -> Any:
-    return client
 
 
 def _listing(job: Callable[..., Any]) -> Listing:

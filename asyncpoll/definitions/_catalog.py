@@ -80,7 +80,7 @@ def key_variable(
         f"the key in {variable} is not sent to {origin} unasked, since the host does not belong to {spec.vendor!r} by "
         f'its name; if it should be, pass key_env="{variable}", or --key-env {variable} on the command line',
         source=spec.where.origin.source,
-        line=spec.where.line_of("base"),
+        line=spec.where.below("base", spec.base).line,
         key="base",
     )
 

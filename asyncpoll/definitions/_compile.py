@@ -73,19 +73,16 @@ def _maker(spec: RequestSpec, references: References) -> Asker:
 
 
 def _asker(spec: EndpointSpec, references: References) -> Asker:
-    make, known = request_maker(spec.ask, references.index), len(references.names)
+    ask, known = _maker(spec.ask, references), len(references.names)
     if not spec.open:
-        return lambda ref: make(ref.values)
+        return ask
 
-    def ask(ref: Reference) -> Request:
-        values = ref.values
-        if len(values) == known:
-            return make(values)
-        further = zip(ref.names[known:], values[known:], strict=True)
-        request: Request = make(values)
-        return evolve(request, json={**(request.json or {}), **dict(further)})
+    def ask_openly(ref: Reference) -> Request:
+        further = dict(zip(ref.names[known:], ref.values[known:], strict=True))
+        request = ask(ref)
+        return evolve(request, json={**(request.json or {}), **further}) if further else request
 
-    return ask
+    return ask_openly
 
 
 @frozen
@@ -93,9 +90,6 @@ class _Submit:
     """The submit of an endpoint.
 
     Attributes:
-        spec: The endpoint.
-        start: Its `start`.
-        references: What makes references.
         key: The argument that is the idempotency key, or None.
         header: The header that carries it, or nothing if it has a place of its own.
         make: Makes the request from the arguments.

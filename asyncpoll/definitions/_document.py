@@ -34,9 +34,6 @@ class AuthSpec:
     options: Mapping[str, Any] = NOTHING
 
 
-BEARER = AuthSpec("bearer")
-
-
 def _auth(spot: Spot) -> AuthSpec:
     if isinstance(spot.value, str):
         return AuthSpec(read.one_of("bearer", "basic", "none")(spot))
@@ -104,7 +101,7 @@ class DefinitionSpec(TableSpec):
 
     name: str = key(_name)
     base: str | None = key(_base, None)
-    auth: AuthSpec = key(_auth, BEARER)
+    auth: AuthSpec = key(_auth, AuthSpec("bearer"))
     env: str | None = key(_variable, None)
     documents: tuple[str, ...] = key(read.listed(read.text), ())
     written: str = key(_date, "")

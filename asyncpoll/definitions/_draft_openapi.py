@@ -11,7 +11,7 @@ from attrs import field, frozen
 
 from asyncpoll.definitions._catalog import registered_label
 from asyncpoll.definitions._draft import DraftWriter, inline, letters, read_document, snake, snaked
-from asyncpoll.definitions._openapi import Document, Operation, Table, items, table
+from asyncpoll.definitions._openapi import Document, Operation, Table, first_table, items, table
 
 _WORDS = {
     "pending": "pending queued inqueue enqueued submitted waiting scheduled notstarted accepted requested validating",
@@ -208,7 +208,7 @@ def _fields(document: Document, schema: Table, around: str = "", depth: int = 0)
 
 def _criteria(operation: Operation) -> tuple[str, dict[str, list[Any]], Table]:
     """Return what the first entry of `x-speakeasy-polling` says: the path of the status, its words, and the pace."""
-    entry = table(next(iter(items(operation.raw.get("x-speakeasy-polling"))), None))
+    entry = first_table(operation.raw.get("x-speakeasy-polling"))
     path, words = "", dict[str, list[Any]]()
     for key, name in (("success", "successCriteria"), ("failed", "failureCriteria")):
         for one in items(entry.get(name)):
@@ -240,7 +240,7 @@ def _status(operation: Operation, fields: list[_Field], named: str) -> _Field:
 
 def _http(operation: Operation) -> dict[str, str]:
     """Return the state of each successful HTTP status, if some of them say that the job still runs."""
-    entry = table(next(iter(items(operation.raw.get("x-speakeasy-polling"))), None))
+    entry = first_table(operation.raw.get("x-speakeasy-polling"))
     said = re.findall(r"\$statusCode\s*==\s*(2\d\d)", str(entry.get("successCriteria")))
     known = [status for status in table(operation.raw.get("responses")) if re.fullmatch(r"2\d\d", status)]
     states = {status: "success" if status in (said or {*known} - {"202"}) else "processing" for status in known}

@@ -88,19 +88,16 @@ class ReplyDraft:
 def cases(spec: EndpointSpec) -> dict[str, Case]:
     """Return all cases of an endpoint by name: its words, its rules, its HTTP statuses, and the lack of a word."""
     known: dict[str, Case] = {}
-    for case in (*_words(spec), *_others(spec)):
+    for case in _cases(spec):
         known.setdefault(case.name, case)
     return known
 
 
-def _words(spec: EndpointSpec) -> Iterator[Case]:
+def _cases(spec: EndpointSpec) -> Iterator[Case]:
     states, kinds = spec.words, {word: mark for mark in MARKS for word in getattr(spec, mark)}
     for key in (*(state.value for state in _LISTS), *MARKS, "absent"):
         for word in getattr(spec, key):
             yield Case(spelled(word), states.get(word, State.UNKNOWN), key, kinds.get(word), word)
-
-
-def _others(spec: EndpointSpec) -> Iterator[Case]:
     for number, rule in enumerate(spec.when):
         yield Case(f"when[{number}]", rule.state, f"when[{number}]", rule.kind, rule=rule)
     for status, state in spec.http.items():

@@ -86,12 +86,7 @@ class Spot:
     @property
     def line(self) -> int | None:
         """Return the line of the key, or of the nearest key around it, or None if lines are not known."""
-        return self.line_of()
-
-    def line_of(self, *keys: Step) -> int | None:
-        """Return the line of a key below this one, as `line`."""
-        path = (*self.path, *keys)
-        lines = (self.origin.lines.get(path[:size]) for size in range(len(path), 0, -1))
+        lines = (self.origin.lines.get(self.path[:size]) for size in range(len(self.path), 0, -1))
         return next((line for line in lines if line is not None), None)
 
     def below(self, step: Step, value: Any) -> Spot:
