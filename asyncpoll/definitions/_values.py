@@ -38,6 +38,13 @@ def text(spot: Spot) -> str:
     return spot.value
 
 
+def line(spot: Spot) -> str:
+    """Read a text that is shown to people, so that it must not move the cursor of a terminal."""
+    if not text(spot).isprintable():
+        spot.refuse_type("a text in one line, without control characters")
+    return str(spot.value)
+
+
 def flag(spot: Spot) -> bool:
     """Read a boolean."""
     if not isinstance(spot.value, bool):
@@ -157,6 +164,8 @@ def word(spot: Spot) -> Word:
     """Read a status word."""
     if type(spot.value) not in (str, int, bool):
         spot.refuse_type("a text, a whole number, true or false, or a list of them")
+    if isinstance(spot.value, str) and not spot.value.isprintable():
+        spot.refuse_type("a text without control characters")
     value: Word = spot.value
     return value
 
