@@ -94,7 +94,7 @@ def _variable(spot: Spot) -> str:
 
 
 def _date(spot: Spot) -> str:
-    return spot.value.isoformat() if isinstance(spot.value, date) else read.line(spot)
+    return spot.value.isoformat() if isinstance(spot.value, date) else read.prose(spot)
 
 
 @frozen(kw_only=True)
@@ -116,7 +116,7 @@ class DefinitionSpec:
     base: str | None = key(_base, None)
     auth: AuthSpec = key(_auth, BEARER)
     env: str | None = key(_variable, None)
-    documents: tuple[str, ...] = key(read.listed(read.line), ())
+    documents: tuple[str, ...] = key(read.listed(read.prose), ())
     written: str = key(_date, "")
     endpoints: Mapping[str, EndpointSpec] = field(default=NOTHING, kw_only=True)
     is_listed: bool = field(default=False, kw_only=True)

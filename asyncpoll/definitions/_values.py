@@ -38,10 +38,10 @@ def text(spot: Spot) -> str:
     return spot.value
 
 
-def line(spot: Spot) -> str:
-    """Read a text that is shown to people, so that it must not move the cursor of a terminal."""
-    if not text(spot).isprintable():
-        spot.refuse_type("a text in one line, without control characters")
+def prose(spot: Spot) -> str:
+    """Read a text that is shown to people: it must not steer their terminal."""
+    if not text(spot).replace("\n", " ").isprintable():
+        spot.refuse_type("a text without control characters")
     return str(spot.value)
 
 
