@@ -34,17 +34,22 @@ class AuthSpec:
     options: Mapping[str, Any] = NOTHING
 
 
+_SCHEMES = ("bearer", "basic", "none", "header", "query")
+
+
 def _auth(spot: Spot) -> AuthSpec:
     if isinstance(spot.value, str):
-        return AuthSpec(read.one_of("bearer", "basic", "none")(spot))
+        return AuthSpec(read.one_of(*_SCHEMES[:3])(spot))
     given = spot.table('"bearer", "basic", "none", or a table with header, query or scheme')
-    chosen = [name for name in ("header", "query", "scheme") if name in given]
+    chosen = ["scheme"] if "scheme" in given else [name for name in ("header", "query") if name in given]
     if len(chosen) != 1:
         spot.refuse("one of header, query and scheme must be given; write { header = ... }, for example")
     name = read.text(given[chosen[0]])
     if chosen == ["scheme"]:
         if "key" in given:
             spot.refuse("a definition holds no key; leave it out, and pass it to the client", "key")
+        if name in _SCHEMES:
+            spot.refuse('this is not a registered scheme; write auth = "bearer" or { header = ... }, for example')
         return AuthSpec(name, {option: read.scalar(one) for option, one in given.items() if option != "scheme"})
     known = {"header": ["header", "prefix"], "query": ["query"]}[chosen[0]]
     if unknown := [one for one in given if one not in known]:
@@ -81,7 +86,7 @@ _variable = read.matching(r"[A-Z][A-Z0-9_]{0,99}", "the name of an environment v
 
 
 def _date(spot: Spot) -> str:
-    return spot.value.isoformat() if isinstance(spot.value, date) else read.text(spot)
+    return spot.value.isoformat() if isinstance(spot.value, date) else read.prose(spot)
 
 
 @frozen(kw_only=True)
@@ -103,7 +108,7 @@ class DefinitionSpec(TableSpec):
     base: str | None = key(_base, None)
     auth: AuthSpec = key(_auth, AuthSpec("bearer"))
     env: str | None = key(_variable, None)
-    documents: tuple[str, ...] = key(read.listed(read.text), ())
+    documents: tuple[str, ...] = key(read.listed(read.prose), ())
     written: str = key(_date, "")
     endpoints: Mapping[str, EndpointSpec] = field(default=NOTHING, kw_only=True)
     is_listed: bool = field(default=False, kw_only=True)

@@ -365,7 +365,7 @@ class EndpointSpec(TableSpec):
     start: StartSpec | None = key(_request(StartSpec), None)
     then: tuple[ThenSpec, ...] = key(read.listed(_request(ThenSpec)), ())
     pages: PagesSpec | None = key(_table(PagesSpec, "next"), None)
-    description: str = key(read.text, "")
+    description: str = key(read.prose, "")
     ref: Mapping[str, Any] = key(read.named(read.scalar, read.field_name), NOTHING)
     open: bool = key(read.flag, default=False)
     echo: Mapping[str, Paths] = key(read.named(read.some_paths, read.field_name), NOTHING)

@@ -58,12 +58,28 @@ number = _that(lambda value: is_number(value) and isfinite(value), "a number")
 seconds = _that(lambda value: is_number(value) and 0 <= value <= _MOST_SECONDS, "a number, 0 or more")
 above_zero = _that(lambda value: is_number(value) and 0 < value <= _MOST_SECONDS, "a number above 0")
 count = _that(lambda value: type(value) is int and 1 <= value <= _LARGEST_COUNT, "a whole number, at least 1")
-word = _that(_has_type(str, int, bool), "a text, a whole number, true or false, or a list of them")
 scalar = _that(_has_type(str, int, float, bool), "a text, a number, true or false, or a list of them")
 """A value that is compared with what an answer has."""
 
+_word = _that(_has_type(str, int, bool), "a text, a whole number, true or false, or a list of them")
+
 field_name = matching(r"(?!client\Z)[A-Za-z_][A-Za-z0-9_]*", 'a name of letters, digits and "_", other than "client"')
 """The name of a field of a reference."""
+
+
+def prose(spot: Spot) -> str:
+    """Read a text that is shown to people: it must not steer their terminal."""
+    if not text(spot).replace("\n", " ").isprintable():
+        spot.refuse_type("a text without control characters")
+    return str(spot.value)
+
+
+def word(spot: Spot) -> Word:
+    """Read a status word."""
+    found: Word = _word(spot)
+    if isinstance(found, str) and not found.isprintable():
+        spot.refuse_type("a text without control characters")
+    return found
 
 
 def one_of(*words: str) -> Read:

@@ -138,6 +138,8 @@ def test_a_signature_is_registered_by_name() -> None:
     spec = Definition.of({**SMALLEST, "auth": {"scheme": "acme-hmac", "region": "eu"}}).spec
     assert isinstance(auth_of(spec.auth, "k"), Bearer)
     assert made == [("k", {"region": "eu"})]
+    spec = Definition.of({**SMALLEST, "auth": {"scheme": "api_key", "header": "X-Key", "prefix": "Key "}}).spec
+    assert isinstance(auth_of(spec.auth, "k"), ApiKey)
     with pytest.raises(ValueError, match="no Auth is registered as 'other'"):
         auth_of(AuthSpec("other"), "k")
     register_auth("acme-hmac", lambda key, *, region: Bearer(key + region))

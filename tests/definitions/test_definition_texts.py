@@ -75,6 +75,13 @@ def test_a_file_of_any_size_is_refused(tmp_path: Path, padding: str) -> None:
         ({"auth": {"header": "Host"}}, "auth: the header Host is set by the transport"),
         ({"auth": {"header": "X-Key", "prefix": "\n"}}, "line breaks"),
         ({"auth": {"query": "a\nb"}}, "auth: query must be the name of a parameter"),
+        ({"success": "\x1b[31m"}, "success: .* a text without control characters"),
+        ({"error": {"quota": ["a\u202eb"]}}, "error.quota.*without control characters"),
+        ({"description": "a\x1b[2J"}, "description: .* a text without"),
+        ({"documents": ["https://acme.com\r"]}, r"documents\[0\]: .* a text without"),
+        ({"written": "\x07"}, "written: .* a text without"),
+        ({"auth": {"scheme": "header"}}, "auth: this is not a registered scheme"),
+        ({"auth": {"header": "X-Key", "query": "key"}}, "auth: one of header, query and scheme"),
         ({"auth": {"scheme": "sigv4", "key": "k"}}, "auth.key: a definition holds no key"),
     ],
 )
@@ -132,7 +139,6 @@ def test_further_fields_need_a_table(key: str, body: dict[str, Any]) -> None:
         {"http": MappingProxyType({404: "failed"})},
         {"written": date(2026, 1, 2)},
         {"success": ("done", "fertig")},
-        {"success": "\ud800"},
         {"value": {"\ud800": "a"}},
     ],
 )
