@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import gzip
 from pathlib import Path
 
 from asyncpoll.cli import Exit
+from asyncpoll.cli._resolution import text_in
 from asyncpoll.cli._streams import write_results
 from asyncpoll.definitions import draft_openapi, draft_waiter
-
-_GZIP = b"\x1f\x8b"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,18 +25,17 @@ def run(args: argparse.Namespace) -> int:
             "botocore's waiters-2.json"
         )
     document = Path(name)
-    text = _text_in(document)
+    text = text_in(document)
     if waiter:
-        beside = (document.with_name(f"service-2.json{ending}") for ending in ("", ".gz"))
-        service: Path | None = args.service or next(filter(Path.exists, beside), None)
-        drafted = draft_waiter(text, waiter, service=None if service is None else _text_in(service))
+        service = args.service or _service_beside(document)
+        drafted = draft_waiter(text, waiter, service=None if service is None else text_in(service))
     else:
         drafted = draft_openapi(text, path=args.path, method=args.method, source=document.name)
     write_results(drafted.encode())
     return Exit.SUCCESS
 
 
-def _text_in(file: Path) -> str:
-    """Return the text in a file, which may be compressed, as botocore ships them."""
-    content = file.read_bytes()
-    return (gzip.decompress(content) if content.startswith(_GZIP) else content).decode()
+def _service_beside(waiters: Path) -> Path | None:
+    """Return the model of the service, which botocore keeps beside the waiters, if it is there."""
+    beside = (waiters.with_name(f"service-2.json{ending}") for ending in ("", ".gz"))
+    return next(filter(Path.exists, beside), None)

@@ -5,15 +5,18 @@ It is imported when one of them is named, since it takes a while.
 
 from __future__ import annotations
 
+import gzip
 import inspect
 import os
 import sys
+import zlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from operator import attrgetter, itemgetter
+from pathlib import Path
 from typing import Any
 
 from attrs import evolve, frozen
@@ -29,6 +32,7 @@ from asyncpoll.http import Bearer, Paced, Retrying, Transport
 from asyncpoll.providers import ENDPOINTS, Listing
 from asyncpoll.providers._client import CLIENT
 
+_GZIP = b"\x1f\x8b"
 _WHOLE = ""  # the field for a reference of an endpoint in Python that is not an object
 
 
@@ -60,7 +64,7 @@ def resolve(spec: str, kept: Mapping[str, str], others: Iterable[str], vendors: 
         if target.name != spec:
             raise ValueError(f"the entry point {spec} is the endpoint {target.name}; both must have the same name")
         return target
-    return _defined(vendors, find(listed(spec, others).name), spec)
+    return _defined(vendors, listed(spec, others), None)
 
 
 def _in_code(vendors: Vendors, load: Callable[[], Any], spec: str, part: str | None, full: str | None = None) -> Target:
@@ -154,8 +158,7 @@ def _defined(vendors: Vendors, definition: Definition, part: str | None) -> Targ
     """Return one endpoint of a definition."""
     names = [*definition.only(part).spec.endpoints] if part else [*definition.spec.endpoints]
     if len(names) > 1:
-        parts = ", ".join(name.removeprefix(f"{definition.name}.") for name in names)
-        raise ValueError(f"{definition.source} has several endpoints; add # and one of {parts}")
+        raise several(definition)
     spec, endpoint = definition.spec.endpoints[names[0]], definition.endpoints[names[0]]
     vendor = Vendor(partial(_open_defined, definition), partial(variables, definition.spec))
     vendor = vendors.setdefault((definition.text, *definition.spec.endpoints), vendor)
@@ -164,6 +167,15 @@ def _defined(vendors: Vendors, definition: Definition, part: str | None) -> Targ
     listing = Listing("", spec.description, spec.required, tuple(spec.ref), spec.open, spec.predicts, token)
     jobs, words = itemgetter(spec.name), attrgetter("words")
     return Target(spec.name, listing, vendor, jobs, start is not None, None, partial(words, spec), definition)
+
+
+def several(definition: Definition) -> ValueError:
+    """Return the error where one endpoint is needed, and a definition has several."""
+    names = definition.spec.endpoints
+    if definition.spec.is_listed:
+        return ValueError(f"{definition.name} has several endpoints; name one of {', '.join(names)}")
+    parts = ", ".join(name.removeprefix(f"{definition.name}.") for name in names)
+    return ValueError(f"{definition.source} has several endpoints; add # and one of {parts}")
 
 
 def address_of(definition: Definition, access: Access, name: str | None = None) -> str | None:
@@ -206,7 +218,34 @@ def definition_of(spec: str) -> Definition:
     """
     if spec in ENDPOINTS:
         raise ValueError(f"{spec} is built in and has no definition; see asyncpoll endpoints {spec}")
-    return Definition.load(spec) if FILE.fullmatch(spec) else listed(spec)
+    if FILE.fullmatch(spec):
+        return Definition.load(spec)
+    try:
+        return find(spec)
+    except ValueError:
+        raise ValueError(
+            f"no definition {shown(spec)}; name a file such as ./acme.toml, or an endpoint that asyncpoll endpoints "
+            f"--all lists{_meant(spec, catalog())}"
+        ) from None
+
+
+def text_in(file: Path) -> str:
+    """Return the text in a file, which may be compressed with gzip.
+
+    Raises:
+        ValueError: It is not text.
+        OSError: It cannot be read.
+    """
+    content = file.read_bytes()
+    try:
+        return (gzip.decompress(content) if content.startswith(_GZIP) else content).decode("utf-8-sig")
+    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error):
+        raise ValueError(f"{file} is not text in UTF-8; save it as UTF-8, or name another file") from None
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, known, 1, 0.75)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def listed(name: str, others: Iterable[str] = ()) -> Definition:
@@ -214,8 +253,7 @@ def listed(name: str, others: Iterable[str] = ()) -> Definition:
     try:
         return find(name)
     except ValueError:
-        close = get_close_matches(name, [*ENDPOINTS, *others, *catalog()], 1, 0.75)
-        meant = f"; did you mean {close[0]}?" if close else ""
+        meant = _meant(name, [*ENDPOINTS, *others, *catalog()])
         raise ValueError(
             f"no endpoint {shown(name)}; choose one of {', '.join(ENDPOINTS)}, one that asyncpoll endpoints --all "
             f"lists, or a file such as ./acme.toml{meant}"

@@ -56,9 +56,12 @@ class Definition:
         with Path(file).open("rb") as opened:
             content = opened.read(_MOST_BYTES)
         try:
-            text = content.decode(errors="ignore" if len(content) == _MOST_BYTES else "strict")
+            text = content.decode("utf-8-sig", errors="ignore" if len(content) == _MOST_BYTES else "strict")
         except UnicodeDecodeError:
             raise DefinitionError("the file is not UTF-8; save it as UTF-8", source=str(file)) from None
+        if str(file).endswith(".json") and text.lstrip()[:1] != "{":
+            problem = "this is not a JSON object; write { and the keys of a definition, or name it .toml"
+            raise DefinitionError(problem, source=str(file))
         definition = cls.parse(text, source=str(file))
         return definition.only(endpoint) if endpoint else definition
 
@@ -132,13 +135,14 @@ class Definition:
         """Return the same definition with one endpoint.
 
         Args:
-            name: Its full name, or the part behind the name of the definition.
+            name: Its full name, or the part behind the name of the definition or of the vendor.
 
         Raises:
             ValueError: There is no such endpoint.
         """
-        full = name if name in self.spec.endpoints else f"{self.name}.{name}"
-        if full not in self.spec.endpoints:
+        ways = (name, f"{self.name}.{name}", f"{self.vendor}.{name}")
+        full = next((one for one in ways if one in self.spec.endpoints), None)
+        if full is None:
             known = ", ".join(self.spec.endpoints)
             raise ValueError(f"{self.source} has no endpoint {name!r:.80}; choose from {known}")
         return evolve(self, spec=evolve(self.spec, endpoints={full: self.spec.endpoints[full]}))

@@ -141,6 +141,8 @@ def fabricate(
     if case.word is not None:
         draft.put(spec.status[:1] if case.state.is_terminal else spec.status[-1:], case.word)
     _put_conditions(draft, case.rule.conditions if case.rule else ())
+    if case.state is State.SUCCESS and draft.body is None and not spec.value:
+        draft.body = value  # the whole body is the result
     return draft
 
 

@@ -76,7 +76,8 @@ class Finding:
     message: str
 
     def __str__(self) -> str:
-        return f"{'' if self.line is None else f'{self.line}: '}{self.level}: {self.key}: {self.message}"
+        where = "" if self.line is None else f"{self.line}: "
+        return ": ".join(filter(None, (f"{where}{self.level}", self.key, self.message)))
 
 
 def _finding(what: str, spot: Spot, *about: object) -> Finding:

@@ -349,7 +349,8 @@ class World:
         asked = number(call.query.get(wait.query)) if wait and entry.verb == "ask" else None
         hold = 0.0 if wait is None or asked is None else max(0.0, min(asked / wait.per_second, job.end - now))
         reply = self._said(entry, job, now + hold, page).reply()
-        tag = f'"{hashlib.blake2b(reply.body, digest_size=8).hexdigest()}"'
+        seen = repr((reply.status, reply.headers, reply.body)).encode()
+        tag = f'"{hashlib.blake2b(seen, digest_size=8).hexdigest()}"'
         if call.headers.get("if-none-match") == tag:
             return Served(Reply(304, headers={"etag": tag}), entry.route, hold)
         return Served(evolve(reply, headers={**reply.headers, "etag": tag}), entry.route, hold)

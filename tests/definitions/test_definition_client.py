@@ -42,6 +42,9 @@ def test_a_definition_comes_from_a_file(tmp_path: Path) -> None:
     assert (definition.text, definition.source) == (TOML, str(toml))
     assert list(Definition.load(several).endpoints) == ["acme.renders", "acme.edits"]
     assert list(Definition.load(f"{several}#edits").endpoints) == ["acme.edits"]
+    assert list(Definition.load(f"{toml}#jobs").endpoints) == ["acme.jobs"]
+    toml.write_bytes(b"\xef\xbb\xbf" + TOML.encode())
+    assert Definition.load(toml).text == TOML
     with pytest.raises(ValueError, match=r"several\.json has no endpoint 'x'; choose from acme\.renders, acme\.edits"):
         Definition.load(f"{several}#x")
 
