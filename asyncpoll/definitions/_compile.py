@@ -18,7 +18,7 @@ from asyncpoll._structure import malformed, text_of
 from asyncpoll.definitions._chains import Chain, then_classifier
 from asyncpoll.definitions._model import EndpointSpec, GroupSpec, ListSpec, LongPollSpec, RequestSpec, StartSpec
 from asyncpoll.definitions._paths import Getter, first, has_content
-from asyncpoll.definitions._reading import Faults, judge, reader, reasons, value_getter
+from asyncpoll.definitions._reading import Faults, Judge, Meaning, judge, reader, reasons, value_getter
 from asyncpoll.definitions._requests import Make, Reference, References, json_copy, request_maker, with_query
 from asyncpoll.http import Reply, Request
 from asyncpoll.waiting._policy import Pace
@@ -73,16 +73,18 @@ def _maker(spec: RequestSpec, references: References) -> Asker:
 
 
 def _asker(spec: EndpointSpec, references: References) -> Asker:
-    ask, known = _maker(spec.ask, references), len(references.names)
     if not spec.open:
-        return ask
+        return _maker(spec.ask, references)
+    make, known = request_maker(spec.ask, references.index), len(references.names)
 
-    def ask_openly(ref: Reference) -> Request:
+    def ask(ref: Reference) -> Request:
+        request: Request = make(ref.values)
+        if len(ref.values) == known:
+            return request
         further = dict(zip(ref.names[known:], ref.values[known:], strict=True))
-        request = ask(ref)
-        return evolve(request, json={**(request.json or {}), **further}) if further else request
+        return evolve(request, json={**(request.json or {}), **further})
 
-    return ask_openly
+    return ask
 
 
 @frozen
@@ -296,7 +298,7 @@ def _group(spec: EndpointSpec, group: GroupSpec, references: References, faults:
     )
 
 
-def _verdict(verdict_of: Any, item: Any, reply: Reply) -> Any:
+def _verdict(verdict_of: Judge, item: Any, reply: Reply) -> Meaning | None:
     """Return the verdict about an item, or None if its word is unusable, so that the job is asked about alone."""
     try:
         return verdict_of(item, reply)

@@ -48,7 +48,7 @@ class Case:
 
 
 @define
-class ReplyDraft:
+class ReplyBuilder:
     """An answer in the making."""
 
     http: int = 200
@@ -114,7 +114,7 @@ def case_for(known: Mapping[str, Case], wanted: str) -> Case | None:
 
 def fabricate(
     spec: EndpointSpec, case: Case, *, ref: Mapping[str, Any] = NOTHING, value: Any = None, **details: Any
-) -> ReplyDraft:
+) -> ReplyBuilder:
     """Write what an answer to `ask` says about one job; without `about` that is nearly all of the answer.
 
     Args:
@@ -128,7 +128,7 @@ def fabricate(
     Raises:
         ValueError: Two paths of the definition stand in each other's way.
     """
-    draft = ReplyDraft(case.http)
+    draft = ReplyBuilder(case.http)
     if case.state is State.SUCCESS:
         put_value(draft, spec.value, value)
     for name, detail in details.items():
@@ -147,8 +147,8 @@ def fabricate(
 
 
 def enclose(
-    spec: EndpointSpec, listed: ListSpec | None, parts: Sequence[tuple[Mapping[str, Any], ReplyDraft]]
-) -> ReplyDraft:
+    spec: EndpointSpec, listed: ListSpec | None, parts: Sequence[tuple[Mapping[str, Any], ReplyBuilder]]
+) -> ReplyBuilder:
     """Write the answer around parts about jobs: a list of them, or the only one as it is.
 
     Args:
@@ -156,29 +156,29 @@ def enclose(
         listed: Where the list is, or None.
         parts: References, and what is said about the jobs.
     """
-    draft = parts[0][1] if parts else ReplyDraft()
+    draft = parts[0][1] if parts else ReplyBuilder()
     if listed is not None:
         for ref, part in parts:
             put_fields(part, listed.id, ref)
-        draft = ReplyDraft(headers={name: text for _, part in parts for name, text in part.headers.items()})
+        draft = ReplyBuilder(headers={name: text for _, part in parts for name, text in part.headers.items()})
         draft.put(listed.each, [part.body for _, part in parts])
     _put_conditions(draft, spec.error.ok)
     return draft
 
 
-def put_fields(draft: ReplyDraft, places: Mapping[str, Paths], ref: Mapping[str, Any]) -> None:
+def put_fields(draft: ReplyBuilder, places: Mapping[str, Paths], ref: Mapping[str, Any]) -> None:
     """Place fields of a reference, each at the first of its paths."""
     for name, paths in places.items():
         draft.put(paths, ref.get(name, "?"))
 
 
-def put_value(draft: ReplyDraft, paths: Paths | Mapping[str, Paths], value: Any) -> None:
+def put_value(draft: ReplyBuilder, paths: Paths | Mapping[str, Paths], value: Any) -> None:
     """Place the value of a success: at the first path, or at that of each name."""
     for one in paths.values() if isinstance(paths, Mapping) else [paths]:
         draft.put(one, value)
 
 
-def _put_measure(draft: ReplyDraft, spec: MeasureSpec, number: float) -> None:
+def _put_measure(draft: ReplyBuilder, spec: MeasureSpec, number: float) -> None:
     whole = 100 if isinstance(spec.of, Path) else spec.of or 1
     if isinstance(spec.of, Path):
         draft.put((spec.of,), whole)
@@ -187,7 +187,7 @@ def _put_measure(draft: ReplyDraft, spec: MeasureSpec, number: float) -> None:
     draft.put(spec.at, round(number * whole, 3))
 
 
-def _put_conditions(draft: ReplyDraft, conditions: tuple[tuple[Path, Wanted], ...]) -> None:
+def _put_conditions(draft: ReplyBuilder, conditions: tuple[tuple[Path, Wanted], ...]) -> None:
     for path, wanted in conditions:
         value = _value_for(wanted)
         is_there = wanted.present and has_content(path.get(draft.body, draft.reply()))
@@ -209,7 +209,7 @@ def _value_for(wanted: Wanted) -> Any:
     return {"is": "there"} if is_wanted else _ABSENT
 
 
-def complain(spec: EndpointSpec, kind: str, code: str | None = None) -> ReplyDraft:
+def complain(spec: EndpointSpec, kind: str, code: str | None = None) -> ReplyBuilder:
     """Write an answer that is not about the job, but says what is wrong.
 
     Args:
@@ -222,8 +222,8 @@ def complain(spec: EndpointSpec, kind: str, code: str | None = None) -> ReplyDra
     usual = next((status for status, one in reversed(statuses.items()) if one == kind), 400)
     code = code or next((code for code, one in error.codes.items() if one == kind), None)
     if code is None:
-        return ReplyDraft(usual, {"error": {"message": kind}})
-    draft = ReplyDraft(200 if error.ok or error.object else usual)
+        return ReplyBuilder(usual, {"error": {"message": kind}})
+    draft = ReplyBuilder(200 if error.ok or error.object else usual)
     if error.object is not None:
         draft.put((error.object,), {"message": kind})
     for path, _ in error.ok:

@@ -22,7 +22,7 @@ from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.definitions import _paths
 from asyncpoll.definitions._definition import Definition
-from asyncpoll.definitions._fabricate import Case, ReplyDraft, cases, complain
+from asyncpoll.definitions._fabricate import Case, ReplyBuilder, cases, complain
 from asyncpoll.definitions._model import EndpointSpec, Example
 from asyncpoll.definitions._paths import has_content
 from asyncpoll.definitions._spots import Spot
@@ -242,7 +242,7 @@ def _mark(snapshot: Any) -> str | None:
 
 def example_reply(example: Example) -> Reply:
     """Return the answer of an example."""
-    reply = ReplyDraft(example.http, example.reply, dict(example.headers)).reply()
+    reply = ReplyBuilder(example.http, example.reply, dict(example.headers)).reply()
     if example.body is None:
         return reply
     try:

@@ -10,7 +10,7 @@ from attrs import evolve
 
 from asyncpoll.definitions._definition import Definition
 from asyncpoll.definitions._document import AuthSpec
-from asyncpoll.definitions._fabricate import ReplyDraft, case_for, cases, complain
+from asyncpoll.definitions._fabricate import ReplyBuilder, case_for, cases, complain
 from asyncpoll.definitions._model import EndpointSpec
 from asyncpoll.definitions._world import USUAL, JobTruth, Served, World
 from asyncpoll.simulator import Duration, Exponential, Fault, Life, LogNormal
@@ -86,7 +86,7 @@ class DefinitionServer(HttpServer):
                 answer = Served(complain(first, "credential").reply(), "refused")
         except ValueError as problem:
             message = f"the definition has no such answer: {problem}; see what lint says"
-            answer = Served(ReplyDraft(500, {"error": {"message": message}}).reply(), "impossible")
+            answer = Served(ReplyBuilder(500, {"error": {"message": message}}).reply(), "impossible")
         reply = answer.reply
         return Response(reply.status, reply.body, reply.headers, delay=answer.hold, route=answer.route)
 

@@ -26,7 +26,7 @@ from asyncpoll.definitions._chains import FurtherCall, joined
 from asyncpoll.definitions._document import DefinitionSpec
 from asyncpoll.definitions._fabricate import (
     Case,
-    ReplyDraft,
+    ReplyBuilder,
     case_for,
     cases,
     complain,
@@ -317,7 +317,7 @@ class World:
             return Served(self._said(entry, job, now, page).reply(), entry.route)
         matches = [(entry, slots) for entry in self._entries if (slots := entry.slots_of(call)) is not None]
         if not matches:
-            return Served(ReplyDraft(404, {"error": {"message": "there is no such call"}}).reply(), "nowhere")
+            return Served(ReplyBuilder(404, {"error": {"message": "there is no such call"}}).reply(), "nowhere")
         known = (match for match in matches if self._slots(*match) in self._about)
         return self._answer(*next(known, matches[0]), call, now)
 
@@ -355,7 +355,7 @@ class World:
             return Served(Reply(304, headers={"etag": tag}), entry.route, hold)
         return Served(evolve(reply, headers={**reply.headers, "etag": tag}), entry.route, hold)
 
-    def _said(self, entry: _Entry, job: ServedJob, now: float, page: int) -> ReplyDraft:
+    def _said(self, entry: _Entry, job: ServedJob, now: float, page: int) -> ReplyBuilder:
         """Write the answer to `ask` about one job, or to a step of `then`."""
         if isinstance(entry.request, ThenSpec):
             draft = self._step(job, entry.request, page)
@@ -371,7 +371,7 @@ class World:
             draft.put(pages.more, page < entry.last_page)
         return draft
 
-    def _part(self, job: ServedJob, now: float, page: int = 1) -> ReplyDraft:
+    def _part(self, job: ServedJob, now: float, page: int = 1) -> ReplyBuilder:
         """Write what an answer to `ask` says about one job."""
         case, spec, length = job.case(now), job.spec, job.life.length
         done = 1.0 if now >= job.end else (now - job.born) / length
@@ -380,18 +380,18 @@ class World:
         self._put_slots(part, job, spec.then if case.state is State.SUCCESS else ())
         return part
 
-    def _step(self, job: ServedJob, step: ThenSpec, page: int) -> ReplyDraft:
+    def _step(self, job: ServedJob, step: ThenSpec, page: int) -> ReplyBuilder:
         form = step.form_of_answer
         sample = job.sample(page if step.pages or form == "jsonl" else None)
         if form in {"text", "bytes"}:
-            return ReplyDraft(content=f"the result of {job.ident}".encode())
-        draft = ReplyDraft(body=None if step.value else sample)
+            return ReplyBuilder(content=f"the result of {job.ident}".encode())
+        draft = ReplyBuilder(body=None if step.value else sample)
         put_value(draft, step.value, sample)
         if form == "jsonl":
             draft.content = "".join(f"{json.dumps(row)}\n" for row in draft.body).encode()
         return draft
 
-    def _put_slots(self, draft: ReplyDraft, job: ServedJob, steps: Sequence[ThenSpec]) -> None:
+    def _put_slots(self, draft: ReplyBuilder, job: ServedJob, steps: Sequence[ThenSpec]) -> None:
         """Place what later calls take out of this answer."""
         for name in dict.fromkeys(name for step in steps for name in step.names):
             if name not in job.spec.fields and draft.content is None:
@@ -409,7 +409,7 @@ class World:
 
     def _start(
         self, start: StartSpec, spec: EndpointSpec, slots: Mapping[str, Any], call: Call, now: float
-    ) -> ReplyDraft:
+    ) -> ReplyBuilder:
         given = {**(call.json if isinstance(call.json, dict) else {}), **slots}
         name = start.idempotency or ""
         key = call.headers.get(name[7:].lower()) if name.startswith("header:") else given.get(name)
@@ -417,11 +417,11 @@ class World:
         job = self._keys.get(key) or self.begin(spec, kept, now)
         if key is not None:
             self._keys[key] = job
-        draft = ReplyDraft()
+        draft = ReplyBuilder()
         put_fields(draft, start.ref, job.ref)
         return enclose(spec, None, [(job.ref, draft)])
 
-    def _cancel(self, job: ServedJob, now: float) -> ReplyDraft:
+    def _cancel(self, job: ServedJob, now: float) -> ReplyBuilder:
         error = job.spec.error
         if job.end <= now and "already_ended" in {*error.codes.values(), *error.http.values()}:
             return complain(job.spec, "already_ended")
@@ -430,11 +430,11 @@ class World:
             job.life = Life(pending=now - job.born, outcome=outcome)
         return enclose(job.spec, job.spec.about, [(job.ref, self._part(job, now))])
 
-    def _list(self, spec: EndpointSpec, group: GroupSpec, jobs: Sequence[ServedJob], now: float) -> ReplyDraft:
+    def _list(self, spec: EndpointSpec, group: GroupSpec, jobs: Sequence[ServedJob], now: float) -> ReplyBuilder:
         """Write the answer about a group; jobs whose state is not said by a word are left out."""
-        parts: list[tuple[Mapping[str, Any], ReplyDraft]] = []
+        parts: list[tuple[Mapping[str, Any], ReplyBuilder]] = []
         for job in jobs:
-            case, part = job.case(now), ReplyDraft()
+            case, part = job.case(now), ReplyBuilder()
             if case.word is not None:
                 part.put(group.status, case.word)
                 put_value(part, group.value if case.state is State.SUCCESS else (), job.sample(None))
