@@ -91,8 +91,7 @@ class FurtherCall:
         form = self.spec.form_of_answer
         if form != "json":
             return reply.text if form == "text" else reply.body if form == "bytes" else self.value(reply.jsonl, reply)
-        if reply.json is None:
-            raise fault("malformed", "the answer to a call of then is expected to hold JSON", reply=reply)
+        _check_json(reply)
         return self.value(reply.json, reply)
 
 
@@ -135,6 +134,8 @@ class Chain:
         """Return the snapshot with what the answer to the last call says."""
         pending: Any = snapshot.value
         if pending.step == _OWN_PAGES:
+            if not self.spec.is_body_value:
+                _check_json(reply)
             value, pages = self.value(reply.json, reply), self.spec.pages
         else:
             step = self.steps[pending.step]
@@ -179,6 +180,11 @@ def then_classifier(spec: EndpointSpec, faults: Faults) -> Callable[[Reply], Non
             classify(reply)
 
     return classify_then
+
+
+def _check_json(reply: Reply) -> None:
+    if reply.json is None:
+        raise fault("malformed", "the answer to a further call is expected to hold JSON", reply=reply)
 
 
 def _cursor(pages: PagesSpec, reply: Reply) -> str | None:

@@ -191,6 +191,14 @@ async def test_a_cursor_that_is_no_text_is_malformed() -> None:
         await polled({"/jobs/1": {"status": "done", "next": {"page": 2}}}, pages="next")
 
 
+async def test_a_further_page_that_is_no_json_is_a_miss() -> None:
+    """The page of a proxy in place of one of the result does not cost the rows on it."""
+    replies = {"/jobs/1": {"status": "done", "rows": [1], "next": "/v1/2"}, "/v1/2": answer("<html>busy</html>")}
+    with pytest.raises(BadReply, match="expected to hold JSON") as caught:
+        await polled(replies, value="rows", pages="next")
+    assert caught.value.kind == "malformed"
+
+
 async def test_pages_without_an_end_are_refused() -> None:
     """After a thousand calls the wait ends, and at once if a page leads to itself."""
     then = {"call": "GET /rows", "value": "rows", "pages": "next"}
