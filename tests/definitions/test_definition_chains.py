@@ -199,6 +199,14 @@ async def test_a_further_page_that_is_no_json_is_a_miss() -> None:
     assert caught.value.kind == "malformed"
 
 
+async def test_further_pages_may_be_bytes() -> None:
+    """Where the value is the body of an answer, its further pages need not be JSON either."""
+    replies = {"/jobs/1": answer(b"one ", next="/v1/2"), "/v1/2": answer(b"two")}
+    words: Any = dict.fromkeys(("status", "pending", "processing", "success", "failed", "timeout", "cancelled"))
+    snapshot, _ = await polled(replies, **words, http={"200": "success"}, value="body", pages="header:next")
+    assert snapshot.value == b"one two"
+
+
 async def test_pages_without_an_end_are_refused() -> None:
     """After a thousand calls the wait ends, and at once if a page leads to itself."""
     then = {"call": "GET /rows", "value": "rows", "pages": "next"}
