@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Mapping
-from datetime import date
 from difflib import get_close_matches
 from functools import cache, cached_property
 from pathlib import Path
@@ -211,7 +210,7 @@ class Definition:
 
 
 def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else value.isoformat() if isinstance(value, date) else str(value)
+    return dict(value) if isinstance(value, Mapping) else value.isoformat()  # nothing else is left but dates
 
 
 @cache
