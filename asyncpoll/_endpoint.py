@@ -173,7 +173,7 @@ class Endpoint(Generic[Ref, T]):
         if start.key is not None and arguments.get(start.key) is None:
             arguments[start.key] = uuid4().hex
         asked = start.ask(**arguments)
-        request = await asked if isawaitable(asked) else asked
+        request: Any = await asked if isawaitable(asked) else asked
         if not isinstance(request, Request):
             raise refusal(TypeError, f"{self.name}: the result of Start.ask", "a Request", request)
         if start.key is not None:

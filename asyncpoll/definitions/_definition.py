@@ -213,7 +213,7 @@ class Definition:
 
 
 def _plain(value: Any) -> Any:
-    return dict(value) if isinstance(value, Mapping) else str(value)
+    return dict(value) if isinstance(value, Mapping) else value.isoformat()  # nothing else is left but dates
 
 
 @cache

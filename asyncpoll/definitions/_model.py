@@ -20,7 +20,7 @@ from asyncpoll.definitions import _values as read
 from asyncpoll.definitions._paths import Path
 from asyncpoll.definitions._patterns import checked_pattern
 from asyncpoll.definitions._spots import Provenance, Spot, build, key
-from asyncpoll.definitions._templates import Slot, Template, is_address, parse_call, pieces
+from asyncpoll.definitions._templates import Template, is_address, parse_call, slots
 from asyncpoll.definitions._values import STATES, Paths, Word
 from asyncpoll.http._classify import KINDS
 
@@ -82,8 +82,8 @@ class RequestSpec(TableSpec):
     def names(self) -> tuple[str, ...]:
         """Return the names of all slots, each once."""
         values = (value for _, value in self.query)
-        found = pieces((self.path, *values, self.json, self.form, self.headers))
-        return tuple(dict.fromkeys(slot.name for slot in found if isinstance(slot, Slot)))
+        found = slots((self.path, *values, self.json, self.form, self.headers))
+        return tuple(dict.fromkeys(slot.name for slot in found))
 
 
 def _request(cls: type[T]) -> Callable[[Spot], T]:

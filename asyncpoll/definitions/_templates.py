@@ -117,6 +117,11 @@ def pieces(template: Any) -> Iterator[str | Slot]:
             yield from pieces(one)
 
 
+def slots(template: Any) -> Iterator[Slot]:
+    """Yield the slots among the pieces."""
+    return (piece for piece in pieces(template) if isinstance(piece, Slot))
+
+
 def fill_slot(slot: Slot, value: Any) -> str:
     """Return a value as a part of a path."""
     text = plain_text(slot.name, value)

@@ -279,7 +279,8 @@ def test_any_error_of_a_function_is_a_miss(function: str) -> None:
         return {"classify": None, "same_job": True, "about": given[-1]}.get(function, Snapshot(State.SUCCESS))
 
     options: dict[str, Any] = {"ask": lambda _: Request("GET", "/"), "read": lambda _: Snapshot(State.SUCCESS)}
-    made: Endpoint[str, Any] = Endpoint("v.jobs", **options | {function: failing})
+    options[function] = failing
+    made: Endpoint[str, Any] = Endpoint("v.jobs", **options)
     job = made.job(MemoryTransport(lambda _: Reply(200, {})), "1")
     assert run_virtual(job.wait(timeout=60)).state is State.SUCCESS
     assert not errors

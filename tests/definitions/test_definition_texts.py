@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from datetime import date
+from datetime import UTC, date, datetime
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -138,6 +138,7 @@ def test_further_fields_need_a_table(key: str, body: dict[str, Any]) -> None:
     [
         {"http": MappingProxyType({404: "failed"})},
         {"written": date(2026, 1, 2)},
+        {"written": datetime(2026, 1, 2, 3, tzinfo=UTC)},
         {"success": ("done", "fertig")},
         {"value": {"\ud800": "a"}},
     ],

@@ -91,6 +91,7 @@ class Dispatcher:
         self._timer_at = NEVER
         self._fired_at = -math.inf
         self._paused: set[WaitSink] = set()
+        self._expiring: Target | None = None  # an idle target whose timer has fired, while its waits are ended
 
     def now(self) -> float:
         """Return the time: the event loop's, or that of the last timer, should it have fired a bit early.
@@ -159,7 +160,7 @@ class Dispatcher:
             if not lane.ready:
                 del self._waiting[id(lane.transport)]
             self._drop_target(lane)
-        elif target.due != NEVER:
+        elif target.due != NEVER or target is self._expiring:
             self._drop_target(lane)
         self._queue.remove(target)
         if self._waiting:  # there may be a slot for another lane now
@@ -327,10 +328,10 @@ class Dispatcher:
         is_idle = target not in self._in_flight and target not in lane.ready
         expires_at = target.expires_at
         if expires_at <= now:
+            self._expiring = target if is_idle else None
             self._polls.expire(target, now)
+            self._expiring = None
             if not target.is_awaited:
-                if is_idle:
-                    self._drop_target(lane)
                 return
             if target.due != NEVER:  # the waits that are left want it later
                 return
