@@ -169,7 +169,8 @@ class Endpoint(Generic[Ref, T]):
         """
         start = self._start
         if start is None:
-            raise TypeError(f"{self.name} cannot start jobs; give Endpoint(start=Start(ask=..., read=...))")
+            cure = "give Endpoint(start=Start(ask=..., read=...))" if self.definition is None else "write start = ..."
+            raise TypeError(f"{self.name} cannot start jobs; {cure}")
         if start.key is not None and arguments.get(start.key) is None:
             arguments[start.key] = uuid4().hex
         asked = start.ask(**arguments)
