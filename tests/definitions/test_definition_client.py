@@ -82,7 +82,7 @@ async def test_what_a_definition_lacks_is_written_in_it() -> None:
     with pytest.raises(TypeError, match=r"acme\.jobs cannot start jobs; write start = \.\.\."):
         await definition.start(MemoryTransport(lambda _: answer({})))
     async with definition.client("k") as client:
-        with pytest.raises(ValueError, match="no endpoint '1' here; .*; write the fields of a reference with their"):
+        with pytest.raises(ValueError, match="; write the fields of a reference with their names"):
             client.job("1")
     with pytest.raises(ValueError, match=r"did you mean replicate\.predictions\?$"):
         find("replicate.predictio")
