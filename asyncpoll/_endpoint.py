@@ -169,15 +169,15 @@ class Endpoint(Generic[Ref, T]):
         """
         start = self._start
         if start is None:
-            raise TypeError(f"{self.name} cannot start jobs; give Endpoint(start=Start(ask=..., read=...))")
+            cure = "give Endpoint(start=Start(ask=..., read=...))" if self.definition is None else "write start = ..."
+            raise TypeError(f"{self.name} cannot start jobs; {cure}")
         if start.key is not None and arguments.get(start.key) is None:
             arguments[start.key] = uuid4().hex
         asked = start.ask(**arguments)
         request: Any = await asked if isawaitable(asked) else asked
         if not isinstance(request, Request):
             raise refusal(TypeError, f"{self.name}: the result of Start.ask", "a Request", request)
-        if start.key is not None:
-            request = evolve(request, repeatable=True)
+        request = request if start.key is None else evolve(request, repeatable=True)
         reply = await exchange(transport, request, self._check)
         submitted, call = None, self._guard.call
         if start.snapshot is not None:

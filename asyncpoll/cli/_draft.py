@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import gzip
+import zlib
 from pathlib import Path
 
 from asyncpoll.cli import Exit
-from asyncpoll.cli._resolution import text_in
 from asyncpoll.cli._streams import write_results
 from asyncpoll.definitions import draft_openapi, draft_waiter
+
+_GZIP = b"\x1f\x8b"
 
 
 def run(args: argparse.Namespace) -> int:
@@ -27,7 +30,8 @@ def run(args: argparse.Namespace) -> int:
     document = Path(name)
     text = text_in(document)
     if waiter:
-        service = args.service or _service_beside(document)
+        beside = (document.with_name(f"service-2.json{ending}") for ending in ("", ".gz"))
+        service: Path | None = args.service or next(filter(Path.exists, beside), None)
         drafted = draft_waiter(text, waiter, service=None if service is None else text_in(service))
     else:
         drafted = draft_openapi(text, path=args.path, method=args.method, source=document.name)
@@ -35,7 +39,15 @@ def run(args: argparse.Namespace) -> int:
     return Exit.SUCCESS
 
 
-def _service_beside(waiters: Path) -> Path | None:
-    """Return the model of the service, which botocore keeps beside the waiters, if it is there."""
-    beside = (waiters.with_name(f"service-2.json{ending}") for ending in ("", ".gz"))
-    return next(filter(Path.exists, beside), None)
+def text_in(file: Path) -> str:
+    """Return the text in a file, which may be compressed, as botocore ships them.
+
+    Raises:
+        ValueError: It is not text.
+        OSError: It cannot be read.
+    """
+    content = file.read_bytes()
+    try:
+        return (gzip.decompress(content) if content.startswith(_GZIP) else content).decode("utf-8-sig")
+    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error):
+        raise ValueError(f"{file} is not text in UTF-8; save it as UTF-8, or name another file") from None

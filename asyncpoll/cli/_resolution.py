@@ -5,18 +5,15 @@ It is imported when one of them is named, since it takes a while.
 
 from __future__ import annotations
 
-import gzip
 import inspect
 import os
 import sys
-import zlib
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from difflib import get_close_matches
 from functools import partial
 from importlib import import_module
 from importlib.metadata import entry_points
 from operator import attrgetter, itemgetter
-from pathlib import Path
 from typing import Any
 
 from attrs import evolve, frozen
@@ -32,7 +29,6 @@ from asyncpoll.http import Bearer, Paced, Retrying, Transport
 from asyncpoll.providers import ENDPOINTS, Listing
 from asyncpoll.providers._client import CLIENT
 
-_GZIP = b"\x1f\x8b"
 _WHOLE = ""  # the field for a reference of an endpoint in Python that is not an object
 
 
@@ -217,7 +213,7 @@ def definition_of(spec: str) -> Definition:
         OSError: The file cannot be read.
     """
     if spec in ENDPOINTS:
-        raise ValueError(f"{spec} is built in and has no definition; see asyncpoll endpoints {spec}")
+        raise ValueError(f"{spec} is built in, in Python rather than by a definition; see asyncpoll endpoints {spec}")
     if FILE.fullmatch(spec):
         return Definition.load(spec)
     try:
@@ -227,20 +223,6 @@ def definition_of(spec: str) -> Definition:
             f"no definition {shown(spec)}; name a file such as ./acme.toml, or an endpoint that asyncpoll endpoints "
             f"--all lists{_meant(spec, catalog())}"
         ) from None
-
-
-def text_in(file: Path) -> str:
-    """Return the text in a file, which may be compressed with gzip.
-
-    Raises:
-        ValueError: It is not text.
-        OSError: It cannot be read.
-    """
-    content = file.read_bytes()
-    try:
-        return (gzip.decompress(content) if content.startswith(_GZIP) else content).decode("utf-8-sig")
-    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error):
-        raise ValueError(f"{file} is not text in UTF-8; save it as UTF-8, or name another file") from None
 
 
 def _meant(name: str, known: Iterable[str]) -> str:
@@ -256,5 +238,5 @@ def listed(name: str, others: Iterable[str] = ()) -> Definition:
         meant = _meant(name, [*ENDPOINTS, *others, *catalog()])
         raise ValueError(
             f"no endpoint {shown(name)}; choose one of {', '.join(ENDPOINTS)}, one that asyncpoll endpoints --all "
-            f"lists, or a file such as ./acme.toml{meant}"
+            f"lists, or a definition: ./acme.toml, or --endpoint ./acme.toml for the lines of a file{meant}"
         ) from None

@@ -79,7 +79,10 @@ def _words(spec: EndpointSpec) -> Iterator[tuple[str, str]]:
         if words := getattr(spec, mark):
             yield mark, ", ".join(map(spelled, words))
     for rule in spec.when:
-        yield rule.state.value, f"if {json.dumps(rule.where.value['if'], ensure_ascii=False)}"
+        yield (
+            rule.state.value + (f" ({rule.kind})" if rule.kind else ""),
+            f"if {json.dumps(rule.where.value['if'], ensure_ascii=False)}",
+        )
     for status, means in spec.http.items():
         yield means, f"HTTP {status}"
     if spec.missing is not None:

@@ -142,7 +142,7 @@ class DefinedClient(BaseClient):
         try:
             jobs = self[endpoint]
         except KeyError as error:
-            raise ValueError(error.args[0]) from None
+            raise ValueError(f"{error.args[0]}; write the fields of a reference with their names") from None
         return jobs.job(**self.own_fields(ref))
 
     async def start(self, /, **arguments: Any) -> Job[Any]:

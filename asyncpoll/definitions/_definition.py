@@ -230,6 +230,14 @@ def catalog() -> Mapping[str, Definition]:
     return MappingProxyType({name: one.only(name) for one in _definitions().values() for name in one.spec.endpoints})
 
 
+def checked(function: str, definition: Definition) -> Definition:
+    """Return the argument of a function; what is not a definition, such as its path, is a `TypeError`."""
+    if not isinstance(definition, Definition):
+        given = type(definition).__name__
+        raise TypeError(f"{function}() needs a Definition, not {given}; read one with Definition.load(path)")
+    return definition
+
+
 def find(name: str) -> Definition:
     """Return a definition of the catalogue.
 
@@ -242,7 +250,7 @@ def find(name: str) -> Definition:
     """
     found = catalog().get(name) or _definitions().get(name)
     if found is None:
-        near = get_close_matches(name, [*catalog(), *_definitions()], 3, 0.5)
+        near = get_close_matches(name, {**catalog(), **_definitions()}, 3, 0.6)
         cure = f"; did you mean {' or '.join(near)}?" if near else "; catalog() lists them all"
         raise ValueError(f"the catalogue has no {name!r:.80}{cure}")
     return found

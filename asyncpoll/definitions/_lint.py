@@ -21,7 +21,7 @@ from asyncpoll._errors import BadReply, PollError
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.definitions import _paths
-from asyncpoll.definitions._definition import Definition
+from asyncpoll.definitions._definition import Definition, checked
 from asyncpoll.definitions._fabricate import Case, ReplyBuilder, cases, complain
 from asyncpoll.definitions._model import EndpointSpec, Example
 from asyncpoll.definitions._paths import has_content
@@ -91,7 +91,7 @@ def lint(definition: Definition) -> list[Finding]:
     It sends nothing. Everything that the definition lists is written into answers and read back, and its examples are
     read.
     """
-    found = dict.fromkeys(_secrets(definition.spec.where))
+    found = dict.fromkeys(_secrets(checked("lint", definition).spec.where))
     for name, spec in definition.spec.endpoints.items():
         found |= dict.fromkeys(_Linter(definition, spec, definition.endpoints[name]).findings())
     return sorted(found, key=lambda one: (one.line or 0, one.key))

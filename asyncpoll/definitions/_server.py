@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from attrs import evolve
 
-from asyncpoll.definitions._definition import Definition
+from asyncpoll.definitions._definition import Definition, checked
 from asyncpoll.definitions._document import AuthSpec
 from asyncpoll.definitions._fabricate import ReplyBuilder, case_for, cases, complain
 from asyncpoll.definitions._model import EndpointSpec
@@ -140,7 +140,7 @@ def simulate(
     """
     if unknown_ids not in {"draw", "reject"}:
         raise ValueError(f"unknown_ids {unknown_ids!r} does not exist; choose one of: draw, reject")
-    spec = definition.spec
+    spec = checked("simulate", definition).spec
     for outcome in outcomes if outcomes is not USUAL else ():
         if not any(case_for(cases(one), outcome) for one in spec.endpoints.values()):
             known = dict.fromkeys(name for one in spec.endpoints.values() for name in cases(one))

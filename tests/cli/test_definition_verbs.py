@@ -41,7 +41,7 @@ cancelled = "deleted"
 partial = "cut"
 absent = "unknown"
 missing = "processing"
-when = [{ if = { url = { present = true } }, state = "success" }]
+when = [{ if = { url = { present = true } }, state = "success", kind = "partial" }]
 http = { 410 = "timeout" }
 group = { ask = "GET /films", each = "films", id = { id = "id" } }
 
@@ -127,7 +127,7 @@ def test_show_has_every_request_and_word(capsys: Output) -> None:
         "success done, true, cut",
         "partial cut",
         "absent unknown",
-        'success if {"url": {"present": true}}',
+        'success (partial) if {"url": {"present": true}}',
         "timeout HTTP 410",
         "processing if there is no word",
     ):
@@ -166,8 +166,9 @@ def test_a_definition_of_the_catalogue_is_shown(capsys: Output) -> None:
     assert "ask GET /batches/{id}" in printed(capsys, "show", "openai.batches")
     assert "failed if" in " ".join(printed(capsys, "show", "google.operations"))
     assert main(["show", "bigmodel.agents"]) == 2
-    assert "bigmodel.agents is built in and has no definition; see asyncpoll endpoints bigmodel.agents" in (
-        capsys.readouterr().err
+    assert (
+        "bigmodel.agents is built in, in Python rather than by a definition; see asyncpoll endpoints bigmodel.agents"
+        in (capsys.readouterr().err)
     )
     for name, cure in (
         ("openai.batch", "did you mean openai.batches?"),

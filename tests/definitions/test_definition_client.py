@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from definition_kit import SMALLEST, answer
 
-from asyncpoll.definitions import Definition, DefinitionError, catalog, find
+from asyncpoll.definitions import Definition, DefinitionError, catalog, find, lint, rehearse, simulate
 from asyncpoll.definitions._client import auth_of
 from asyncpoll.definitions._document import AuthSpec
 from asyncpoll.http import ApiKey, Basic, Bearer, register_auth
@@ -66,6 +67,25 @@ def test_the_text_makes_the_definition_again() -> None:
     assert (definition.source, again.source) == ("mine.py", "the ledger")
     assert {one.definition for one in definition.endpoints.values()} == {definition.text}
     assert pickle.loads(pickle.dumps(DefinitionError("x", source="y"))).source == "y"  # noqa: S301  our own bytes
+
+
+@pytest.mark.parametrize("function", [lint, simulate, partial(rehearse, durations=[1.0])])
+def test_what_is_no_definition_is_refused(function: Any) -> None:
+    """Such as its path: the message says how to read it."""
+    with pytest.raises(TypeError, match=r"needs a Definition, not str; read one with Definition\.load"):
+        function("acme.toml")
+
+
+async def test_what_a_definition_lacks_is_written_in_it() -> None:
+    """A start is a key of the file, and a reference has names."""
+    definition = Definition.parse(TOML)
+    with pytest.raises(TypeError, match=r"acme\.jobs cannot start jobs; write start = \.\.\."):
+        await definition.start(MemoryTransport(lambda _: answer({})))
+    async with definition.client("k") as client:
+        with pytest.raises(ValueError, match="; write the fields of a reference with their names"):
+            client.job("1")
+    with pytest.raises(ValueError, match=r"did you mean replicate\.predictions\?$"):
+        find("replicate.predictio")
 
 
 async def test_a_definition_with_one_endpoint_has_jobs() -> None:
