@@ -77,7 +77,7 @@ class Start(Generic[Ref, T]):
             raised by `Endpoint.start`: a `ValueError` for a bad argument. Nothing has been sent then.
         read: A function from the reply and the arguments, as a mapping, to the reference of the job.
         snapshot: A function from the reply to a snapshot of the job, or None if the reply does not say how it is. With
-            a terminal snapshot no request is sent about the job.
+            a terminal snapshot no request is sent about the job, unless it is a success and the endpoint has `then`.
         key: The name of the argument that is the idempotency key, or None if the API has no such key. With a key, the
             request may be repeated after a fault of the network. Without the argument, the key is random.
     """

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from asyncio import get_running_loop
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from inspect import isawaitable
 from typing import Any, Generic, TypeVar, Unpack
 from uuid import uuid4
 
-import attrs
 from attrs import Factory, evolve, field, frozen
 
 from asyncpoll._calls import FUNCTION, OPTIONAL_FUNCTION, OPTIONAL_TEXT, Group, Poll, Start, optional_instance
@@ -18,14 +18,14 @@ from asyncpoll._checks import by_field, flag, refusal
 from asyncpoll._conditional import NOT_MODIFIED, conditional, keep, same_again
 from asyncpoll._errors import BadReply, Rejected, TransportError
 from asyncpoll._guard import ACCIDENTS, Guard
-from asyncpoll._job_tokens import as_plain, as_text_alone, read_token, write_token
+from asyncpoll._job_tokens import as_plain, as_text_alone, read_token, shown, write_token
 from asyncpoll._json_out import canonical_json
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll._timeout import Timeout
 from asyncpoll.http._auth import exchange
 from asyncpoll.http._classify import classify_status
-from asyncpoll.http._message import Reply, Request, Transport
+from asyncpoll.http._message import Reply, Request, Transport, check_address
 from asyncpoll.waiting._decision import Decision
 from asyncpoll.waiting._policy import Pace, WaitOptions
 from asyncpoll.waiting._wait import single_wait, single_watch
@@ -37,7 +37,6 @@ MOST_CALLS = 1000
 """The most calls of `then` in one poll."""
 
 _NAME = re.compile(r"[a-z0-9_.-]+")
-_LONGEST_SHOWN = 200
 
 
 def _check_name(name: str, value: object) -> None:
@@ -165,24 +164,38 @@ class Endpoint(Generic[Ref, T]):
         Raises:
             TypeError: The endpoint has no `start`, or an argument is missing or unknown. Nothing was sent.
             ValueError: An argument is unusable. Nothing was sent.
-            TransportError: The job was refused, or it is not known whether it was accepted.
+            TransportError: The job was refused, or it is not known whether it was accepted; or it was accepted, and the
+                server wants it to be polled at an address of another API (a `Rejected`, kind "foreign_address").
         """
         start = self._start
         if start is None:
-            raise TypeError(f"{self.name} cannot start jobs; give Endpoint(start=Start(ask=..., read=...))")
+            cure = "give Endpoint(start=Start(ask=..., read=...))" if self.definition is None else "write start = ..."
+            raise TypeError(f"{self.name} cannot start jobs; {cure}")
         if start.key is not None and arguments.get(start.key) is None:
             arguments[start.key] = uuid4().hex
         asked = start.ask(**arguments)
-        request = await asked if isawaitable(asked) else asked
-        if start.key is not None:
-            request = evolve(request, repeatable=True)
+        request: Any = await asked if isawaitable(asked) else asked
+        if not isinstance(request, Request):
+            raise refusal(TypeError, f"{self.name}: the result of Start.ask", "a Request", request)
+        request = request if start.key is None else evolve(request, repeatable=True)
         reply = await exchange(transport, request, self._check)
         submitted, call = None, self._guard.call
         if start.snapshot is not None:
             seen: Any = call("Start.snapshot", reply, (Snapshot, type(None)), start.snapshot, reply)
-            submitted = seen if seen is not None and seen.state.is_terminal else None
+            has_more = self.then is not None and seen is not None and seen.state is State.SUCCESS
+            submitted = seen if seen is not None and seen.state.is_terminal and not has_more else None
         ref: Any = call("Start.read", reply, object, start.read, reply, arguments)
+        if submitted is None:
+            self._check_address(transport, ref)
         return Job(self, transport, ref, submitted=submitted)
+
+    def _check_address(self, transport: Transport, ref: Ref) -> None:
+        """Check the address at which a job is to be polled, if the server gave one."""
+        request = None
+        with suppress(Exception):  # a poll will raise it, and the job can be cancelled
+            request = self.ask(ref)
+        if request is not None and request.address is not None:
+            check_address(transport, request)
 
     def job_from_json(self, transport: Transport, text: str) -> Job[T]:
         """Return the job of this endpoint that `Job.to_json` wrote, in this process or another one.
@@ -232,11 +245,9 @@ class Endpoint(Generic[Ref, T]):
         reply = await exchange(transport, evolve(request, fresh=True), self._check)
         part = self._part(ref, reply)
         if not self._is_about(ref, part):
-            message = (
-                f"{self.name}: the answer is about another job, even on a new connection; "
-                "look for a proxy or a cache that mixes up answers"
-            )
-            raise BadReply(message, kind="identity", reply=reply)
+            problem = f"{self.name}: the answer is about another job, even on a new connection"
+            cure = "look for a proxy or a cache that mixes up answers"
+            raise BadReply(f"{problem}; {cure}", kind="identity", reply=reply)
         return reply, part
 
     async def _poll_further(
@@ -261,7 +272,10 @@ class Endpoint(Generic[Ref, T]):
                 calls, now = wait.own_memory().calls, get_running_loop().time()
                 calls.append(now - began)
                 began = now
-            reply = await exchange(transport, request, self._check_then)
+            try:
+                reply = await exchange(transport, request, self._check_then)
+            except ValueError as error:  # what the server sent cannot be sent back
+                raise self._guard.unreadable("then", error, reply) from error
             seen = call("read_then", reply, Snapshot, self.read_then, seen, reply)
         return seen
 
@@ -299,10 +313,7 @@ class Endpoint(Generic[Ref, T]):
     def _is_about(self, ref: Ref, reply: Reply) -> bool:
         if self.same_job is None:
             return True
-        try:
-            return self.same_job(ref, reply)
-        except ACCIDENTS as error:
-            raise self._guard.unreadable("same_job", error, reply) from error
+        return bool(self._guard.call("same_job", reply, object, self.same_job, ref, reply))
 
 
 @frozen(eq=False, repr=False, weakref_slot=False)
@@ -323,7 +334,7 @@ class Job(Generic[T]):
     submitted: Snapshot[T] | None = field(default=None, kw_only=True)
 
     def __repr__(self) -> str:
-        return f"<Job {self.endpoint.name} {_shown(self.ref)}>"
+        return f"<Job {self.endpoint.name} {shown(self.ref)}>"
 
     @property
     def meta(self) -> Mapping[str, Any] | None:
@@ -487,11 +498,3 @@ class _MarkedJob(Job[T]):
 
     meta: Mapping[str, Any] | None = field(kw_only=True)  # pyright: ignore[reportIncompatibleMethodOverride]  frozen, so as good as a property
     origin: Any = field(kw_only=True)
-
-
-def _shown(ref: Any) -> str:
-    """Return a reference as it is shown, at most 200 characters."""
-    if not attrs.has(type(ref)):
-        return repr(ref)[:_LONGEST_SHOWN]
-    given = [(one.name, getattr(ref, one.name)) for one in attrs.fields(type(ref))]
-    return " ".join(f"{name}={value!r}" for name, value in given if value is not None)[:_LONGEST_SHOWN]

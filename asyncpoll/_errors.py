@@ -43,11 +43,11 @@ class PollError(Exception):
     """The base class of the errors that asyncpoll defines. All of them can be pickled."""
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _revive, (type(self), self.args, self.__dict__)
+        return revive, (type(self), self.args, self.__dict__)
 
 
-def _revive(kind: type[PollError], args: tuple[Any, ...], facts: dict[str, Any]) -> PollError:
-    # By default, pickle calls the constructor with the message only, so that all keyword arguments are lost.
+def revive(kind: type[Exception], args: tuple[Any, ...], facts: dict[str, Any]) -> Exception:
+    """Return an error as it was pickled. By itself pickle calls the class with the message, without any keyword."""
     error = kind.__new__(kind)
     error.args = args  # WaitTimeout is an OSError, too, whose constructor would ignore them here
     error.__dict__.update(facts)
@@ -216,7 +216,7 @@ class BadReply(TransportError):
         self.reply = reply
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _revive, (type(self), self.args, {**self.__dict__, "reply": None})
+        return revive, (type(self), self.args, {**self.__dict__, "reply": None})
 
 
 class UnknownStatus(PollError):

@@ -52,7 +52,9 @@ class Guard:
         except BadReply as error:
             _add_reply(error, reply)
             raise
-        except ACCIDENTS as error:
+        except PollError:
+            raise
+        except Exception as error:
             raise self.unreadable(name, error, reply) from error
 
     def read(self, read: Callable[[Reply], R], reply: Reply) -> R:

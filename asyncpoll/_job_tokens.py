@@ -1,4 +1,4 @@
-"""Jobs as text: what `Job.to_json` writes, and `job_from_json` reads."""
+"""Jobs as text: what `Job.to_json` writes, and `job_from_json` reads; and references as they are shown."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import attrs
 
 TOKEN_VERSION = 1
+
+_LONGEST_SHOWN = 200
 
 
 def as_plain(ref: Any) -> Any:
@@ -49,3 +51,11 @@ def read_token(text: str) -> tuple[str, Any]:
 def write_token(endpoint: str, ref: Any) -> str:
     """Return the text for a job, given the name of its endpoint and its reference as JSON data."""
     return json.dumps({"version": TOKEN_VERSION, "endpoint": endpoint, "ref": ref}, ensure_ascii=False)
+
+
+def shown(ref: Any) -> str:
+    """Return a reference as it is shown, at most 200 characters."""
+    if not attrs.has(type(ref)):
+        return repr(ref)[:_LONGEST_SHOWN]
+    given = [(one.name, getattr(ref, one.name)) for one in attrs.fields(type(ref))]
+    return " ".join(f"{name}={value!r}" for name, value in given if value is not None)[:_LONGEST_SHOWN]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from base64 import b64encode
 from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
@@ -20,8 +21,11 @@ def canonical_json(data: Any) -> str:
 def as_json_data(value: Any) -> Any:
     """Return a value that `json.dumps` can write in place of *value*. This is a `default` for `json.dumps`.
 
-    Instances of attrs classes become objects, times become ISO 8601, and all other values become text.
+    Instances of attrs classes become objects, times become ISO 8601, bytes become base64, and all other values become
+    text.
     """
+    if isinstance(value, bytes):
+        return b64encode(value).decode()
     if attrs.has(type(value)):
         return {one.name: getattr(value, one.name) for one in attrs.fields(type(value))}
     if isinstance(value, Mapping):

@@ -178,6 +178,11 @@ class Vocabulary:
         return State.UNKNOWN
 
 
+def spelled(word: Word) -> str:
+    """Return a status word as JSON has it; text is not quoted."""
+    return word if isinstance(word, str) else str(word).lower()
+
+
 def kind_of(value: object) -> str:
     """Return what JSON calls the type of *value*, such as "an array"."""
     return json_name(type(value))

@@ -21,10 +21,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import attrs
 
 from asyncpoll._errors import BadReply
-from asyncpoll._state import State, Vocabulary, json_name, kind_of
+from asyncpoll._state import State, Vocabulary, json_name, kind_of, spelled
 
 if TYPE_CHECKING:
     from cattrs import Converter
+
+    from asyncpoll.http import Reply
 
 T = TypeVar("T")
 Step = str | int
@@ -78,8 +80,8 @@ def status_at(payload: Any, words: Vocabulary, *path: str) -> tuple[State, str]:
     """
     word = at(payload, *path)
     if not words.accepts(word):
-        raise _malformed(".".join(("$", *path)), f"{words.expected} is expected, not {kind_of(word)}")
-    return words.read(word), word if isinstance(word, str) else str(word).lower()
+        raise malformed(".".join(("$", *path)), f"{words.expected} is expected, not {kind_of(word)}")
+    return words.read(word), spelled(word)
 
 
 def text_of(value: Any) -> str | None:
@@ -136,7 +138,7 @@ def structure(payload: Any, cls: type[T], *, where: str = "$") -> T:
         return _converter().structure(payload, cls)
     except (BaseValidationError, _Misfit) as error:
         path, _, problem = next(_misfits(error))
-        raise _malformed(where + _spelled(path), problem) from None
+        raise malformed(where + _spelled(path), problem) from None
 
 
 def fit(payload: Any, cls: type[T], *, where: str = "$") -> tuple[T, tuple[str, ...]]:
@@ -164,11 +166,11 @@ def fit(payload: Any, cls: type[T], *, where: str = "$") -> tuple[T, tuple[str, 
             for path, is_missing, problem in _misfits(error):
                 holder = path[:-1] if is_missing else path
                 if not holder:
-                    raise _malformed(where + _spelled(path), problem) from None
+                    raise malformed(where + _spelled(path), problem) from None
                 misfits[where + _spelled(path)] = None
                 _mark(left_out, holder)
             payload = _without(payload, left_out)
-    raise _malformed(where, "too much of it does not fit")
+    raise malformed(where, "too much of it does not fit")
 
 
 def _spelled(path: tuple[Step, ...]) -> str:
@@ -198,8 +200,9 @@ class _Misfit(TypeError):
     """A value has another type than its field."""
 
 
-def _malformed(path: str, problem: str) -> BadReply:
-    return BadReply(f"the answer is malformed at {path}: {problem}")
+def malformed(path: str, problem: str, reply: Reply | None = None) -> BadReply:
+    """Return the error for an answer that has something else at a path."""
+    return BadReply(f"the answer is malformed at {path}: {problem}", reply=reply)
 
 
 @cache

@@ -137,10 +137,6 @@ FILE = re.compile(r"[^#]*\.(?:toml|json)(?:#.*)?|.*/.*", re.DOTALL)
 """A file with a definition."""
 
 
-def _no_variables(_name: str | None) -> tuple[str, str]:
-    return "", ""
-
-
 @frozen(eq=False)
 class Vendor:
     """What opens the client of one or several endpoints.
@@ -152,7 +148,7 @@ class Vendor:
     """
 
     open: Callable[[Access, str | None], Any]
-    variables: Callable[[str | None], tuple[str, str]] = _no_variables
+    variables: Callable[[str | None], tuple[str, str]] = lambda _name: ("", "")
 
 
 @frozen(eq=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import gzip
+import zlib
 from pathlib import Path
 
 from asyncpoll.cli import Exit
@@ -27,18 +28,26 @@ def run(args: argparse.Namespace) -> int:
             "botocore's waiters-2.json"
         )
     document = Path(name)
-    text = _text_in(document)
+    text = text_in(document)
     if waiter:
         beside = (document.with_name(f"service-2.json{ending}") for ending in ("", ".gz"))
         service: Path | None = args.service or next(filter(Path.exists, beside), None)
-        drafted = draft_waiter(text, waiter, service=None if service is None else _text_in(service))
+        drafted = draft_waiter(text, waiter, service=None if service is None else text_in(service))
     else:
         drafted = draft_openapi(text, path=args.path, method=args.method, source=document.name)
     write_results(drafted.encode())
     return Exit.SUCCESS
 
 
-def _text_in(file: Path) -> str:
-    """Return the text in a file, which may be compressed, as botocore ships them."""
+def text_in(file: Path) -> str:
+    """Return the text in a file, which may be compressed, as botocore ships them.
+
+    Raises:
+        ValueError: It is not text.
+        OSError: It cannot be read.
+    """
     content = file.read_bytes()
-    return (gzip.decompress(content) if content.startswith(_GZIP) else content).decode()
+    try:
+        return (gzip.decompress(content) if content.startswith(_GZIP) else content).decode("utf-8-sig")
+    except (UnicodeDecodeError, EOFError, gzip.BadGzipFile, zlib.error):
+        raise ValueError(f"{file} is not text in UTF-8; save it as UTF-8, or name another file") from None

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 from collections.abc import Iterator, Mapping
 
 from attrs import asdict, frozen
 
-from asyncpoll._state import State, Word
+from asyncpoll._state import State, Word, spelled
 from asyncpoll.cli import Exit
 from asyncpoll.cli._access import Target
 from asyncpoll.cli._output import Grid, say, say_json
@@ -76,11 +75,6 @@ def words_by_state(words: Mapping[Word, State]) -> dict[State, list[str]]:
     """Return the status words of each state that has any."""
     by_state = {state: [spelled(word) for word, means in words.items() if means is state] for state in State}
     return {state: found for state, found in by_state.items() if found}
-
-
-def spelled(word: Word) -> str:
-    """Return a status word as JSON has it; text is not quoted."""
-    return word if isinstance(word, str) else json.dumps(word)
 
 
 def _page(entries: list[_Entry]) -> Iterator[str]:

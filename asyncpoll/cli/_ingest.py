@@ -26,7 +26,7 @@ MOST_AHEAD = 1000
 """The most items that are read ahead of the consumer."""
 
 _TERMINAL = tuple(state for state in State if state.is_terminal)
-_USAGE = 'a job is named by an "endpoint" (text) and a "ref" (object)'
+_USAGE = 'a job is named by an "endpoint" (text) and a "ref" (object); --endpoint names that of all lines'
 
 
 class Feed(Generic[T]):

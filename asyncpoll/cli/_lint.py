@@ -23,7 +23,7 @@ def run(args: argparse.Namespace) -> int:
     if args.json:
         say_json([{"source": source, **asdict(finding)} for source, finding in found])
     for source, finding in () if args.json else found:
-        say(f"{source}:{finding}")
+        say(f"{source}:{' ' if finding.line is None else ''}{finding}")
     errors = sum(finding.level == "error" for _, finding in found)
     note(f"asyncpoll: {counted(errors, 'error')}, {counted(len(found) - errors, 'other finding')}")
     return Exit.FAILED if errors or (args.strict and found) else Exit.SUCCESS
@@ -37,6 +37,7 @@ def _findings(spec: str) -> list[tuple[str, Finding]]:
     try:
         definition = definition_of(spec)
     except DefinitionError as error:
-        message = str(error).partition(": ")[2]
+        where = error.source if error.line is None else f"{error.source}:{error.line}"
+        message = str(error).removeprefix(f"{where}: ").removeprefix(f"{error.key}: ")
         return [(error.source, Finding("error", error.key or "", error.line, message))]
     return [(definition.source, finding) for finding in lint(definition)]

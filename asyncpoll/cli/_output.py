@@ -80,12 +80,12 @@ _PARTS: Final = (
 
 
 def say(text: str) -> None:
-    """Print a line of results on standard output.
+    """Print a line of results on standard output; what its encoding lacks is escaped.
 
     Raises:
         OSError: It cannot be written.
     """
-    write_results(f"{text}\n".encode(sys.stdout.encoding, sys.stdout.errors or "strict"))
+    write_results(f"{text}\n".encode(sys.stdout.encoding, "backslashreplace"))
 
 
 def say_json(data: Any) -> None:

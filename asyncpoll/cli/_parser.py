@@ -377,7 +377,9 @@ def _seconds(text: str) -> float:
 
 
 def _outage(text: str) -> tuple[float, float]:
-    start, _, length = text.partition(",")
+    start, comma, length = text.partition(",")
+    if not comma:
+        raise argparse.ArgumentTypeError(f"{text!r} is not START,SECONDS such as 60,30")
     return _seconds(start), _positive(length)
 
 

@@ -12,8 +12,9 @@ from attrs import asdict
 
 from asyncpoll._schedule import Fixed
 from asyncpoll.cli import Exit
+from asyncpoll.cli._draft import text_in
 from asyncpoll.cli._output import counted, duration, say, say_json
-from asyncpoll.cli._resolution import definition_of
+from asyncpoll.cli._resolution import definition_of, several
 from asyncpoll.definitions import Rehearsal, rehearse
 
 _OPTIONS = frozenset({"timeout", "rate", "concurrency", "price", "arrivals", "seed"})
@@ -31,6 +32,8 @@ def run(args: argparse.Namespace) -> int:
     if "interval" in vars(args) and args.interval is not None:
         given["schedule"] = Fixed(args.interval)
     definition = definition_of(args.file)
+    if len(definition.spec.endpoints) > 1:
+        raise several(definition)
     rehearsal = rehearse(definition, durations=_durations(args.durations), outage=args.outage, **given)
     if args.json:
         say_json(asdict(rehearsal))
@@ -41,15 +44,17 @@ def run(args: argparse.Namespace) -> int:
 
 def _durations(path: Path) -> list[float]:
     """Return the numbers in the first column of a file; a first line without a number is a header."""
-    cells = [line.partition(",")[0].strip() for line in path.read_text(encoding="utf-8").splitlines()]
+    cells = [line.partition(",")[0].strip() for line in text_in(path).splitlines()]
     found: list[float] = []
     for number, cell in enumerate(cells, 1):
         try:
-            found += [float(cell)] if cell else []
+            seconds = float(cell) if cell else None
         except ValueError:
-            if number > 1:
-                raise ValueError(f"{path}:{number}: not a number of seconds; write one in every line") from None
-    if not found or not all(0 <= seconds < math.inf for seconds in found):
+            seconds = math.nan if number > 1 else None
+        if seconds is not None and not 0 <= seconds < math.inf:
+            raise ValueError(f"{path}:{number}: not a number of seconds; write one in every line, 0 or more")
+        found += [] if seconds is None else [seconds]
+    if not found:
         raise ValueError(f"{path} has no durations; write the seconds of a job in every line, 0 or more")
     return found
 

@@ -23,11 +23,11 @@ from asyncpoll._job_tokens import as_text_alone
 from asyncpoll.cli._access import CODE, FILE, Access, Target, Vendor
 from asyncpoll.cli._output import shown
 from asyncpoll.definitions import Definition, catalog, find
-from asyncpoll.definitions._catalog import key_variable
+from asyncpoll.definitions._catalog import key_variable, variables
 from asyncpoll.definitions._client import Jobs
 from asyncpoll.http import Bearer, Paced, Retrying, Transport
 from asyncpoll.providers import ENDPOINTS, Listing
-from asyncpoll.providers._client import CLIENT, suffix_of
+from asyncpoll.providers._client import CLIENT
 
 _WHOLE = ""  # the field for a reference of an endpoint in Python that is not an object
 
@@ -60,7 +60,7 @@ def resolve(spec: str, kept: Mapping[str, str], others: Iterable[str], vendors: 
         if target.name != spec:
             raise ValueError(f"the entry point {spec} is the endpoint {target.name}; both must have the same name")
         return target
-    return _defined(vendors, find(listed(spec, others).name), spec)
+    return _defined(vendors, listed(spec, others), None)
 
 
 def _in_code(vendors: Vendors, load: Callable[[], Any], spec: str, part: str | None, full: str | None = None) -> Target:
@@ -75,7 +75,7 @@ def _in_code(vendors: Vendors, load: Callable[[], Any], spec: str, part: str | N
         return _own(vendors, found)
     try:
         client = getattr(found, "from_env", found)()
-        jobs = attrgetter(part) if part else _itself
+        jobs: Callable[[Any], Any] = attrgetter(part) if part else lambda client: client
         name, listing = jobs(client).endpoint.name, _listing(jobs(client).job)
         _, _ = client.transport, client.aclose
     except (TypeError, AttributeError) as error:
@@ -130,10 +130,6 @@ def _own(vendors: Vendors, endpoint: Endpoint[Any, Any]) -> Target:
     return Target(endpoint.name, listing, shared, jobs, start is not None, whole)
 
 
-def _itself(client: Any) -> Any:
-    return client
-
-
 def _listing(job: Callable[..., Any]) -> Listing:
     """Return the fields of a reference, which are the arguments of the function that makes a job of it."""
     given = inspect.signature(job).parameters.values()
@@ -158,10 +154,9 @@ def _defined(vendors: Vendors, definition: Definition, part: str | None) -> Targ
     """Return one endpoint of a definition."""
     names = [*definition.only(part).spec.endpoints] if part else [*definition.spec.endpoints]
     if len(names) > 1:
-        parts = ", ".join(name.removeprefix(f"{definition.name}.") for name in names)
-        raise ValueError(f"{definition.source} has several endpoints; add # and one of {parts}")
+        raise several(definition)
     spec, endpoint = definition.spec.endpoints[names[0]], definition.endpoints[names[0]]
-    vendor = Vendor(partial(_open_defined, definition), partial(variables_of, definition))
+    vendor = Vendor(partial(_open_defined, definition), partial(variables, definition.spec))
     vendor = vendors.setdefault((definition.text, *definition.spec.endpoints), vendor)
     start = endpoint._start  # noqa: SLF001  of this package
     token = None if start is None else start.key
@@ -170,16 +165,18 @@ def _defined(vendors: Vendors, definition: Definition, part: str | None) -> Targ
     return Target(spec.name, listing, vendor, jobs, start is not None, None, partial(words, spec), definition)
 
 
-def variables_of(definition: Definition, name: str | None = None) -> tuple[str, str]:
-    """Return the environment variables of the key and the address for the account with this name."""
-    vendor, suffix = definition.vendor.upper().replace("-", "_"), suffix_of(name)
-    own = definition.env if definition.spec.is_listed else None
-    return f"{own or f'{vendor}_API_KEY'}{suffix}", f"{vendor}_BASE_URL{suffix}"
+def several(definition: Definition) -> ValueError:
+    """Return the error where one endpoint is needed, and a definition has several."""
+    names = definition.spec.endpoints
+    if definition.spec.is_listed:
+        return ValueError(f"{definition.name} has several endpoints; name one of {', '.join(names)}")
+    parts = ", ".join(name.removeprefix(f"{definition.name}.") for name in names)
+    return ValueError(f"{definition.source} has several endpoints; add # and one of {parts}")
 
 
 def address_of(definition: Definition, access: Access, name: str | None = None) -> str | None:
     """Return the address that an option or the environment names, or None for that of the definition."""
-    return access.address(variables_of(definition, name)[1], variables_of(definition)[1])
+    return access.address(variables(definition.spec, name)[1], variables(definition.spec)[1])
 
 
 def key_variable_of(definition: Definition, access: Access, name: str | None = None) -> str:
@@ -189,8 +186,8 @@ def key_variable_of(definition: Definition, access: Access, name: str | None = N
         DefinitionError: It must not be read, since the key could be sent to a stranger.
     """
     named = access.key_env or ("" if access.key_file is not None else None)
-    variable = key_variable(definition, key_env=named, base_url=address_of(definition, access, name))
-    return variable if named is not None else variables_of(definition, name)[0]
+    address = address_of(definition, access, name)
+    return key_variable(definition.spec, key_env=named, base_url=address, name=name)
 
 
 def _open_defined(definition: Definition, access: Access, name: str | None) -> Any:
@@ -216,8 +213,21 @@ def definition_of(spec: str) -> Definition:
         OSError: The file cannot be read.
     """
     if spec in ENDPOINTS:
-        raise ValueError(f"{spec} is built in and has no definition; see asyncpoll endpoints {spec}")
-    return Definition.load(spec) if FILE.fullmatch(spec) else listed(spec)
+        raise ValueError(f"{spec} is built in, in Python rather than by a definition; see asyncpoll endpoints {spec}")
+    if FILE.fullmatch(spec):
+        return Definition.load(spec)
+    try:
+        return find(spec)
+    except ValueError:
+        raise ValueError(
+            f"no definition {shown(spec)}; name a file such as ./acme.toml, or an endpoint that asyncpoll endpoints "
+            f"--all lists{_meant(spec, catalog())}"
+        ) from None
+
+
+def _meant(name: str, known: Iterable[str]) -> str:
+    close = get_close_matches(name, known, 1, 0.75)
+    return f"; did you mean {close[0]}?" if close else ""
 
 
 def listed(name: str, others: Iterable[str] = ()) -> Definition:
@@ -225,9 +235,8 @@ def listed(name: str, others: Iterable[str] = ()) -> Definition:
     try:
         return find(name)
     except ValueError:
-        close = get_close_matches(name, [*ENDPOINTS, *others, *catalog()], 1, 0.75)
-        meant = f"; did you mean {close[0]}?" if close else ""
+        meant = _meant(name, [*ENDPOINTS, *others, *catalog()])
         raise ValueError(
             f"no endpoint {shown(name)}; choose one of {', '.join(ENDPOINTS)}, one that asyncpoll endpoints --all "
-            f"lists, or a file such as ./acme.toml{meant}"
+            f"lists, or a definition: ./acme.toml, or --endpoint ./acme.toml for the lines of a file{meant}"
         ) from None

@@ -7,9 +7,10 @@ import json
 import os
 from collections.abc import Iterator
 
+from asyncpoll._state import spelled
 from asyncpoll.cli import Exit
 from asyncpoll.cli._access import Access
-from asyncpoll.cli._endpoints import spelled, words_by_state
+from asyncpoll.cli._endpoints import words_by_state
 from asyncpoll.cli._output import Grid, message_of, say
 from asyncpoll.cli._resolution import address_of, definition_of, key_variable_of
 from asyncpoll.definitions import Definition
@@ -54,15 +55,11 @@ def _sent(definition: Definition, access: Access) -> str:
 
 
 def _requests(spec: EndpointSpec) -> Iterator[tuple[str, str]]:
-    if spec.start is not None:
-        yield "start", _call(spec.start)
-    yield "ask", _call(spec.ask)
-    if spec.group is not None:
-        yield "about many", _call(spec.group.ask)
-    for each in spec.then:
-        yield "then", _call(each)
-    if spec.cancel is not None:
-        yield "cancel", _call(spec.cancel)
+    many = None if spec.group is None else spec.group.ask
+    calls = [("start", spec.start), ("ask", spec.ask), ("about many", many), *(("then", each) for each in spec.then)]
+    for name, request in [*calls, ("cancel", spec.cancel)]:
+        if request is not None:
+            yield name, _call(request)
     yield "a job is named by", _naming(spec)
 
 
@@ -82,7 +79,10 @@ def _words(spec: EndpointSpec) -> Iterator[tuple[str, str]]:
         if words := getattr(spec, mark):
             yield mark, ", ".join(map(spelled, words))
     for rule in spec.when:
-        yield rule.state.value, f"if {json.dumps(rule.where.value['if'], ensure_ascii=False)}"
+        yield (
+            rule.state.value + (f" ({rule.kind})" if rule.kind else ""),
+            f"if {json.dumps(rule.where.value['if'], ensure_ascii=False)}",
+        )
     for status, means in spec.http.items():
         yield means, f"HTTP {status}"
     if spec.missing is not None:

@@ -6,14 +6,17 @@ import argparse
 import asyncio
 import signal
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import AsyncExitStack, ExitStack, suppress
+from functools import partial
+from io import FileIO
 from types import MappingProxyType
 from typing import Any
 
 from asyncpoll.cli import Exit
 from asyncpoll.cli._output import note, say
-from asyncpoll.cli._resolution import definition_of, variables_of
+from asyncpoll.cli._resolution import definition_of
 from asyncpoll.definitions import Definition, DefinitionServer, simulate
+from asyncpoll.definitions._catalog import variables
 from asyncpoll.http._urls import is_loopback
 from asyncpoll.providers import BigModel, Molizhishu
 from asyncpoll.simulator import Constant, Duration, LogNormal, Simulator, Uniform
@@ -50,18 +53,29 @@ def run(args: argparse.Namespace) -> int:
             return Exit.SUCCESS
         definition, log = definition_of(args.file), None
         if args.log is not None:
-            file = files.enter_context(args.log.open("w", encoding="utf-8", buffering=1))
-            log = lambda line: file.write(f"{line}\n")  # noqa: E731  None without a file
+            log = partial(_log, files.enter_context(args.log.open("wb", buffering=0)))
         server = simulate(definition, log=log, **where)
         asyncio.run(_serve(server, lambda: _announce_definition(args.file, definition, server.base_url)))
     return Exit.SUCCESS
+
+
+def _log(file: FileIO, line: str) -> None:
+    """Write a line of the log; if it cannot be written, the server goes on."""
+    try:
+        file.write(f"{line}\n".encode())
+    except OSError as error:
+        note(f"asyncpoll: a line of {file.name} is lost: {error.strerror}")
 
 
 async def _serve(world: Simulator | DefinitionServer, announce: Callable[[], None]) -> None:
     stop = asyncio.Event()
     with suppress(NotImplementedError):  # Windows: only Ctrl-C ends it
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    async with world:
+    async with AsyncExitStack() as stack:
+        try:
+            await stack.enter_async_context(world)
+        except OSError as error:
+            raise ValueError(f"the server cannot listen: {error.strerror}; pass another --host or --port") from None
         announce()
         await stop.wait()
 
@@ -73,7 +87,7 @@ def _announce(url: str) -> None:
 
 
 def _announce_definition(file: str, definition: Definition, base_url: str) -> None:
-    key, address = variables_of(definition)
+    key, address = variables(definition.spec)
     say(f"export {address}={base_url}" + ("" if definition.spec.auth.scheme == "none" else f" {key}=any"))
     name, spec = next(iter(definition.spec.endpoints.items()))
     part = "#" + name.removeprefix(f"{definition.name}.") if len(definition.spec.endpoints) > 1 else ""

@@ -48,7 +48,7 @@ from asyncpoll.ledger._submissions import Submissions, Submitted
 from asyncpoll.ledger._submit import Fate, Submitter
 from asyncpoll.providers._client import CLIENT
 
-_USAGE = 'an item has an "endpoint" (text) and a "submit" (object)'
+_USAGE = 'an item has an "endpoint" (text) and a "submit" (object); --endpoint names that of all lines'
 _MOST_REPORTED = 20
 
 

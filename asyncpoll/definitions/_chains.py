@@ -12,15 +12,15 @@ from typing import Any
 
 from attrs import evolve, frozen
 
-from asyncpoll._errors import BadReply
+from asyncpoll._errors import Rejected
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
-from asyncpoll._structure import text_of
+from asyncpoll._structure import malformed, text_of
 from asyncpoll.definitions import _paths
 from asyncpoll.definitions._model import EndpointSpec, PagesSpec, ThenSpec
 from asyncpoll.definitions._paths import Getter, first, has_content
 from asyncpoll.definitions._reading import Faults, Why, value_getter
-from asyncpoll.definitions._requests import Make, Reference, request_maker
+from asyncpoll.definitions._requests import Make, Reference, request_maker, with_query
 from asyncpoll.definitions._templates import Slot, fill_slot
 from asyncpoll.http import Reply, Request
 from asyncpoll.http._classify import fault
@@ -78,12 +78,12 @@ class FurtherCall:
 
     def _checked(self, name: str, value: Any, reply: Reply) -> Any:
         if self.spec.is_address and not isinstance(value, str):
-            raise _malformed(name, "an address is expected", reply)
+            raise malformed(f"$.{name}", "an address is expected", reply)
         if name in self.slots:
             try:
                 fill_slot(self.slots[name], value)
             except ValueError as problem:
-                raise _malformed(name, str(problem), reply) from None
+                raise malformed(f"$.{name}", str(problem), reply) from None
         return value
 
     def read(self, reply: Reply) -> Any:
@@ -91,22 +91,13 @@ class FurtherCall:
         form = self.spec.form_of_answer
         if form != "json":
             return reply.text if form == "text" else reply.body if form == "bytes" else self.value(reply.jsonl, reply)
-        if reply.json is None:
-            raise fault("malformed", "the answer to a call of then is expected to hold JSON", reply=reply)
+        _check_json(reply)
         return self.value(reply.json, reply)
 
 
 @frozen
 class Chain:
-    """The further calls of one endpoint.
-
-    Attributes:
-        spec: The endpoint.
-        ask: Makes the request that asks about the job.
-        why: Returns code and reason of a failure.
-        steps: The calls.
-        value: The getter of the value in an answer about the job.
-    """
+    """The further calls of one endpoint; `value` and `why` read an answer about the job."""
 
     spec: EndpointSpec
     ask: Callable[[Reference], Request]
@@ -132,20 +123,19 @@ class Chain:
             return None
         step = None if pending.step == _OWN_PAGES else self.steps[pending.step]
         pages = self.spec.pages if step is None else step.spec.pages
-        if pending.cursor is not None and pages is not None and pages.query is None:
-            decode = step is None or step.spec.form_of_answer == "json"
-            return Request.to("GET", pending.cursor, repeatable=True, decode=decode)
         request = self.ask(ref) if step is None else step.make({**ref.plain(), **pending.filled})
         if pending.cursor is None or pages is None:
             return request
-        query: Any = request.query
-        pairs = list(query.items() if isinstance(query, Mapping) else query)
-        return evolve(request, query=[*pairs, (pages.query, pending.cursor)])
+        if pages.query is None:
+            return Request.to("GET", pending.cursor, repeatable=True, decode=request.decode)
+        return with_query(request, pages.query, pending.cursor)
 
     def read_then(self, snapshot: Snapshot[Any], reply: Reply) -> Snapshot[Any]:
         """Return the snapshot with what the answer to the last call says."""
         pending: Any = snapshot.value
         if pending.step == _OWN_PAGES:
+            if not self.spec.is_body_value:
+                _check_json(reply)
             value, pages = self.value(reply.json, reply), self.spec.pages
         else:
             step = self.steps[pending.step]
@@ -153,7 +143,11 @@ class Chain:
                 code, reason = self.why(reply)
                 return evolve(snapshot, state=State.FAILED, value=None, code=code, reason=reason, partial=False)
             value, pages = step.read(reply), step.spec.pages
-        answers = (reply, *pending.answers)
+        if pages is not None and pending.cursor is not None and _cursor(pages, reply) == pending.cursor:
+            problem = "the answer leads to the same page again; correct pages, or look for a fault of the server"
+            raise Rejected(problem, kind="too_many_pages", origin=reply.origin)
+        is_last = pending.step + 1 == len(self.steps)  # then no later call needs the answers, which may be large
+        answers = (reply,) if is_last else (reply, *pending.answers)
         return evolve(
             snapshot, value=self._go_on(pending.step, pages, pending.filled, answers, (*pending.pages, value))
         )
@@ -173,7 +167,7 @@ class Chain:
             found = self.steps[number].fill(answers)
             if found is not None:
                 return Pending(number, found, None, answers, ())
-        return _joined(values)
+        return joined(values)
 
 
 def then_classifier(spec: EndpointSpec, faults: Faults) -> Callable[[Reply], None]:
@@ -188,6 +182,11 @@ def then_classifier(spec: EndpointSpec, faults: Faults) -> Callable[[Reply], Non
     return classify_then
 
 
+def _check_json(reply: Reply) -> None:
+    if reply.json is None:
+        raise fault("malformed", "the answer to a further call is expected to hold JSON", reply=reply)
+
+
 def _cursor(pages: PagesSpec, reply: Reply) -> str | None:
     """Return what leads to the page after an answer, or None if it was the last one."""
     body = reply.json
@@ -198,15 +197,11 @@ def _cursor(pages: PagesSpec, reply: Reply) -> str | None:
         return None
     cursor = text_of(value)
     if cursor is None:
-        raise _malformed(pages.next[0].text, "a text is expected", reply)
+        raise malformed(f"$.{pages.next[0].text}", "a text is expected", reply)
     return cursor
 
 
-def _malformed(where: str, problem: str, reply: Reply) -> BadReply:
-    return BadReply(f"the answer is malformed at $.{where}: {problem}", reply=reply)
-
-
-def _joined(values: tuple[Any, ...]) -> Any:
+def joined(values: tuple[Any, ...]) -> Any:
     """Return the value of all pages: lists, texts and bytes are put together, and anything else becomes a list."""
     if len(values) == 1:
         return values[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from functools import partial
+from inspect import signature
 from typing import Any, Self, TypeVar, Unpack
 
 from attrs import evolve, field, frozen
@@ -14,9 +15,9 @@ from asyncpoll.definitions._catalog import key_variable
 from asyncpoll.definitions._document import AuthSpec, DefinitionSpec
 from asyncpoll.definitions._requests import Reference
 from asyncpoll.definitions._spots import DefinitionError
-from asyncpoll.http import ApiKey, Auth, Basic, Bearer, Transport, TransportSettings, check_address, registered_auth
+from asyncpoll.http import ApiKey, Auth, Basic, Bearer, Transport, TransportSettings, registered_auth
 from asyncpoll.http._auth import Key
-from asyncpoll.providers._client import BaseClient, named, suffix_of
+from asyncpoll.providers._client import BaseClient, named
 
 T = TypeVar("T")
 Endpoints = Mapping[str, Endpoint[Reference, Any]]
@@ -32,17 +33,9 @@ def only_one(parts: Mapping[str, T], wanted: str) -> T:
     return next(iter(parts.values()))
 
 
-async def started(endpoint: Endpoint[Reference, Any], transport: Transport, arguments: Mapping[str, Any]) -> Job[Any]:
-    """Submit a job, and check the address that it will be polled at; see `Definition.start`."""
-    job = await endpoint.start(transport, **arguments)
-    if job.submitted is None and (poll := endpoint.ask(job.ref)).address is not None:
-        check_address(transport, poll)
-    return job
-
-
 @frozen
 class Jobs:
-    """The jobs of one endpoint of a client.
+    """The jobs of one endpoint at a transport.
 
     Attributes:
         transport: What sends the requests.
@@ -52,7 +45,7 @@ class Jobs:
     transport: Transport = field(repr=False)
     endpoint: Endpoint[Reference, Any]
 
-    def job(self, **reference: Any) -> Job[Any]:
+    def job(self, /, **reference: Any) -> Job[Any]:
         """Return the job with a reference.
 
         Raises:
@@ -60,9 +53,9 @@ class Jobs:
         """
         return self.endpoint.job(self.transport, self.endpoint.restore(reference))
 
-    async def start(self, **arguments: Any) -> Job[Any]:
+    async def start(self, /, **arguments: Any) -> Job[Any]:
         """Submit a job; see `Definition.start`."""
-        return await started(self.endpoint, self.transport, arguments)
+        return await self.endpoint.start(self.transport, **arguments)
 
 
 class DefinedClient(BaseClient):
@@ -83,14 +76,16 @@ class DefinedClient(BaseClient):
         name: str | None = None,
         **settings: Unpack[TransportSettings],
     ) -> None:
-        address = base_url or spec.base
+        address = spec.base if base_url is None else base_url
         if address is None and transport is None:
             problem = "there is no base address; write base = ..., or pass base_url="
             raise DefinitionError(problem, source=spec.where.origin.source)
         auth = None if transport is not None else auth_of(spec.auth, key)
         super().__init__(auth, address or "", transport, name, settings)
+        if name is not None:
+            endpoints = {full: evolve(one, plain=partial(named, one.plain, name)) for full, one in endpoints.items()}
         self._prefix = spec.name
-        self._jobs = {full: Jobs(self.transport, self._adapted(one)) for full, one in endpoints.items()}
+        self._jobs = {full: Jobs(self.transport, one) for full, one in endpoints.items()}
 
     @classmethod
     def from_env(
@@ -106,16 +101,10 @@ class DefinedClient(BaseClient):
         """Return a client whose key is in an environment variable; see `Definition.client`."""
         key = None
         if spec.auth.scheme != _NO_KEY:
-            variable = key_variable(spec, key_env=key_env, base_url=base_url)
-            if key_env is None and name is not None:
-                variable += suffix_of(name)
-            key = os.environ.get(variable)
-            if not key:
+            variable = key_variable(spec, key_env=key_env, base_url=base_url, name=name)
+            if not (key := os.environ.get(variable)):
                 raise ValueError(f"the environment variable {variable} is not set; set it to your key, or pass key=")
         return cls(spec, endpoints, key, base_url=base_url, name=name, **settings)
-
-    def _adapted(self, endpoint: Endpoint[Reference, Any]) -> Endpoint[Reference, Any]:
-        return endpoint if self.name is None else evolve(endpoint, plain=partial(named, endpoint.plain, self.name))
 
     def __getitem__(self, endpoint: str) -> Jobs:
         """Return the jobs of an endpoint by its full name, or the part behind the name of the definition.
@@ -153,10 +142,10 @@ class DefinedClient(BaseClient):
         try:
             jobs = self[endpoint]
         except KeyError as error:
-            raise ValueError(error.args[0]) from None
+            raise ValueError(f"{error.args[0]}; write the fields of a reference with their names") from None
         return jobs.job(**self.own_fields(ref))
 
-    async def start(self, **arguments: Any) -> Job[Any]:
+    async def start(self, /, **arguments: Any) -> Job[Any]:
         """Submit a job of the only endpoint; see `Definition.start`."""
         return await only_one(self._jobs, "start").start(**arguments)
 
@@ -183,4 +172,9 @@ def auth_of(spec: AuthSpec, key: Key | None) -> Auth | None:
         if not colon:
             raise ValueError("for Basic the key is text: the user name and the password with a colon between them")
         return Basic(user, password)
-    return registered_auth(scheme)(key, **options)
+    factory = registered_auth(scheme)
+    try:
+        signature(factory).bind(key, **options)
+    except TypeError as problem:
+        raise ValueError(f"auth = {{ scheme = {scheme!r} }} has other options: {problem}; correct it") from None
+    return factory(key, **options)

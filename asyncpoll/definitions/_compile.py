@@ -7,27 +7,19 @@ from math import floor
 from operator import itemgetter
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import evolve, fields, frozen
 
 from asyncpoll._calls import Group, Poll, Start
 from asyncpoll._endpoint import Endpoint
 from asyncpoll._errors import BadReply, TransportError
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
-from asyncpoll._structure import text_of
+from asyncpoll._structure import malformed, text_of
 from asyncpoll.definitions._chains import Chain, then_classifier
-from asyncpoll.definitions._model import (
-    EndpointSpec,
-    GroupSpec,
-    ListSpec,
-    LongPollSpec,
-    PaceSpec,
-    RequestSpec,
-    StartSpec,
-)
+from asyncpoll.definitions._model import EndpointSpec, GroupSpec, ListSpec, LongPollSpec, RequestSpec, StartSpec
 from asyncpoll.definitions._paths import Getter, first, has_content
-from asyncpoll.definitions._reading import Faults, judge, reader, reasons, value_getter
-from asyncpoll.definitions._requests import Make, Reference, References, json_copy, request_maker
+from asyncpoll.definitions._reading import Faults, Judge, Meaning, judge, reader, reasons, value_getter
+from asyncpoll.definitions._requests import Make, Reference, References, json_copy, request_maker, with_query
 from asyncpoll.http import Reply, Request
 from asyncpoll.waiting._policy import Pace
 
@@ -51,7 +43,6 @@ def compile_endpoint(spec: EndpointSpec, text: str | None = None) -> Endpoint[Re
     """
     references, faults = References.of(spec), Faults.of(spec)
     ask, why = _asker(spec, references), reasons(spec, faults)
-    has_long_poll = spec.pace is not None and spec.pace.long_poll is not None
     chain = Chain.of(spec, ask, why) if spec.then or spec.pages else None
     read = reader(spec, faults, why, None if chain is None else chain.begin)
     return Endpoint(
@@ -64,10 +55,10 @@ def compile_endpoint(spec: EndpointSpec, text: str | None = None) -> Endpoint[Re
         then=None if chain is None else chain.then,
         read_then=None if chain is None else chain.read_then,
         classify_then=None if chain is None else then_classifier(spec, faults),
-        again=_again(spec, references, ask) if spec.moved or has_long_poll else None,
+        again=_again(spec, references, ask) if spec.moved or spec.long_poll else None,
         about=None if spec.about is None else _about(spec.about, references),
         group=None if spec.group is None else _group(spec, spec.group, references, faults),
-        pace=None if spec.pace is None else _pace(spec.pace),
+        pace=None if spec.pace is None else Pace(**{one.name: getattr(spec.pace, one.name) for one in fields(Pace)}),
         predicts=_predicts(spec, references) if spec.predicts else None,
         same_job=_same_job(spec.echo, references) if spec.echo else None,
         plain=Reference.plain,
@@ -82,17 +73,16 @@ def _maker(spec: RequestSpec, references: References) -> Asker:
 
 
 def _asker(spec: EndpointSpec, references: References) -> Asker:
-    make, known = request_maker(spec.ask, references.index), len(references.names)
     if not spec.open:
-        return lambda ref: make(ref.values)
+        return _maker(spec.ask, references)
+    make, known = request_maker(spec.ask, references.index), len(references.names)
 
     def ask(ref: Reference) -> Request:
-        values = ref.values
-        if len(values) == known:
-            return make(values)
-        further = zip(ref.names[known:], values[known:], strict=True)
-        request: Request = make(values)
-        return evolve(request, json={**(request.json or {}), **dict(further)})
+        request: Request = make(ref.values)
+        if len(ref.values) == known:
+            return request
+        further = dict(zip(ref.names[known:], ref.values[known:], strict=True))
+        return evolve(request, json={**(request.json or {}), **further})
 
     return ask
 
@@ -102,9 +92,6 @@ class _Submit:
     """The submit of an endpoint.
 
     Attributes:
-        spec: The endpoint.
-        start: Its `start`.
-        references: What makes references.
         key: The argument that is the idempotency key, or None.
         header: The header that carries it, or nothing if it has a place of its own.
         make: Makes the request from the arguments.
@@ -128,9 +115,7 @@ class _Submit:
         make = request_maker(start, lambda name: name, repeatable=False)
         answered = {name: first(paths) for name, paths in start.ref.items()}
         submit = cls(spec, start, references, key, header, make, answered)
-        return Start(
-            submit.ask, submit.read, _ended(read, bool(spec.then or spec.pages)) if start.answers else None, key
-        )
+        return Start(submit.ask, submit.read, _ended(read) if start.answers else None, key)
 
     def ask(self, **arguments: Any) -> Request:
         """Return the request."""
@@ -165,27 +150,24 @@ class _Submit:
         for name, get in self.answered.items():
             given[name] = get(reply.json, reply)
             if not has_content(given[name]):
-                where = self.start.ref[name][0].text
-                raise BadReply(f"the answer is malformed at $.{where}: an id is expected", reply=reply)
+                raise malformed(f"$.{self.start.ref[name][0].text}", "an id is expected", reply)
         try:
             return self.references.make(given)
         except ValueError as problem:
             raise BadReply(f"the answer has no usable id: {problem}", reply=reply) from None
 
 
-def _ended(read: Reading, has_more: bool) -> Callable[[Reply], Snapshot[Any] | None]:  # noqa: FBT001  one of two
+def _ended(read: Reading) -> Callable[[Reply], Snapshot[Any] | None]:
     """Return the function that reads a job which has ended with the answer to its start.
 
-    An answer that says nothing about the job is that to a start alone. If there is more to ask after a success, the
-    job is polled.
+    An answer that says nothing about the job is that to a start alone.
     """
 
     def read_ended(reply: Reply) -> Snapshot[Any] | None:
         try:
-            seen = read(reply)
+            return read(reply)
         except TransportError:
             return None
-        return None if has_more and seen.state is State.SUCCESS else seen
 
     return read_ended
 
@@ -193,7 +175,7 @@ def _ended(read: Reading, has_more: bool) -> Callable[[Reply], Snapshot[Any] | N
 def _again(spec: EndpointSpec, references: References, ask: Asker) -> Callable[[Reference, Poll], Request]:
     """Return the function that asks within a wait: at an address that the last answer gave, or with a long poll."""
     moved = [(name, first(paths)) for name, paths in spec.moved.items()]
-    long_poll = None if spec.pace is None else spec.pace.long_poll
+    long_poll = spec.long_poll
 
     def again(ref: Reference, poll: Poll) -> Request:
         last = poll.last
@@ -212,9 +194,7 @@ def _held(request: Request, spec: LongPollSpec, left: float | None) -> Request:
     count = floor(wanted * spec.per_second)
     if count < 1:
         return request
-    query: Any = request.query
-    pairs = list(query.items() if isinstance(query, Mapping) else query)
-    return evolve(request, query=[*pairs, (spec.query, str(count))], attempt=wanted + _PATIENCE)
+    return evolve(with_query(request, spec.query, str(count)), attempt=wanted + _PATIENCE)
 
 
 def _same_job(echo: Mapping[str, Any], references: References) -> Callable[[Reference, Reply], bool]:
@@ -237,22 +217,12 @@ def _predicts(spec: EndpointSpec, references: References) -> Callable[[Reference
     return lambda ref: tuple(ref.plain().get(name) for name in spec.predicts)
 
 
-def _pace(spec: PaceSpec) -> Pace:
-    return Pace(
-        at_least=spec.at_least,
-        first=spec.first,
-        not_found_grace=spec.not_found_grace,
-        stable_for=spec.stable_for,
-        per_second=spec.per_second,
-    )
-
-
 # lists
 
 
 def _items(spec: ListSpec) -> Callable[[Reply], dict[tuple[Any, ...], Any]]:
     """Return a function from an answer to the items of its list, by their ids."""
-    each = first(spec.each)
+    each, where = first(spec.each), f"$.{spec.each[0].text}"
     ids: list[Getter] = [first(paths) for paths in spec.id.values()]
 
     def by_id(reply: Reply) -> dict[tuple[Any, ...], Any]:
@@ -260,12 +230,12 @@ def _items(spec: ListSpec) -> Callable[[Reply], dict[tuple[Any, ...], Any]]:
         if items is None:
             items = []
         if not isinstance(items, list):
-            raise BadReply(f"the answer is malformed at $.{spec.each[0].text}: an array is expected", reply=reply)
+            raise malformed(where, "an array is expected", reply)
         found: dict[tuple[Any, ...], Any] = {}
         for item in items:
             key = tuple(text_of(get(item, reply)) for get in ids)
             if None in key:
-                raise BadReply(f"the answer is malformed at $.{spec.each[0].text}: an item has no id", reply=reply)
+                raise malformed(where, "an item has no id", reply)
             if key in found:
                 raise BadReply("the answer is about a job twice", kind="identity", reply=reply)
             found[key] = item
@@ -328,7 +298,7 @@ def _group(spec: EndpointSpec, group: GroupSpec, references: References, faults:
     )
 
 
-def _verdict(verdict_of: Any, item: Any, reply: Reply) -> Any:
+def _verdict(verdict_of: Judge, item: Any, reply: Reply) -> Meaning | None:
     """Return the verdict about an item, or None if its word is unusable, so that the job is asked about alone."""
     try:
         return verdict_of(item, reply)

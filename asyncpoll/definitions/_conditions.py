@@ -30,17 +30,20 @@ def test_of(wanted: Wanted) -> Test:
     if wanted.equals:
         tests.append(_among(wanted.equals))
     if wanted.present is not None:
-        tests.append(has_content if wanted.present else _is_null)
-    if wanted.above is not None:
-        tests.append(_beyond(wanted.above, 1))
-    if wanted.below is not None:
-        tests.append(_beyond(wanted.below, -1))
+        tests.append(has_content if wanted.present else lambda value: value is None)
+    if (least := wanted.above) is not None:
+        tests.append(lambda value: (count := number(value)) is not None and count > least)
+    if (most := wanted.below) is not None:
+        tests.append(lambda value: (count := number(value)) is not None and count < most)
     if wanted.any:
-        tests.append(_any(_among(wanted.any)))
+        is_one = _among(wanted.any)
+        tests.append(lambda value: isinstance(value, list) and any(map(is_one, value)))
     if wanted.every:
-        tests.append(_every(_among(wanted.every)))
+        is_known = _among(wanted.every)
+        tests.append(lambda value: isinstance(value, list) and bool(value) and all(map(is_known, value)))
     if wanted.negated is not None:
-        tests.append(_not(test_of(wanted.negated)))
+        is_unwanted = test_of(wanted.negated)
+        tests.append(lambda value: not is_unwanted(value))
     return tests[0] if len(tests) == 1 else lambda value: all(test(value) for test in tests)
 
 
@@ -56,27 +59,3 @@ def _among(values: tuple[Any, ...]) -> Test:
         return value in (flags if isinstance(value, bool) else numbers)
 
     return test
-
-
-def _is_null(value: Any) -> bool:
-    return value is None
-
-
-def _beyond(limit: float, sign: int) -> Test:
-    def test(value: Any) -> bool:
-        counted = number(value)
-        return counted is not None and counted * sign > limit * sign
-
-    return test
-
-
-def _any(test: Test) -> Test:
-    return lambda value: isinstance(value, list) and any(map(test, value))
-
-
-def _every(test: Test) -> Test:
-    return lambda value: isinstance(value, list) and bool(value) and all(map(test, value))
-
-
-def _not(test: Test) -> Test:
-    return lambda value: not test(value)

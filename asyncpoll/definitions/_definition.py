@@ -13,9 +13,10 @@ from typing import Any, Self, Unpack
 
 from attrs import evolve, field, frozen
 
+from asyncpoll._checks import text as check_text
 from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll.definitions._catalog import listed
-from asyncpoll.definitions._client import DefinedClient, only_one, started
+from asyncpoll.definitions._client import DefinedClient, Jobs, only_one
 from asyncpoll.definitions._compile import compile_endpoint
 from asyncpoll.definitions._document import DefinitionSpec, parse
 from asyncpoll.definitions._requests import Reference
@@ -23,7 +24,7 @@ from asyncpoll.definitions._spots import DefinitionError, Provenance, Spot, deco
 from asyncpoll.http import Transport, TransportSettings
 from asyncpoll.http._auth import Key
 
-_MOST_BYTES = 4 << 20
+_MOST_BYTES = 5 << 20  # more than the characters that are read can have
 
 
 @frozen
@@ -55,9 +56,12 @@ class Definition:
         with Path(file).open("rb") as opened:
             content = opened.read(_MOST_BYTES)
         try:
-            text = content.decode()
+            text = content.decode("utf-8-sig", errors="ignore" if len(content) == _MOST_BYTES else "strict")
         except UnicodeDecodeError:
             raise DefinitionError("the file is not UTF-8; save it as UTF-8", source=str(file)) from None
+        if str(file).endswith(".json") and text.lstrip()[:1] != "{":
+            problem = "this is not a JSON object; write { and the keys of a definition, or name it .toml"
+            raise DefinitionError(problem, source=str(file))
         definition = cls.parse(text, source=str(file))
         return definition.only(endpoint) if endpoint else definition
 
@@ -72,6 +76,7 @@ class Definition:
         Raises:
             DefinitionError: Something in it cannot be used.
         """
+        check_text("Definition.parse(): text", text)
         return cls(parse(decode(text, source)), text, source)
 
     @classmethod
@@ -86,7 +91,10 @@ class Definition:
             DefinitionError: Something in it cannot be used.
         """
         spec = parse(Spot(mapping, (), Provenance(source)))
-        return cls(spec, json.dumps(mapping, ensure_ascii=False, default=str), source)
+        text = json.dumps(mapping, ensure_ascii=False, default=_plain)
+        if not text.isprintable():
+            text = json.dumps(mapping, default=_plain)  # it may hold a lone surrogate, which no file can
+        return cls(spec, text, source)
 
     @property
     def name(self) -> str:
@@ -127,18 +135,19 @@ class Definition:
         """Return the same definition with one endpoint.
 
         Args:
-            name: Its full name, or the part behind the name of the definition.
+            name: Its full name, or the part behind the name of the definition or of the vendor.
 
         Raises:
             ValueError: There is no such endpoint.
         """
-        full = name if name in self.spec.endpoints else f"{self.name}.{name}"
-        if full not in self.spec.endpoints:
+        ways = (name, f"{self.name}.{name}", f"{self.vendor}.{name}")
+        full = next((one for one in ways if one in self.spec.endpoints), None)
+        if full is None:
             known = ", ".join(self.spec.endpoints)
             raise ValueError(f"{self.source} has no endpoint {name!r:.80}; choose from {known}")
         return evolve(self, spec=evolve(self.spec, endpoints={full: self.spec.endpoints[full]}))
 
-    def job(self, transport: Transport, **reference: Any) -> Job[Any]:
+    def job(self, transport: Transport, /, **reference: Any) -> Job[Any]:
         """Return a job of the only endpoint.
 
         Args:
@@ -149,19 +158,17 @@ class Definition:
             TypeError: There are several endpoints.
             ValueError: A field is missing, unknown or unusable.
         """
-        endpoint = only_one(self.endpoints, "job")
-        return endpoint.job(transport, endpoint.restore(reference))
+        return Jobs(transport, only_one(self.endpoints, "job")).job(**reference)
 
-    async def start(self, transport: Transport, **arguments: Any) -> Job[Any]:
+    async def start(self, transport: Transport, /, **arguments: Any) -> Job[Any]:
         """Submit a job of the only endpoint, as `Endpoint.start` does.
 
         Raises:
             TypeError: There are several endpoints, or an argument is missing or unknown. Nothing was sent.
             ValueError: An argument is unusable. Nothing was sent.
-            TransportError: The job was refused, or it is not known whether it was accepted; or it was accepted, and the
-                server wants it to be polled at an address of another API (a `Rejected`, kind "foreign_address").
+            TransportError: As `Endpoint.start`.
         """
-        return await started(only_one(self.endpoints, "start"), transport, arguments)
+        return await Jobs(transport, only_one(self.endpoints, "start")).start(**arguments)
 
     def client(
         self,
@@ -205,6 +212,10 @@ class Definition:
         )
 
 
+def _plain(value: Any) -> Any:
+    return dict(value) if isinstance(value, Mapping) else value.isoformat()  # nothing else is left but dates
+
+
 @cache
 def _definitions() -> Mapping[str, Definition]:
     return {name: Definition(spec, text, spec.where.origin.source) for name, (spec, text) in listed().items()}
@@ -219,6 +230,14 @@ def catalog() -> Mapping[str, Definition]:
     return MappingProxyType({name: one.only(name) for one in _definitions().values() for name in one.spec.endpoints})
 
 
+def checked(function: str, definition: Definition) -> Definition:
+    """Return the argument of a function; what is not a definition, such as its path, is a `TypeError`."""
+    if not isinstance(definition, Definition):
+        given = type(definition).__name__
+        raise TypeError(f"{function}() needs a Definition, not {given}; read one with Definition.load(path)")
+    return definition
+
+
 def find(name: str) -> Definition:
     """Return a definition of the catalogue.
 
@@ -231,7 +250,7 @@ def find(name: str) -> Definition:
     """
     found = catalog().get(name) or _definitions().get(name)
     if found is None:
-        near = get_close_matches(name, [*catalog(), *_definitions()], 3, 0.5)
+        near = get_close_matches(name, {**catalog(), **_definitions()}, 3, 0.6)
         cure = f"; did you mean {' or '.join(near)}?" if near else "; catalog() lists them all"
         raise ValueError(f"the catalogue has no {name!r:.80}{cure}")
     return found

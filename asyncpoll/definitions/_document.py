@@ -5,21 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from datetime import date
+from types import NoneType
 from typing import Any
 
 from attrs import evolve, field, frozen
 
 from asyncpoll._state import State, Words
 from asyncpoll.definitions import _values as read
-from asyncpoll.definitions._model import MARKS, NOTHING, EndpointSpec, GroupSpec, RequestSpec, StartSpec
+from asyncpoll.definitions._model import MARKS, NOTHING, EndpointSpec, RequestSpec, StartSpec, TableSpec
 from asyncpoll.definitions._spots import Spot, build, check_keys, key, keys_of
 from asyncpoll.definitions._values import STATES
-from asyncpoll.http._message import header_problem
+from asyncpoll.http._auth import ApiKey
 from asyncpoll.http._urls import Address
 
-_NAME = re.compile(r"[a-z0-9_-]{1,60}(?:\.[a-z0-9_-]{1,60}){0,5}", re.ASCII)
-_PART = re.compile(r"[a-z0-9_-]{1,60}", re.ASCII)
-_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,99}", re.ASCII)
+_PART = r"[a-z0-9_-]{1,60}"
 
 
 @frozen
@@ -35,18 +34,22 @@ class AuthSpec:
     options: Mapping[str, Any] = NOTHING
 
 
-BEARER = AuthSpec("bearer")
+_SCHEMES = ("bearer", "basic", "none", "header", "query")
 
 
 def _auth(spot: Spot) -> AuthSpec:
     if isinstance(spot.value, str):
-        return AuthSpec(read.one_of("bearer", "basic", "none")(spot))
+        return AuthSpec(read.one_of(*_SCHEMES[:3])(spot))
     given = spot.table('"bearer", "basic", "none", or a table with header, query or scheme')
-    chosen = [name for name in ("header", "query", "scheme") if name in given]
+    chosen = ["scheme"] if "scheme" in given else [name for name in ("header", "query") if name in given]
     if len(chosen) != 1:
         spot.refuse("one of header, query and scheme must be given; write { header = ... }, for example")
     name = read.text(given[chosen[0]])
     if chosen == ["scheme"]:
+        if "key" in given:
+            spot.refuse("a definition holds no key; leave it out, and pass it to the client", "key")
+        if name in _SCHEMES:
+            spot.refuse('this is not a registered scheme; write auth = "bearer" or { header = ... }, for example')
         return AuthSpec(name, {option: read.scalar(one) for option, one in given.items() if option != "scheme"})
     known = {"header": ["header", "prefix"], "query": ["query"]}[chosen[0]]
     if unknown := [one for one in given if one not in known]:
@@ -54,41 +57,40 @@ def _auth(spot: Spot) -> AuthSpec:
     for one in given.values():
         if not isinstance(one.value, str):
             one.refuse_type("a text")
-    if chosen == ["header"] and (problem := header_problem(name, given.get("prefix", given["header"]).value, ())):
-        spot.refuse(f"{problem}; write another header or prefix")
-    return AuthSpec(chosen[0], {option: one.value for option, one in given.items()})
+    options = {option: one.value for option, one in given.items()}
+    try:
+        ApiKey("a-key", **options)
+    except ValueError as problem:
+        spot.refuse(str(problem).removeprefix("ApiKey: "))
+    return AuthSpec(chosen[0], options)
 
 
 def _base(spot: Spot) -> str:
+    address: str = read.text(spot)
     try:
-        Address.of(read.text(spot))
+        Address.of(address)
     except ValueError as problem:
         spot.refuse(
             str(problem)
             .replace("base_url is", "the address is")
             .replace(", or pass insecure=True to send all in the clear", "")
         )
-    return str(spot.value)
+    return address
 
 
-def _name(spot: Spot) -> str:
-    if not _NAME.fullmatch(read.text(spot)):
-        spot.refuse_type('a name of lower-case letters, digits, "-" and "_", such as "acme" or "acme.renders"')
-    return str(spot.value)
-
-
-def _variable(spot: Spot) -> str:
-    if not _VARIABLE.fullmatch(read.text(spot)):
-        spot.refuse_type("the name of an environment variable, such as ACME_API_KEY")
-    return str(spot.value)
+_name = read.matching(
+    rf"{_PART}(?:\.{_PART}){{0,5}}",
+    'a name of lower-case letters, digits, "-" and "_", such as "acme" or "acme.renders"',
+)
+_variable = read.matching(r"[A-Z][A-Z0-9_]{0,99}", "the name of an environment variable, such as ACME_API_KEY")
 
 
 def _date(spot: Spot) -> str:
-    return spot.value.isoformat() if isinstance(spot.value, date) else read.text(spot)
+    return spot.value.isoformat() if isinstance(spot.value, date) else read.prose(spot)
 
 
 @frozen(kw_only=True)
-class DefinitionSpec:
+class DefinitionSpec(TableSpec):
     """A definition, after all checks.
 
     Attributes:
@@ -104,13 +106,12 @@ class DefinitionSpec:
 
     name: str = key(_name)
     base: str | None = key(_base, None)
-    auth: AuthSpec = key(_auth, BEARER)
+    auth: AuthSpec = key(_auth, AuthSpec("bearer"))
     env: str | None = key(_variable, None)
-    documents: tuple[str, ...] = key(read.listed(read.text), ())
+    documents: tuple[str, ...] = key(read.listed(read.prose), ())
     written: str = key(_date, "")
     endpoints: Mapping[str, EndpointSpec] = field(default=NOTHING, kw_only=True)
     is_listed: bool = field(default=False, kw_only=True)
-    where: Spot = field(repr=False, eq=False)
 
     @property
     def vendor(self) -> str:
@@ -133,7 +134,7 @@ def parse(spot: Spot) -> DefinitionSpec:
         return evolve(definition, endpoints={definition.name: _endpoint(spot, shared, definition.name)})
     endpoints: dict[str, EndpointSpec] = {}
     for part, one in given["endpoints"].table().items():
-        if not _PART.fullmatch(part):
+        if not re.fullmatch(_PART, part):
             one.refuse('the name of an endpoint has lower-case letters, digits, "-" and "_" only; write another one')
         name = f"{definition.name}.{part}"
         endpoints[name] = _endpoint(one, {**shared, **one.table()}, name)
@@ -179,11 +180,13 @@ def _check_once(endpoint: EndpointSpec, states: Mapping[str, State]) -> None:
 
 def _check_fields(endpoint: EndpointSpec) -> None:
     """Check that every slot has something to fill it."""
-    for name, request in (("ask", endpoint.ask), ("cancel", endpoint.cancel), ("group", endpoint.group)):
-        for slot in _slots(request):
+    for name, request in endpoint.requests.items():
+        for slot in request.names:
             read.field_name(endpoint.given[name].below(slot, slot))
     if endpoint.start is not None:
         _check_start(endpoint, endpoint.start)
+    if endpoint.open:
+        _check_body(endpoint, "ask", endpoint.ask)
     for step in endpoint.then:
         for slot in step.names:
             read.path(step.where.below(slot, slot))
@@ -202,8 +205,11 @@ def _check_start(endpoint: EndpointSpec, start: StartSpec) -> None:
     if missing and not start.open:
         name = missing[0]
         endpoint.refuse("start", f"nothing fills {name} of the reference; write ref = {{ {name} = ... }}")
+    if start.open:
+        _check_body(endpoint, "start", start)
 
 
-def _slots(request: RequestSpec | GroupSpec | None) -> tuple[str, ...]:
-    request = request.ask if isinstance(request, GroupSpec) else request
-    return () if request is None else request.names
+def _check_body(endpoint: EndpointSpec, name: str, request: RequestSpec) -> None:
+    """Check that further fields can go into the body of a request."""
+    if request.form or not isinstance(request.json, Mapping | NoneType):
+        endpoint.refuse(name, "with open = true, further fields go into the JSON body; write a table for json")

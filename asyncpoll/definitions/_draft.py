@@ -113,7 +113,9 @@ def read_document(text: str, source: str) -> dict[str, Any]:
     fenced = _FENCE.search(text)
     try:
         found = json.loads(text)
-    except (ValueError, RecursionError):
+    except (ValueError, RecursionError) as error:
+        if text.lstrip().startswith("{") and source.endswith(".json"):
+            raise DefinitionError(f"the document is not JSON ({error}); check its syntax", source=source) from None
         found = _read_yaml(fenced[2] if fenced and not text.lstrip().startswith("{") else text, source)
     if not isinstance(found, dict):
         raise DefinitionError("the document is not a table of keys and values; give another one", source=source)

@@ -9,8 +9,9 @@ from urllib.parse import urlsplit
 
 from attrs import field, frozen
 
+from asyncpoll.definitions._catalog import registered_label
 from asyncpoll.definitions._draft import DraftWriter, inline, letters, read_document, snake, snaked
-from asyncpoll.definitions._openapi import Document, Operation, Table, items, table
+from asyncpoll.definitions._openapi import Document, Operation, Table, first_table, items, table
 
 _WORDS = {
     "pending": "pending queued inqueue enqueued submitted waiting scheduled notstarted accepted requested validating",
@@ -40,7 +41,6 @@ _OWN = ("job", "task", "async", "request", "operation", "batch", "run", "predict
 _SHARED = ("agent", "app", "account", "user", "project", "org", "model", "tenant", "workspace", "group", "subscription")
 _REASONS = {"errormessage", "errormsg", "failurereason", "failreason", "errorreason"}
 _CRITERION = re.compile(r"""\$response\.body#/([^\s=!<>]+)\s*==\s*["']?([^"']*)["']?""")
-_SECOND_LEVEL = {"co", "com", "net", "org", "gov", "ac"}
 _AZURE = {
     "pending": "NotStarted",
     "processing": "Running",
@@ -71,11 +71,10 @@ def draft_openapi(text: str, *, path: str, method: str | None = None, source: st
     operation = Operation.find(Document(read_document(text, source), source), path, method)
     draft = DraftWriter(source, f"{operation.method.upper()} {path}")
     address = urlsplit(operation.base or "")
-    labels = (address.hostname or "").split(".")
-    vendor = labels[-3] if len(labels) > 2 and labels[-2] in _SECOND_LEVEL else labels[-2] if labels[1:] else "acme"  # noqa: PLR2004  as co.uk
+    host = address.hostname or ""
     fixed = [part for part in operation.path.split("/") if part and "{" not in part]
-    draft.put("name", f"{snake(vendor)}.{snake(fixed[-1] if fixed else 'jobs')}", "guessed")
-    known = address.scheme == "https" and labels[1:]
+    draft.put("name", f"{snake(registered_label(host) or 'acme')}.{snake(fixed[-1] if fixed else 'jobs')}", "guessed")
+    known = address.scheme == "https" and "." in host
     draft.put("base", operation.base if known else "https://api.example.com", "" if known else "TODO the address")
     draft.put("auth", operation.auth or "bearer", "" if operation.auth else 'TODO the document does not say; or "none"')
     if operation.raw.get("x-ms-long-running-operation") is True:
@@ -209,7 +208,7 @@ def _fields(document: Document, schema: Table, around: str = "", depth: int = 0)
 
 def _criteria(operation: Operation) -> tuple[str, dict[str, list[Any]], Table]:
     """Return what the first entry of `x-speakeasy-polling` says: the path of the status, its words, and the pace."""
-    entry = table(next(iter(items(operation.raw.get("x-speakeasy-polling"))), None))
+    entry = first_table(operation.raw.get("x-speakeasy-polling"))
     path, words = "", dict[str, list[Any]]()
     for key, name in (("success", "successCriteria"), ("failed", "failureCriteria")):
         for one in items(entry.get(name)):
@@ -241,7 +240,7 @@ def _status(operation: Operation, fields: list[_Field], named: str) -> _Field:
 
 def _http(operation: Operation) -> dict[str, str]:
     """Return the state of each successful HTTP status, if some of them say that the job still runs."""
-    entry = table(next(iter(items(operation.raw.get("x-speakeasy-polling"))), None))
+    entry = first_table(operation.raw.get("x-speakeasy-polling"))
     said = re.findall(r"\$statusCode\s*==\s*(2\d\d)", str(entry.get("successCriteria")))
     known = [status for status in table(operation.raw.get("responses")) if re.fullmatch(r"2\d\d", status)]
     states = {status: "success" if status in (said or {*known} - {"202"}) else "processing" for status in known}

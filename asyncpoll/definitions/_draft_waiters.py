@@ -39,8 +39,9 @@ def draft_waiter(text: str, name: str, *, service: str | None = None) -> str:
     waiters = table(read_document(text, "waiters").get("waiters"))
     waiter = table(waiters.get(name))
     if not waiter:
-        known = ", ".join(sorted(waiters)[:20]) or "(there are none)"
-        raise DefinitionError(f"there is no waiter {name!r}; write one of: {known}", source="waiters")
+        known = ", ".join(sorted(waiters)[:20])
+        cure = f"write one of: {known}" if known else "the document has none; name waiters-2.json of botocore"
+        raise DefinitionError(f"there is no waiter {name!r}; {cure}", source="waiters")
     model = _Model(read_document(service, "service") if service is not None else {}, str(waiter.get("operation")))
     draft = DraftWriter("waiters", f"{name}, which asks {model.operation}")
     draft.put("name", f"aws.{snake(model.host)}.{snake(name)}")

@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import define, field, frozen
 
-from asyncpoll._state import State
+from asyncpoll._state import State, spelled
 from asyncpoll.definitions import _paths
 from asyncpoll.definitions._model import MARKS, NOTHING, EndpointSpec, ListSpec, MeasureSpec, Rule, Wanted
 from asyncpoll.definitions._paths import Path, has_content
@@ -48,7 +48,7 @@ class Case:
 
 
 @define
-class ReplyDraft:
+class ReplyBuilder:
     """An answer in the making."""
 
     http: int = 200
@@ -76,17 +76,6 @@ class ReplyDraft:
         else:
             self.content = value if isinstance(value, bytes) else json.dumps(value).encode()
 
-    def value(self, paths: Paths | Mapping[str, Paths], form: str = "json") -> Any:
-        """Return the value that stands at these paths, or all of the answer in another form than JSON."""
-        content = self.content or b""
-        if form in {"text", "bytes"}:
-            return content.decode() if form == "text" else content
-        if form == "jsonl":
-            return ReplyDraft(body=[json.loads(line) for line in content.splitlines()]).value(paths)
-        if isinstance(paths, Mapping):
-            return {name: self.value(one) for name, one in paths.items()}
-        return _paths.first(paths)(self.body, self.reply()) if paths else self.body
-
     def reply(self) -> Reply:
         """Return the answer."""
         if self.content is not None:
@@ -99,20 +88,16 @@ class ReplyDraft:
 def cases(spec: EndpointSpec) -> dict[str, Case]:
     """Return all cases of an endpoint by name: its words, its rules, its HTTP statuses, and the lack of a word."""
     known: dict[str, Case] = {}
-    for case in (*_words(spec), *_others(spec)):
+    for case in _cases(spec):
         known.setdefault(case.name, case)
     return known
 
 
-def _words(spec: EndpointSpec) -> Iterator[Case]:
+def _cases(spec: EndpointSpec) -> Iterator[Case]:
     states, kinds = spec.words, {word: mark for mark in MARKS for word in getattr(spec, mark)}
     for key in (*(state.value for state in _LISTS), *MARKS, "absent"):
         for word in getattr(spec, key):
-            name = word if isinstance(word, str) else json.dumps(word)
-            yield Case(name, states.get(word, State.UNKNOWN), key, kinds.get(word), word)
-
-
-def _others(spec: EndpointSpec) -> Iterator[Case]:
+            yield Case(spelled(word), states.get(word, State.UNKNOWN), key, kinds.get(word), word)
     for number, rule in enumerate(spec.when):
         yield Case(f"when[{number}]", rule.state, f"when[{number}]", rule.kind, rule=rule)
     for status, state in spec.http.items():
@@ -129,7 +114,7 @@ def case_for(known: Mapping[str, Case], wanted: str) -> Case | None:
 
 def fabricate(
     spec: EndpointSpec, case: Case, *, ref: Mapping[str, Any] = NOTHING, value: Any = None, **details: Any
-) -> ReplyDraft:
+) -> ReplyBuilder:
     """Write what an answer to `ask` says about one job; without `about` that is nearly all of the answer.
 
     Args:
@@ -143,7 +128,7 @@ def fabricate(
     Raises:
         ValueError: Two paths of the definition stand in each other's way.
     """
-    draft = ReplyDraft(case.http)
+    draft = ReplyBuilder(case.http)
     if case.state is State.SUCCESS:
         put_value(draft, spec.value, value)
     for name, detail in details.items():
@@ -156,12 +141,14 @@ def fabricate(
     if case.word is not None:
         draft.put(spec.status[:1] if case.state.is_terminal else spec.status[-1:], case.word)
     _put_conditions(draft, case.rule.conditions if case.rule else ())
+    if case.state is State.SUCCESS and draft.body is None and not spec.value:
+        draft.body = value  # the whole body is the result
     return draft
 
 
 def enclose(
-    spec: EndpointSpec, listed: ListSpec | None, parts: Sequence[tuple[Mapping[str, Any], ReplyDraft]]
-) -> ReplyDraft:
+    spec: EndpointSpec, listed: ListSpec | None, parts: Sequence[tuple[Mapping[str, Any], ReplyBuilder]]
+) -> ReplyBuilder:
     """Write the answer around parts about jobs: a list of them, or the only one as it is.
 
     Args:
@@ -169,29 +156,29 @@ def enclose(
         listed: Where the list is, or None.
         parts: References, and what is said about the jobs.
     """
-    draft = parts[0][1] if parts else ReplyDraft()
+    draft = parts[0][1] if parts else ReplyBuilder()
     if listed is not None:
         for ref, part in parts:
             put_fields(part, listed.id, ref)
-        draft = ReplyDraft(headers={name: text for _, part in parts for name, text in part.headers.items()})
+        draft = ReplyBuilder(headers={name: text for _, part in parts for name, text in part.headers.items()})
         draft.put(listed.each, [part.body for _, part in parts])
-    _put_conditions(draft, spec.error.ok if spec.error else ())
+    _put_conditions(draft, spec.error.ok)
     return draft
 
 
-def put_fields(draft: ReplyDraft, places: Mapping[str, Paths], ref: Mapping[str, Any]) -> None:
+def put_fields(draft: ReplyBuilder, places: Mapping[str, Paths], ref: Mapping[str, Any]) -> None:
     """Place fields of a reference, each at the first of its paths."""
     for name, paths in places.items():
         draft.put(paths, ref.get(name, "?"))
 
 
-def put_value(draft: ReplyDraft, paths: Paths | Mapping[str, Paths], value: Any) -> None:
+def put_value(draft: ReplyBuilder, paths: Paths | Mapping[str, Paths], value: Any) -> None:
     """Place the value of a success: at the first path, or at that of each name."""
     for one in paths.values() if isinstance(paths, Mapping) else [paths]:
         draft.put(one, value)
 
 
-def _put_measure(draft: ReplyDraft, spec: MeasureSpec, number: float) -> None:
+def _put_measure(draft: ReplyBuilder, spec: MeasureSpec, number: float) -> None:
     whole = 100 if isinstance(spec.of, Path) else spec.of or 1
     if isinstance(spec.of, Path):
         draft.put((spec.of,), whole)
@@ -200,10 +187,10 @@ def _put_measure(draft: ReplyDraft, spec: MeasureSpec, number: float) -> None:
     draft.put(spec.at, round(number * whole, 3))
 
 
-def _put_conditions(draft: ReplyDraft, conditions: tuple[tuple[Path, Wanted], ...]) -> None:
+def _put_conditions(draft: ReplyBuilder, conditions: tuple[tuple[Path, Wanted], ...]) -> None:
     for path, wanted in conditions:
         value = _value_for(wanted)
-        is_there = wanted.present and has_content(draft.value((path,)))
+        is_there = wanted.present and has_content(path.get(draft.body, draft.reply()))
         if value is not _ABSENT and not is_there:
             draft.put((path,), value)
 
@@ -222,7 +209,7 @@ def _value_for(wanted: Wanted) -> Any:
     return {"is": "there"} if is_wanted else _ABSENT
 
 
-def complain(spec: EndpointSpec, kind: str, code: str | None = None) -> ReplyDraft:
+def complain(spec: EndpointSpec, kind: str, code: str | None = None) -> ReplyBuilder:
     """Write an answer that is not about the job, but says what is wrong.
 
     Args:
@@ -231,13 +218,12 @@ def complain(spec: EndpointSpec, kind: str, code: str | None = None) -> ReplyDra
         code: The code, by default the first that the definition has for it.
     """
     error = spec.error
-    statuses = {**STATUSES, **({} if error is None else error.http)}
+    statuses = {**STATUSES, **error.http}
     usual = next((status for status, one in reversed(statuses.items()) if one == kind), 400)
-    if error is not None and code is None:
-        code = next((code for code, one in error.codes.items() if one == kind), None)
-    if error is None or code is None:
-        return ReplyDraft(usual, {"error": {"message": kind}})
-    draft = ReplyDraft(200 if error.ok or error.object else usual)
+    code = code or next((code for code, one in error.codes.items() if one == kind), None)
+    if code is None:
+        return ReplyBuilder(usual, {"error": {"message": kind}})
+    draft = ReplyBuilder(200 if error.ok or error.object else usual)
     if error.object is not None:
         draft.put((error.object,), {"message": kind})
     for path, _ in error.ok:

@@ -21,8 +21,8 @@ from asyncpoll._errors import BadReply, PollError
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.definitions import _paths
-from asyncpoll.definitions._definition import Definition
-from asyncpoll.definitions._fabricate import Case, ReplyDraft, cases, complain
+from asyncpoll.definitions._definition import Definition, checked
+from asyncpoll.definitions._fabricate import Case, ReplyBuilder, cases, complain
 from asyncpoll.definitions._model import EndpointSpec, Example
 from asyncpoll.definitions._paths import has_content
 from asyncpoll.definitions._spots import Spot
@@ -76,7 +76,8 @@ class Finding:
     message: str
 
     def __str__(self) -> str:
-        return f"{'' if self.line is None else f'{self.line}: '}{self.level}: {self.key}: {self.message}"
+        where = "" if self.line is None else f"{self.line}: "
+        return ": ".join(filter(None, (f"{where}{self.level}", self.key, self.message)))
 
 
 def _finding(what: str, spot: Spot, *about: object) -> Finding:
@@ -90,7 +91,7 @@ def lint(definition: Definition) -> list[Finding]:
     It sends nothing. Everything that the definition lists is written into answers and read back, and its examples are
     read.
     """
-    found = dict.fromkeys(_secrets(definition.spec.where))
+    found = dict.fromkeys(_secrets(checked("lint", definition).spec.where))
     for name, spec in definition.spec.endpoints.items():
         found |= dict.fromkeys(_Linter(definition, spec, definition.endpoints[name]).findings())
     return sorted(found, key=lambda one: (one.line or 0, one.key))
@@ -132,11 +133,8 @@ class _Linter:
 
     def _words(self, known: Mapping[str, Case]) -> Iterator[Finding]:
         """Check which states there are, the order of the rules, and that an answer says which job it is about."""
-        spec, states, rules = (
-            self.spec,
-            {case.state for case in known.values()},
-            [rule.state for rule in self.spec.when],
-        )
+        spec, states = self.spec, {case.state for case in known.values()}
+        rules = [rule.state for rule in spec.when]
         if State.SUCCESS not in states:
             yield self._at("success", "no success")
         if not states & _FAILURES and not any(step.failed for step in spec.then):
@@ -170,7 +168,7 @@ class _Linter:
 
     def _codes(self) -> Iterator[Finding]:
         """Check that each code is read as the kind under which it is listed."""
-        for code, kind in () if self.spec.error is None else self.spec.error.codes.items():
+        for code, kind in self.spec.error.codes.items():
             try:
                 self.endpoint.classify(complain(self.spec, kind, code).reply())
                 read: object = "an answer about the job"
@@ -244,7 +242,7 @@ def _mark(snapshot: Any) -> str | None:
 
 def example_reply(example: Example) -> Reply:
     """Return the answer of an example."""
-    reply = ReplyDraft(example.http, example.reply, dict(example.headers)).reply()
+    reply = ReplyBuilder(example.http, example.reply, dict(example.headers)).reply()
     if example.body is None:
         return reply
     try:

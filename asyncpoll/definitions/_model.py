@@ -19,8 +19,8 @@ from asyncpoll.definitions import _paths
 from asyncpoll.definitions import _values as read
 from asyncpoll.definitions._paths import Path
 from asyncpoll.definitions._patterns import checked_pattern
-from asyncpoll.definitions._spots import Spot, build, key
-from asyncpoll.definitions._templates import Slot, Template, is_address, parse_call, slots
+from asyncpoll.definitions._spots import Provenance, Spot, build, key
+from asyncpoll.definitions._templates import Template, is_address, parse_call, slots
 from asyncpoll.definitions._values import STATES, Paths, Word
 from asyncpoll.http._classify import KINDS
 
@@ -35,55 +35,55 @@ _BODY = "body"
 
 
 @frozen(kw_only=True)
-class RequestSpec:
-    """A request: "GET /tasks/{id}", or a table with `call`.
+class TableSpec:
+    """A table of a definition, and where it stands."""
 
-    Attributes:
-        method: The HTTP method.
-        path: The path; see `is_address`.
-        query: Names and values, those of the call first.
-        json: The JSON body, or None.
-        form: The fields of a form, or None.
-        headers: Headers.
-    """
+    where: Spot = field(repr=False, eq=False)
+
+
+def _table(cls: type[T], short: str = "") -> Callable[[Spot], T]:
+    """Return a reader of a table. The value of the key *short* may stand in place of the table."""
+
+    def read_table(spot: Spot) -> T:
+        is_short = short and not isinstance(spot.value, Mapping)
+        return build(cls, spot, {short: spot} if is_short else None)
+
+    return read_table
+
+
+@frozen(kw_only=True)
+class RequestSpec(TableSpec):
+    """A request: "GET /tasks/{id}", or a table with `call`. It has one body: `json` or `form`."""
 
     call: tuple[str, Template, tuple[tuple[str, Template], ...]] = key(read.text_by(parse_call))
     further: Mapping[str, Any] = key(read.named(read.json_template), NOTHING, name="query")
     json: Any = key(read.json_template, None)
     form: Mapping[str, Template] | None = key(read.named(read.text_template), None)
     headers: Mapping[str, Template] = key(read.named(read.header), NOTHING)
-    where: Spot = field(repr=False, eq=False)
 
     @property
     def method(self) -> str:
-        """Return the HTTP method."""
         return self.call[0]
 
     @property
     def path(self) -> Template:
-        """Return the path."""
         return self.call[1]
 
     @property
     def query(self) -> tuple[tuple[str, Any], ...]:
-        """Return the names and values of the query."""
+        """Return names and values, those of the call first."""
         return (*self.call[2], *self.further.items())
 
     @property
     def is_address(self) -> bool:
-        """Return whether the path is an address that the server gave."""
         return is_address(self.path)
-
-    @property
-    def slots(self) -> tuple[Slot, ...]:
-        """Return all slots, in their order."""
-        values = (value for _, value in self.query)
-        return tuple(slots((self.path, *values, self.json, self.form, self.headers)))
 
     @property
     def names(self) -> tuple[str, ...]:
         """Return the names of all slots, each once."""
-        return tuple(dict.fromkeys(slot.name for slot in self.slots))
+        values = (value for _, value in self.query)
+        found = slots((self.path, *values, self.json, self.form, self.headers))
+        return tuple(dict.fromkeys(slot.name for slot in found))
 
 
 def _request(cls: type[T]) -> Callable[[Spot], T]:
@@ -112,14 +112,14 @@ class StartSpec(RequestSpec):
         idempotency: The argument that is the idempotency key, or "header:NAME" for a header that is.
     """
 
-    ref: Mapping[str, Paths] = key(read.named(read.paths, read.field_name), NOTHING)
+    ref: Mapping[str, Paths] = key(read.named(read.some_paths, read.field_name), NOTHING)
     open: bool = key(read.flag, default=False)
     answers: bool = key(read.flag, default=False)
     idempotency: str | None = key(read.text, None, name="key")
 
 
 @frozen(kw_only=True)
-class PagesSpec:
+class PagesSpec(TableSpec):
     """How a result goes on in further pages.
 
     Attributes:
@@ -128,16 +128,9 @@ class PagesSpec:
         more: Where an answer says whether there is another page, or nothing: as long as there is something at `next`.
     """
 
-    next: Paths = key(read.paths)
+    next: Paths = key(read.some_paths)
     query: str | None = key(read.text, None)
     more: Paths = key(read.paths, ())
-    where: Spot = field(repr=False, eq=False)
-
-
-def _pages(spot: Spot) -> PagesSpec:
-    if isinstance(spot.value, Mapping):
-        return build(PagesSpec, spot)
-    return build(PagesSpec, spot, {"next": spot})
 
 
 @frozen(kw_only=True)
@@ -154,11 +147,11 @@ class ThenSpec(RequestSpec):
     form_of_answer: str = key(read.one_of(*FORMS), "json", name="as")
     value: Paths | Mapping[str, Paths] = key(read.value_paths, ())
     failed: tuple[int, ...] = key(read.listed(read.http_status), ())
-    pages: PagesSpec | None = key(_pages, None)
+    pages: PagesSpec | None = key(_table(PagesSpec, "next"), None)
 
 
 @frozen(kw_only=True)
-class MeasureSpec:
+class MeasureSpec(TableSpec):
     """A number in an answer.
 
     Attributes:
@@ -166,19 +159,12 @@ class MeasureSpec:
         of: What 1 would be: a number or a path, or None.
     """
 
-    at: Paths = key(read.paths)
+    at: Paths = key(read.some_paths)
     of: float | Path | None = key(read.path_or_number, None)
-    where: Spot = field(repr=False, eq=False)
-
-
-def _measure(spot: Spot) -> MeasureSpec:
-    if isinstance(spot.value, Mapping):
-        return build(MeasureSpec, spot)
-    return build(MeasureSpec, spot, {"at": spot})
 
 
 @frozen(kw_only=True)
-class Wanted:
+class Wanted(TableSpec):
     """What a rule wants at a path. Every part that is given must hold.
 
     Attributes:
@@ -191,24 +177,21 @@ class Wanted:
         negated: What must not hold.
     """
 
-    equals: tuple[Any, ...] = key(read.listed(read.scalar), ())
+    equals: tuple[Any, ...] = key(read.some(read.scalar), ())
     present: bool | None = key(read.flag, None)
     above: float | None = key(read.number, None)
     below: float | None = key(read.number, None)
-    any: tuple[Any, ...] = key(read.listed(read.scalar), ())
-    every: tuple[Any, ...] = key(read.listed(read.scalar), ())
+    any: tuple[Any, ...] = key(read.some(read.scalar), ())
+    every: tuple[Any, ...] = key(read.some(read.scalar), ())
     negated: Wanted | None = key(lambda spot: wanted(spot), None, name="not")  # noqa: PLW0108  it is defined below
-    where: Spot = field(repr=False, eq=False)
 
 
 def wanted(spot: Spot) -> Wanted:
     """Read a value, a list of values, or a table such as { present = true }."""
-    if not isinstance(spot.value, Mapping):
-        return build(Wanted, spot, {"equals": spot})
-    if not spot.value:
+    if spot.value == {}:
         spot.refuse("an empty table wants nothing; write a value, or { present = true }")
     try:
-        return build(Wanted, spot)
+        return _table(Wanted, "equals")(spot)
     except RecursionError:
         spot.refuse("this is nested too deep; write less")
 
@@ -222,7 +205,7 @@ def conditions(spot: Spot) -> tuple[tuple[Path, Wanted], ...]:
 
 
 @frozen(kw_only=True)
-class Rule:
+class Rule(TableSpec):
     """A rule that goes before the status words.
 
     Attributes:
@@ -234,33 +217,20 @@ class Rule:
     conditions: tuple[tuple[Path, Wanted], ...] = key(conditions, name="if")
     state: State = key(read.state)
     kind: str | None = key(read.one_of(*MARKS), None)
-    where: Spot = field(repr=False, eq=False)
-
-
-def _tables(cls: type[T]) -> Callable[[Spot], tuple[T, ...]]:
-    return read.listed(lambda spot: build(cls, spot))
 
 
 @frozen(kw_only=True)
-class PhraseSpec:
-    """A code that means several things, told apart by the message.
-
-    Attributes:
-        code: The code, or None for any and none.
-        pattern: A regular expression for the message, in any letter case.
-        kind: The kind of trouble, a key of `KINDS`.
-        http: The HTTP status, or None for any.
-    """
+class PhraseSpec(TableSpec):
+    """A code that means several things, told apart by the message; see `asyncpoll.http.Phrase`."""
 
     code: str | None = key(lambda spot: str(read.word(spot)), None)
     pattern: str = key(read.text_by(checked_pattern), name="words")
     kind: str = key(read.one_of(*KINDS))
     http: int | None = key(read.http_status, None)
-    where: Spot = field(repr=False, eq=False)
 
 
 @frozen(kw_only=True)
-class ErrorSpec:
+class ErrorSpec(TableSpec):
     """How the API says that an answer is not about the job.
 
     Attributes:
@@ -278,9 +248,8 @@ class ErrorSpec:
     code: Paths = key(read.paths, ())
     message: Paths = key(read.paths, ())
     http: Mapping[int, str] = key(read.by_status(read.one_of(*KINDS)), MappingProxyType({}))
-    phrases: tuple[PhraseSpec, ...] = key(_tables(PhraseSpec), (), name="words")
+    phrases: tuple[PhraseSpec, ...] = key(read.listed(_table(PhraseSpec)), (), name="words")
     codes: Mapping[str, str] = field(default=NOTHING, kw_only=True)
-    where: Spot = field(repr=False, eq=False)
 
 
 def _error(spot: Spot) -> ErrorSpec:
@@ -294,8 +263,15 @@ def _error(spot: Spot) -> ErrorSpec:
     return evolve(build(ErrorSpec, spot, given), codes=codes)
 
 
+def _ids(spot: Spot) -> Mapping[str, Paths]:
+    ids = read.named(read.some_paths, read.field_name)(spot)
+    if not ids:
+        spot.refuse("an item needs an id; write { id = ... } with a field of the reference and its path")
+    return ids
+
+
 @frozen(kw_only=True)
-class ListSpec:
+class ListSpec(TableSpec):
     """A list of jobs in an answer.
 
     Attributes:
@@ -303,9 +279,8 @@ class ListSpec:
         id: From fields of the reference to where an item of the list has them.
     """
 
-    each: Paths = key(read.paths)
-    id: Mapping[str, Paths] = key(read.named(read.paths, read.field_name))
-    where: Spot = field(repr=False, eq=False)
+    each: Paths = key(read.some_paths)
+    id: Mapping[str, Paths] = key(_ids)
 
 
 @frozen(kw_only=True)
@@ -322,31 +297,27 @@ class GroupSpec(ListSpec):
     """
 
     ask: RequestSpec = key(_request(RequestSpec))
-    status: Paths = key(read.paths, (_paths.compile("status"),))
+    status: Paths = key(read.some_paths, (_paths.compile("status"),))
     value: Paths | Mapping[str, Paths] = key(read.value_paths, ())
     size: int = key(read.count, 100)
     tells: tuple[str, ...] = key(read.listed(read.one_of(*STATES)), ())
-    echo: Mapping[str, Paths] = key(read.named(read.paths, read.field_name), NOTHING)
+    echo: Mapping[str, Paths] = key(read.named(read.some_paths, read.field_name), NOTHING)
 
 
 @frozen(kw_only=True)
-class LongPollSpec:
-    """A query parameter that makes the server hold an answer back.
+class LongPollSpec(TableSpec):
+    """A query parameter that makes the server hold an answer back, for some seconds at most.
 
-    Attributes:
-        query: Its name.
-        seconds: How long, at most.
-        per_second: What the parameter counts, in a second: 1, or 1000 for milliseconds.
+    In a second it counts `per_second`: 1, or 1000 for milliseconds.
     """
 
     query: str = key(read.text)
     seconds: float = key(read.above_zero)
     per_second: float = key(read.above_zero, 1.0)
-    where: Spot = field(repr=False, eq=False)
 
 
 @frozen(kw_only=True)
-class PaceSpec:
+class PaceSpec(TableSpec):
     """Defaults of a wait: as the fields of `asyncpoll.Pace`, and a long poll."""
 
     at_least: float = key(read.seconds, 0.0)
@@ -354,26 +325,15 @@ class PaceSpec:
     not_found_grace: float = key(read.seconds, 0.0)
     stable_for: int = key(read.count, 1)
     per_second: float | None = key(read.above_zero, None)
-    long_poll: LongPollSpec | None = key(lambda spot: build(LongPollSpec, spot), None)
-    where: Spot = field(repr=False, eq=False)
+    long_poll: LongPollSpec | None = key(_table(LongPollSpec), None)
 
 
 @frozen(kw_only=True)
-class Example:
+class Example(TableSpec):
     """An answer and what it means: a test that lives in the definition.
 
-    Attributes:
-        reply: The decoded body, or None.
-        body: The body as text, for an answer that is not JSON, or None.
-        http: The HTTP status.
-        headers: The headers.
-        state: The state that the answer means, or None for one that raises an error.
-        kind: "partial", "expired", "needs_action" or None.
-        error: The kind of the error that it raises, or None.
-        value: The value, or None if the example does not say.
-        reason: The reason, likewise.
-        code: The code, likewise.
-        progress: The progress, likewise.
+    The answer is `http`, `headers`, and `reply` for JSON or `body` for other text. It means a state, or raises an error
+    of a kind; of the value and what follows, None is what the example does not say.
     """
 
     reply: Any = key(read.json_data, None)
@@ -387,7 +347,6 @@ class Example:
     reason: str | None = key(read.text, None)
     code: str | None = key(read.text, None)
     progress: float | None = key(read.number, None)
-    where: Spot = field(repr=False, eq=False)
 
 
 def _example(spot: Spot) -> Example:
@@ -398,21 +357,21 @@ def _example(spot: Spot) -> Example:
 
 
 @frozen(kw_only=True)
-class EndpointSpec:
+class EndpointSpec(TableSpec):
     """One endpoint; see the format reference for its keys."""
 
     ask: RequestSpec = key(_request(RequestSpec))
     cancel: RequestSpec | None = key(_request(RequestSpec), None)
     start: StartSpec | None = key(_request(StartSpec), None)
     then: tuple[ThenSpec, ...] = key(read.listed(_request(ThenSpec)), ())
-    pages: PagesSpec | None = key(_pages, None)
-    description: str = key(read.text, "")
+    pages: PagesSpec | None = key(_table(PagesSpec, "next"), None)
+    description: str = key(read.prose, "")
     ref: Mapping[str, Any] = key(read.named(read.scalar, read.field_name), NOTHING)
     open: bool = key(read.flag, default=False)
-    echo: Mapping[str, Paths] = key(read.named(read.paths, read.field_name), NOTHING)
+    echo: Mapping[str, Paths] = key(read.named(read.some_paths, read.field_name), NOTHING)
     predicts: tuple[str, ...] = key(read.listed(read.field_name), ())
-    moved: Mapping[str, Paths] = key(read.named(read.paths, read.field_name), NOTHING)
-    about: ListSpec | None = key(lambda spot: build(ListSpec, spot), None)
+    moved: Mapping[str, Paths] = key(read.named(read.some_paths, read.field_name), NOTHING)
+    about: ListSpec | None = key(_table(ListSpec), None)
     status: Paths = key(read.paths, ())
     pending: tuple[Word, ...] = key(read.words, ())
     processing: tuple[Word, ...] = key(read.words, ())
@@ -425,37 +384,36 @@ class EndpointSpec:
     needs_action: tuple[Word, ...] = key(read.words, ())
     absent: tuple[Word, ...] = key(read.words, ())
     missing: State | None = key(read.state, None)
-    when: tuple[Rule, ...] = key(_tables(Rule), ())
+    when: tuple[Rule, ...] = key(read.listed(_table(Rule)), ())
     http: Mapping[int, str] = key(read.by_status(read.one_of(*STATES, _BODY)), MappingProxyType({}))
     value: Paths | Mapping[str, Paths] = key(read.value_paths, ())
     reason: Paths = key(read.paths, ())
     code: Paths = key(read.paths, ())
-    progress: MeasureSpec | None = key(_measure, None)
-    retry_after: MeasureSpec | None = key(_measure, None)
+    progress: MeasureSpec | None = key(_table(MeasureSpec, "at"), None)
+    retry_after: MeasureSpec | None = key(_table(MeasureSpec, "at"), None)
     ended_at: Paths = key(read.paths, ())
-    error: ErrorSpec | None = key(_error, None)
-    group: GroupSpec | None = key(lambda spot: build(GroupSpec, spot), None)
-    pace: PaceSpec | None = key(lambda spot: build(PaceSpec, spot), None)
+    error: ErrorSpec = key(_error, ErrorSpec(where=Spot(None, (), Provenance(""))))
+    group: GroupSpec | None = key(_table(GroupSpec), None)
+    pace: PaceSpec | None = key(_table(PaceSpec), None)
     examples: tuple[Example, ...] = key(read.listed(_example), (), name="example")
     name: str = field(default="", kw_only=True)
-    where: Spot = field(repr=False, eq=False)
+    given: Mapping[str, Spot] = field(factory=dict, repr=False, eq=False, kw_only=True)
+
+    @property
+    def requests(self) -> Mapping[str, RequestSpec]:
+        """Return the requests about jobs that there are already, by their keys."""
+        found = {"ask": self.ask, "cancel": self.cancel, "group": self.group.ask if self.group else None}
+        return {name: request for name, request in found.items() if request is not None}
 
     @property
     def fields(self) -> tuple[str, ...]:
         """Return the fields of a reference, in the order in which they are needed."""
-        requests = (self.ask, self.cancel, self.group.ask if self.group else None)
-        lists = (self.about, self.group)
-        return tuple(
-            dict.fromkeys(
-                chain(
-                    *(request.names for request in requests if request is not None),
-                    *(one.id for one in lists if one is not None),
-                    self.group.echo if self.group else (),
-                    self.echo,
-                    self.ref,
-                )
-            )
-        )
+        places = [
+            *(request.names for request in self.requests.values()),
+            *(one.id for one in (self.about, self.group) if one is not None),
+            self.group.echo if self.group else (),
+        ]
+        return tuple(dict.fromkeys(chain(*places, self.echo, self.ref)))
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -476,9 +434,10 @@ class EndpointSpec:
         is_bytes = isinstance(self.value, tuple) and [one.place for one in self.value] == ["body"]
         return is_bytes or self.ask.method == "HEAD"
 
+    @property
+    def long_poll(self) -> LongPollSpec | None:
+        return None if self.pace is None else self.pace.long_poll
+
     def refuse(self, name: str, problem: str) -> NoReturn:
         """Raise the error for one of the keys, wherever it stands: here, or shared by several endpoints."""
-        spot = self.given.get(name, self.where)
-        spot.refuse(problem)
-
-    given: Mapping[str, Spot] = field(factory=dict, repr=False, eq=False, kw_only=True)
+        self.given.get(name, self.where).refuse(problem)

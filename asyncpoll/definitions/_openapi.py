@@ -28,6 +28,11 @@ def items(value: object) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
+def first_table(value: object) -> Table:
+    """Return the first item of a list if it is a table, else an empty one."""
+    return table(next(iter(items(value)), None))
+
+
 def _listed(value: object) -> list[object]:
     return value if isinstance(value, list) else [value]
 
@@ -97,7 +102,7 @@ def _standard(root: Table) -> Table:
     if not isinstance(only.get("path"), str):
         return table(root)
     request = table(only.get("request"))
-    first = table(next(iter(items(request.get("security"))), None))
+    first = first_table(request.get("security"))
     schemes = {
         name: {"in": place, "name": name, **table(scheme)}
         for place, named in table(first.get("parameters")).items()
@@ -162,8 +167,7 @@ class Operation:
     def base(self) -> str | None:
         """Return the address of the server, with the defaults of its variables filled in."""
         root = self.document.root
-        servers = [server for node in (self.raw, self.item, root) for server in items(node.get("servers"))]
-        server = table(next(iter(servers), None))
+        server = first_table([one for node in (self.raw, self.item, root) for one in items(node.get("servers"))])
         address = str(
             server.get("url") or (f"https://{root['host']}{root.get('basePath', '')}" if "host" in root else "")
         )
@@ -186,10 +190,13 @@ class Operation:
         return "bearer" if kind in {"http", "oauth2", "openidconnect"} else None
 
     @property
+    def _given(self) -> list[Table]:
+        return [self.document.follow(one) for node in (self.item, self.raw) for one in items(node.get("parameters"))]
+
+    @property
     def parameters(self) -> list[Table]:
         """Return the parameters that it needs, each with its schema."""
-        given = [self.document.follow(one) for node in (self.item, self.raw) for one in items(node.get("parameters"))]
-        named = {(str(one.get("name")), str(one.get("in"))): one for one in given}
+        named = {(str(one.get("name")), str(one.get("in"))): one for one in self._given}
         return [
             {"name": name, "in": place, "schema": self.document.schema(one.get("schema", {**one, "required": None}))}
             for (name, place), one in named.items()
@@ -199,8 +206,7 @@ class Operation:
     @property
     def body(self) -> Table:
         """Return the schema of the JSON body that it sends."""
-        given = [self.document.follow(one) for node in (self.item, self.raw) for one in items(node.get("parameters"))]
-        body = [one for one in given if one.get("in") == "body"]
+        body = [one for one in self._given if one.get("in") == "body"]
         return self.document.content(next(iter(body), self.raw.get("requestBody")))[0]
 
     def answer(self, *statuses: str) -> tuple[Table, object]:

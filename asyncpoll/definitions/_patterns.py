@@ -1,12 +1,15 @@
 """Regular expressions from definitions: only those that are quick on any text.
 
 A pattern is looked for in text that a server wrote. A careless one can take hours for a text made for it. So the text
-is cut, a group that repeats something may not be repeated itself, and the steps that a pattern may take are bounded.
+is cut, a group that repeats something may not be repeated itself, and the ways in which the rest can match are counted
+and bounded: each alternative and each possible number of repetitions is one.
 """
 
 from __future__ import annotations
 
 import re
+
+from attrs import define
 
 LONGEST_TEXT = 300
 """The most characters of a message that patterns are looked for in."""
@@ -19,6 +22,17 @@ _TOKEN = re.compile(
     re.DOTALL,
 )
 
+_DOUBTFUL = re.compile(r"\[\^?\[|.+(?:--|&&|~~|\|\|)", re.DOTALL)
+
+
+@define
+class _Group:
+    """A group that has begun: the ways to match its earlier alternatives and this one, and if there are several."""
+
+    earlier: int = 0
+    ways: int = 1
+    varies: bool = False
+
 
 def checked_pattern(text: str) -> str:
     """Return *text* if it is a regular expression that is quick.
@@ -29,6 +43,8 @@ def checked_pattern(text: str) -> str:
     if len(text) > _LONGEST:
         raise ValueError(f"the pattern is longer than {_LONGEST} characters; write a shorter one")
     try:
+        if any(_DOUBTFUL.match(found["set"] or "") for found in _TOKEN.finditer(text)):
+            raise ValueError("a later Python may read a set with [, --, &&, ~~ or || in another way; write \\[ in it")
         re.compile(text, re.IGNORECASE)
     except (re.error, RecursionError, OverflowError) as problem:
         raise ValueError(f"this is not a regular expression: {problem}; correct it") from None
@@ -38,25 +54,28 @@ def checked_pattern(text: str) -> str:
 
 
 def _steps(text: str) -> int:
-    """Return how many steps a pattern may take, at most."""
-    steps = LONGEST_TEXT
-    groups = [False]  # for each open group, whether it repeats something or has alternatives
-    closed = False  # whether such a group has just ended
+    """Return how many steps a pattern may take, at most: at each place of the text, all the ways of matching."""
+    groups = [_Group()]
+    closed: _Group | None = None  # the group that has just ended
     for found in _TOKEN.finditer(text):
         if found["special"] or (found["escape"] and found["escape"][1].isdigit()):
             raise ValueError("look-arounds, flags, names and back-references are not possible; write a plain pattern")
-        most = _most(found) if found["repeat"] else 1
-        if most > 1 and closed:
-            raise ValueError("a group with a repetition or alternatives in it is repeated; write it out")
-        steps *= most
-        groups[-1] = groups[-1] or bool(found["repeat"] or found["or"])
-        closed = False
-        if found["open"]:
-            groups.append(False)
+        group, repeated, closed = groups[-1], closed, None
+        if found["repeat"]:
+            most = _most(found)
+            if most > 1 and repeated is not None and repeated.varies:
+                raise ValueError("a group with a repetition or alternatives in it is repeated; write it out")
+            group.ways *= most + 1
+            group.varies = True
+        elif found["or"]:
+            group.earlier, group.ways, group.varies = group.earlier + group.ways, 1, True
+        elif found["open"]:
+            groups.append(_Group())
         elif found["close"]:
             closed = groups.pop()
-            groups[-1] = groups[-1] or closed
-    return steps
+            groups[-1].ways *= closed.earlier + closed.ways
+            groups[-1].varies |= closed.varies
+    return LONGEST_TEXT * (groups[0].earlier + groups[0].ways)
 
 
 def _most(found: re.Match[str]) -> int:

@@ -14,7 +14,7 @@ from attrs import evolve, frozen
 from asyncpoll._errors import TransportError
 from asyncpoll._json_out import canonical_json
 from asyncpoll._snapshot import Snapshot, number, share
-from asyncpoll._state import State, Vocabulary, Words, kind_of
+from asyncpoll._state import State, Vocabulary, Words, kind_of, spelled
 from asyncpoll._structure import text_of, timestamp
 from asyncpoll.definitions._conditions import condition, test_of
 from asyncpoll.definitions._model import MARKS, EndpointSpec, ErrorSpec, MeasureSpec
@@ -59,7 +59,7 @@ class Faults:
         raw: Whether the value is the bytes of an answer, which then need not be JSON.
     """
 
-    spec: ErrorSpec | None
+    spec: ErrorSpec
     codes: Codes
     through: frozenset[int]
     named: tuple[Getter, ...]
@@ -70,22 +70,17 @@ class Faults:
     def of(cls, spec: EndpointSpec) -> Faults:
         """Return the faults of an endpoint."""
         error = spec.error
-        phrases = () if error is None else error.phrases
-        codes = Codes(
-            by_code={} if error is None else error.codes,
-            by_message=tuple(Phrase(one.code, one.pattern, one.kind, status=one.http) for one in phrases),
-        )
+        phrases = tuple(Phrase(one.code, one.pattern, one.kind, status=one.http) for one in error.phrases)
         named = tuple(first(paths) for paths in spec.echo.values())
-        return cls(
-            error, codes, frozenset(spec.http), named, first(spec.status) if spec.status else None, spec.is_body_value
-        )
+        word = first(spec.status) if spec.status else None
+        return cls(error, Codes(error.codes, phrases), frozenset(spec.http), named, word, spec.is_body_value)
 
     def classifier(self) -> Callable[[Reply], None]:
         """Return a function that raises the error for an answer that is not about the job."""
         spec = self.spec
-        by_http: Mapping[int, str] = {} if spec is None else spec.http
-        wanted = [] if spec is None else [(path.get, test_of(one)) for path, one in spec.ok]
-        complains = None if spec is None or spec.object is None else spec.object.get
+        by_http = spec.http
+        wanted = [(path.get, test_of(one)) for path, one in spec.ok]
+        complains = None if spec.object is None else spec.object.get
 
         def classify(reply: Reply) -> None:
             status = reply.status
@@ -122,23 +117,25 @@ class Faults:
         """Return the error for an answer that is not about the job."""
         code, message = self._told(reply)
         known = self.codes.kind(code, message[:LONGEST_TEXT], reply.status)
-        kind = (self.spec.http.get(reply.status) if self.spec else None) or known or status_kind(reply)
+        kind = self.spec.http.get(reply.status) or known or status_kind(reply)
         from_api = reply.json is not None and (known is not None or code is not None or not self.codes.by_code)
         return fault(kind, message, reply=reply, code=code, from_api=from_api)
 
     def complaint(self, reply: Reply) -> tuple[str | None, str]:
         """Return the code and the message in an answer, in the customary places or in the object that complains."""
-        if self.spec is None or self.spec.object is None or self.spec.object.text == "error":
+        if self.spec.object is None or self.spec.object.text == "error":
             return complaint(reply)
         found = self.spec.object.get(reply.json, reply)
         return complaint(evolve(reply, json={"error": found})) if has_content(found) else complaint(reply)
 
     def ends_job(self, reply: Reply) -> bool:
         """Return whether an answer has a complaint about the account or the content, which a job cannot survive."""
-        if self.spec is None or self.spec.object is None:
-            return False
-        is_there = has_content(self.spec.object.get(reply.json, reply))
-        return is_there and self._kind(reply) in ABOUT_ACCOUNT | {"content_policy"}
+        there = self.spec.object
+        return (
+            there is not None
+            and has_content(there.get(reply.json, reply))
+            and self._kind(reply) in ABOUT_ACCOUNT | {"content_policy"}
+        )
 
     def unreadable(self, reply: Reply, word: Any, expected: str) -> TransportError:
         """Return the error for an answer without a usable status word; a refusal that was let through is one still."""
@@ -154,9 +151,9 @@ class Faults:
 
     def _told(self, reply: Reply) -> tuple[str | None, str]:
         code, message = self.complaint(reply)
-        if self.spec is not None and self.spec.code:
+        if self.spec.code:
             code = text_of(first(self.spec.code)(reply.json, reply))
-        if self.spec is not None and self.spec.message:
+        if self.spec.message:
             message = text_in(first(self.spec.message)(reply.json, reply)) or message
         return code, message
 
@@ -280,7 +277,7 @@ def _word_reader(spec: EndpointSpec) -> Callable[[Any], Meaning]:
 
     def read_word(word: Any) -> Meaning:
         mark = next((name for name, words in marks if word in words), None)
-        return marked(vocabulary.read(word), mark, word if isinstance(word, str) else str(word).lower())
+        return marked(vocabulary.read(word), mark, spelled(word))
 
     return read_word
 

@@ -15,7 +15,7 @@ from asyncpoll._endpoint import Job
 from asyncpoll._schedule import Exponential, Schedule
 from asyncpoll._state import State
 from asyncpoll._timeout import Timeout
-from asyncpoll.definitions._definition import Definition
+from asyncpoll.definitions._definition import Definition, checked
 from asyncpoll.definitions._fabricate import case_for, cases
 from asyncpoll.definitions._world import World
 from asyncpoll.http._message import Reply, Request
@@ -188,6 +188,7 @@ def rehearse(
         random=draw,
         schedule=schedule or Learned(price=price, cold=cold, random=draw),
     )
+    definition = checked("rehearse", definition)
     chosen = definition if endpoint is None else definition.only(endpoint)
     if len(chosen.endpoints) > 1:
         raise ValueError(f"rehearse(): choose one endpoint of: {', '.join(chosen.endpoints)}")

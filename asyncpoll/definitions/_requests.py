@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from functools import partial
 from operator import itemgetter
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from asyncpoll.definitions._model import EndpointSpec, RequestSpec
-from asyncpoll.definitions._templates import Slot, fill_slot, plain_text
+from asyncpoll.definitions._templates import Slot, fill_slot, plain_text, slots
 from asyncpoll.http import Request, identifier, segment
+from asyncpoll.http._message import header_problem
 
 Make = Callable[[Any], Any]
 """A function from the source of the values, such as a tuple or a mapping, to a part of a request."""
@@ -73,16 +74,19 @@ class References:
     @classmethod
     def of(cls, spec: EndpointSpec) -> References:
         """Return what makes the references of *spec*."""
-        requests = [spec.ask, spec.cancel, spec.group.ask if spec.group else None]
+        requests = spec.requests.values()
         in_paths = {
             slot.name: (_address if request.is_address else partial(_part, slot))
             for request in requests
-            if request is not None
             for slot in request.path
             if isinstance(slot, Slot)
         }
-        repeated = {*spec.echo, *(spec.group.id if spec.group else ()), *(spec.about.id if spec.about else ())}
-        checks = {name: in_paths.get(name, partial(_value, name, name in repeated)) for name in spec.fields}
+        texts = {*spec.echo, *(spec.group.id if spec.group else ()), *(spec.about.id if spec.about else ())}
+        texts |= {slot.name for one in requests for slot in slots((one.headers, one.form))}
+        texts |= {slot.name for one in requests for slot in _beside_text([dict(one.query), one.json])}
+        in_headers = {slot.name for one in requests for slot in slots(one.headers)}
+        checks = {name: in_paths.get(name, partial(_value, name, name in texts)) for name in spec.fields}
+        checks |= {name: partial(_in_header, name, checks[name]) for name in in_headers}
         return cls(spec.fields, dict(spec.ref), checks, spec.open)
 
     def make(self, given: Mapping[str, Any]) -> Reference:
@@ -110,6 +114,17 @@ class References:
         return self.names.index(name)
 
 
+def _beside_text(template: Any) -> Iterator[Slot]:
+    """Yield the slots in JSON that are a part of a text."""
+    if isinstance(template, Mapping):
+        template = list(template.values())
+    if isinstance(template, tuple) and any(isinstance(one, str) for one in template):
+        yield from slots(template)
+    elif isinstance(template, list):
+        for one in template:
+            yield from _beside_text(one)
+
+
 def _part(slot: Slot, value: Any) -> str:
     text = plain_text(slot.name, value)
     fill_slot(slot, text)
@@ -120,6 +135,15 @@ def _address(value: Any) -> str:
     if not isinstance(value, str) or not 0 < len(value) <= _LONGEST_ADDRESS or not value.isprintable():
         raise ValueError("an address that the server gave must be text that can be printed; pass it as it was given")
     return value
+
+
+def _in_header(name: str, check: Callable[[Any], Any], value: Any) -> Any:
+    text = check(value)
+    if header_problem("X", text, ()) is not None:
+        raise ValueError(
+            f"{name} is sent in a header, and must hold printable ASCII alone; pass the id as it was given"
+        )
+    return text
 
 
 def _value(name: str, is_text: bool, value: Any) -> Any:  # noqa: FBT001  bound by position, called with the value
@@ -250,3 +274,10 @@ def _in_query(value: Any) -> str | list[str]:
 
 def _scalar(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value)
+
+
+def with_query(request: Request, name: str, value: str) -> Request:
+    """Return a request with a query parameter, which takes the place of those of the same name."""
+    query: Any = request.query
+    pairs = query.items() if isinstance(query, Mapping) else query
+    return evolve(request, query=[*(pair for pair in pairs if pair[0] != name), (name, value)])

@@ -6,9 +6,11 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Literal
 
-from asyncpoll.definitions._definition import Definition
+from attrs import evolve
+
+from asyncpoll.definitions._definition import Definition, checked
 from asyncpoll.definitions._document import AuthSpec
-from asyncpoll.definitions._fabricate import ReplyDraft, case_for, cases, complain
+from asyncpoll.definitions._fabricate import ReplyBuilder, case_for, cases, complain
 from asyncpoll.definitions._model import EndpointSpec
 from asyncpoll.definitions._world import USUAL, JobTruth, Served, World
 from asyncpoll.simulator import Duration, Exponential, Fault, Life, LogNormal
@@ -73,8 +75,7 @@ class DefinitionServer(HttpServer):
 
     def _respond(self, call: Call) -> Response:
         self._world.home = self.base_url
-        path = call.path.removeprefix(self._world.base_path)
-        call = Call(call.method, path, call.query, call.headers, call.json)
+        call = evolve(call, path=call.path.removeprefix(self._world.base_path))
         auth = self._world.definition.auth
         key = self._key if auth.scheme in _AS_IT_IS else None
         try:
@@ -85,7 +86,7 @@ class DefinitionServer(HttpServer):
                 answer = Served(complain(first, "credential").reply(), "refused")
         except ValueError as problem:
             message = f"the definition has no such answer: {problem}; see what lint says"
-            answer = Served(ReplyDraft(500, {"error": {"message": message}}).reply(), "impossible")
+            answer = Served(ReplyBuilder(500, {"error": {"message": message}}).reply(), "impossible")
         reply = answer.reply
         return Response(reply.status, reply.body, reply.headers, delay=answer.hold, route=answer.route)
 
@@ -139,7 +140,7 @@ def simulate(
     """
     if unknown_ids not in {"draw", "reject"}:
         raise ValueError(f"unknown_ids {unknown_ids!r} does not exist; choose one of: draw, reject")
-    spec = definition.spec
+    spec = checked("simulate", definition).spec
     for outcome in outcomes if outcomes is not USUAL else ():
         if not any(case_for(cases(one), outcome) for one in spec.endpoints.values()):
             known = dict.fromkeys(name for one in spec.endpoints.values() for name in cases(one))

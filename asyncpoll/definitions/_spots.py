@@ -17,6 +17,8 @@ from typing import Any, NoReturn, TypeVar
 import attrs
 from attrs import field, frozen
 
+from asyncpoll._errors import revive
+
 T = TypeVar("T")
 Step = str | int
 """A key, or the number of an item."""
@@ -25,10 +27,12 @@ _READ, _NAME = "asyncpoll.definitions.read", "asyncpoll.definitions.name"
 _LONGEST = 1 << 20  # characters of a file
 _LONGEST_SHOWN = 60
 _LARGEST = 10**19
+_MOST_PARTS = 100  # of a key; the parser needs time and memory for the square of their number
 _KEY = r"""(?:[A-Za-z0-9_-]+|"[^"\n]*"|'[^'\n]*')"""
 _KEYS = rf"{_KEY}(?:\s*\.\s*{_KEY})*"
 _LINE = re.compile(rf"\s*(?:(\[\[?)\s*({_KEYS})\s*\]\]?\s*(?:#.*)?$|({_KEYS})\s*=)", re.ASCII)
 _PART = re.compile(_KEY)
+_LONG_KEY = re.compile(rf"(?<![A-Za-z0-9_-])(?:{_KEY}[ \t]*\.[ \t]*){{{_MOST_PARTS}}}".replace("_-]+", "_-]++"))
 
 
 class DefinitionError(ValueError):
@@ -42,19 +46,14 @@ class DefinitionError(ValueError):
 
     def __init__(self, message: str, *, source: str, line: int | None = None, key: str | None = None) -> None:
         where = source if line is None else f"{source}:{line}"
-        super().__init__(f"{where}: {message}" if key is None else f"{where}: {key}: {message}")
+        shown = "" if key is None else "".join(one if one.isprintable() else ascii(one)[1:-1] for one in key)
+        super().__init__(f"{where}: {shown}: {message}" if shown else f"{where}: {message}")
         self.source = source
         self.line = line
         self.key = key
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _revived, (str(self), self.source, self.line, self.key)
-
-
-def _revived(shown: str, source: str, line: int | None, key: str | None) -> DefinitionError:
-    error = DefinitionError("", source=source, line=line, key=key)
-    error.args = (shown,)
-    return error
+        return revive, (type(self), self.args, self.__dict__)
 
 
 @frozen
@@ -87,12 +86,7 @@ class Spot:
     @property
     def line(self) -> int | None:
         """Return the line of the key, or of the nearest key around it, or None if lines are not known."""
-        return self.line_of()
-
-    def line_of(self, *keys: Step) -> int | None:
-        """Return the line of a key below this one, as `line`."""
-        path = (*self.path, *keys)
-        lines = (self.origin.lines.get(path[:size]) for size in range(len(path), 0, -1))
+        lines = (self.origin.lines.get(self.path[:size]) for size in range(len(self.path), 0, -1))
         return next((line for line in lines if line is not None), None)
 
     def below(self, step: Step, value: Any) -> Spot:
@@ -178,14 +172,19 @@ def decode(text: str, source: str) -> Spot:
     Raises:
         DefinitionError: It is neither, or longer than 1 MiB.
     """
+    text = text.removeprefix("\ufeff")  # some editors write a byte order mark
     if len(text) > _LONGEST:
         raise DefinitionError("the text is longer than 1 MiB; write one definition per file", source=source)
     if text.lstrip()[:1] == "{":
         try:
-            return Spot(json.loads(text), (), Provenance(source))
+            return Spot(json.loads(text, object_pairs_hook=_object), (), Provenance(source))
         except (ValueError, RecursionError) as error:
             line = error.lineno if isinstance(error, json.JSONDecodeError) else None
             raise DefinitionError(f"this is not JSON: {error}; correct it", source=source, line=line) from None
+    if long := _LONG_KEY.search(text):
+        line = text.count("\n", 0, long.start()) + 1
+        problem = f"a key has more than {_MOST_PARTS} parts; write fewer"
+        raise DefinitionError(problem, source=source, line=line)
     try:
         value = tomllib.loads(text)
     except (ValueError, RecursionError) as error:
@@ -196,12 +195,22 @@ def decode(text: str, source: str) -> Spot:
     return Spot(value, (), Provenance(source, dict(_lines(text, value))))
 
 
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a JSON object, whose keys must differ: a reader of the text would see another value than we."""
+    made = dict(pairs)
+    if len(made) != len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"the key {twice[:_LONGEST_SHOWN]!r} stands there twice")
+    return made
+
+
 def _lines(text: str, document: Any) -> Iterator[tuple[tuple[Step, ...], int]]:
     """Yield each key of a TOML document with its line, the last one first, so that the first one counts."""
     found: list[tuple[tuple[Step, ...], int]] = []
     around: tuple[Step, ...] = ()
     counts: dict[tuple[Step, ...], int] = {}
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         match = _LINE.match(line)
         if match is None:
             continue

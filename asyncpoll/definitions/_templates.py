@@ -48,15 +48,15 @@ def parse_text(text: str) -> Template:
     Raises:
         ValueError: A brace is not part of a slot.
     """
-    pieces: list[str | Slot] = []
+    found: list[str | Slot] = []
     position = 0
-    for found in _SLOT.finditer(text):
-        pieces += [text[position : found.start()], Slot(found[2], found[1] == "+")]
-        position = found.end()
-    pieces.append(text[position:])
-    if any(isinstance(piece, str) and ("{" in piece or "}" in piece) for piece in pieces):
+    for slot in _SLOT.finditer(text):
+        found += [text[position : slot.start()], Slot(slot[2], slot[1] == "+")]
+        position = slot.end()
+    found.append(text[position:])
+    if any(isinstance(piece, str) and ("{" in piece or "}" in piece) for piece in found):
         raise ValueError(f"{text[:60]!r} has a brace that is not part of a slot; write slots as {{name}}")
-    return tuple(piece for piece in pieces if piece != "")
+    return tuple(piece for piece in found if piece != "")
 
 
 def parse_call(text: str) -> tuple[str, Template, tuple[tuple[str, Template], ...]]:
@@ -108,16 +108,18 @@ def parse_json(value: Any) -> Any:
     raise ValueError(f"{shown} is not JSON; write a text, a number, a boolean, a list or a table")
 
 
-def slots(template: Any) -> Iterator[Slot]:
-    """Yield the slots of a template, or of all texts in JSON."""
-    if isinstance(template, Slot):
+def pieces(template: Any) -> Iterator[str | Slot]:
+    """Yield the pieces of a template, or of all texts in JSON."""
+    if isinstance(template, str | Slot):
         yield template
-    elif isinstance(template, Mapping):
-        for one in template.values():
-            yield from slots(one)
-    elif isinstance(template, list | tuple):
-        for one in template:
-            yield from slots(one)
+    elif isinstance(template, Mapping | list | tuple):
+        for one in template.values() if isinstance(template, Mapping) else template:
+            yield from pieces(one)
+
+
+def slots(template: Any) -> Iterator[Slot]:
+    """Yield the slots among the pieces."""
+    return (piece for piece in pieces(template) if isinstance(piece, Slot))
 
 
 def fill_slot(slot: Slot, value: Any) -> str:

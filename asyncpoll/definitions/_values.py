@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from math import isfinite
 from typing import Any, TypeVar
 
+from asyncpoll._checks import is_number
 from asyncpoll._state import State
 from asyncpoll.definitions import _paths
 from asyncpoll.definitions._paths import Path
@@ -25,46 +26,60 @@ Word = str | int | bool
 STATES = tuple(state.value for state in State if state is not State.UNKNOWN)
 """The states that a definition may name."""
 
-_FIELD = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 _MOST_SECONDS = 1e9
 _RESERVED = FRAMING | {"authorization", "cookie"}
 _LARGEST_COUNT = 1_000_000
 
 
-def text(spot: Spot) -> str:
-    """Read a text that is not blank."""
-    if not isinstance(spot.value, str) or not spot.value.strip():
-        spot.refuse_type("a text")
-    return spot.value
+def _that(holds: Callable[[Any], object], wanted: str) -> Read:
+    """Return a reader of the values that a test holds for; the error for another says what is wanted."""
+
+    def read(spot: Spot) -> Any:
+        if not holds(spot.value):
+            spot.refuse_type(wanted)
+        return spot.value
+
+    return read
 
 
-def flag(spot: Spot) -> bool:
-    """Read a boolean."""
-    if not isinstance(spot.value, bool):
-        spot.refuse_type("true or false")
-    return spot.value
+def matching(pattern: str, wanted: str) -> Read:
+    """Return a reader of a text of a certain form."""
+    fits = re.compile(pattern, re.ASCII).fullmatch
+    return _that(lambda value: isinstance(value, str) and fits(value), wanted)
 
 
-def seconds(spot: Spot) -> float:
-    """Read a number that is not negative."""
-    value = spot.value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= _MOST_SECONDS:
-        spot.refuse_type("a number, 0 or more")
-    return value
+def _has_type(*types: type) -> Callable[[Any], bool]:
+    return lambda value: type(value) in types
 
 
-def above_zero(spot: Spot) -> float:
-    """Read a number above 0."""
-    if not seconds(spot):
-        spot.refuse_type("a number above 0")
-    return float(spot.value)
+text = _that(lambda value: isinstance(value, str) and value.strip(), "a text")
+flag = _that(_has_type(bool), "true or false")
+number = _that(lambda value: is_number(value) and isfinite(value), "a number")
+seconds = _that(lambda value: is_number(value) and 0 <= value <= _MOST_SECONDS, "a number, 0 or more")
+above_zero = _that(lambda value: is_number(value) and 0 < value <= _MOST_SECONDS, "a number above 0")
+count = _that(lambda value: type(value) is int and 1 <= value <= _LARGEST_COUNT, "a whole number, at least 1")
+scalar = _that(_has_type(str, int, float, bool), "a text, a number, true or false, or a list of them")
+"""A value that is compared with what an answer has."""
+
+_word = _that(_has_type(str, int, bool), "a text, a whole number, true or false, or a list of them")
+
+field_name = matching(r"(?!client\Z)[A-Za-z_][A-Za-z0-9_]*", 'a name of letters, digits and "_", other than "client"')
+"""The name of a field of a reference."""
 
 
-def count(spot: Spot) -> int:
-    """Read a whole number, at least 1."""
-    if type(spot.value) is not int or not 1 <= spot.value <= _LARGEST_COUNT:
-        spot.refuse_type("a whole number, at least 1")
-    return spot.value
+def prose(spot: Spot) -> str:
+    """Read a text that is shown to people: it must not steer their terminal."""
+    if not text(spot).replace("\n", " ").isprintable():
+        spot.refuse_type("a text without control characters")
+    return str(spot.value)
+
+
+def word(spot: Spot) -> Word:
+    """Read a status word."""
+    found: Word = _word(spot)
+    if isinstance(found, str) and not found.isprintable():
+        spot.refuse_type("a text without control characters")
+    return found
 
 
 def one_of(*words: str) -> Read:
@@ -81,6 +96,19 @@ def one_of(*words: str) -> Read:
 def listed(read: Callable[[Spot], T]) -> Callable[[Spot], tuple[T, ...]]:
     """Return a reader of one value or a list of them."""
     return lambda spot: tuple(map(read, spot.items()))
+
+
+def some(read: Callable[[Spot], T]) -> Callable[[Spot], tuple[T, ...]]:
+    """Return a reader of one value or a list of them that is not empty."""
+    read_all = listed(read)
+
+    def read_some(spot: Spot) -> tuple[T, ...]:
+        found = read_all(spot)
+        if not found:
+            spot.refuse("the list is empty; write a value, or leave the key out")
+        return found
+
+    return read_some
 
 
 def named(read: Callable[[Spot], T], check: Read | None = None) -> Callable[[Spot], Mapping[str, T]]:
@@ -102,17 +130,12 @@ def tried(read: Callable[[Any], T]) -> Callable[[Spot], T]:
     def read_one(spot: Spot) -> T:
         try:
             return read(spot.value)
-        except (ValueError, RecursionError) as problem:
-            spot.refuse(str(problem) or "this is nested too deep; write less")
+        except ValueError as problem:
+            spot.refuse(str(problem))
+        except RecursionError:
+            spot.refuse("this is nested too deep; write less")
 
     return read_one
-
-
-def field_name(spot: Spot) -> str:
-    """Read the name of a field of a reference."""
-    if not _FIELD.fullmatch(text(spot)) or spot.value == "client":
-        spot.refuse_type('a name of letters, digits and "_", other than "client"')
-    return str(spot.value)
 
 
 def text_by(read: Callable[[str], T]) -> Callable[[Spot], T]:
@@ -128,31 +151,15 @@ def text_by(read: Callable[[str], T]) -> Callable[[Spot], T]:
 
 path = text_by(_paths.compile)
 paths = listed(path)
+words = listed(word)
+some_paths = some(path)
 json_template = tried(parse_json)
 text_template = text_by(parse_text)
 
 
 def path_or_number(spot: Spot) -> Path | float:
     """Read a path, or a number above 0."""
-    return path(spot) if isinstance(spot.value, str) else above_zero(spot)
-
-
-def word(spot: Spot) -> Word:
-    """Read a status word."""
-    if type(spot.value) not in (str, int, bool):
-        spot.refuse_type("a text, a whole number, true or false, or a list of them")
-    value: Word = spot.value
-    return value
-
-
-words = listed(word)
-
-
-def scalar(spot: Spot) -> Any:
-    """Read a value that is compared with what an answer has."""
-    if type(spot.value) not in (str, int, float, bool):
-        spot.refuse_type("a text, a number, true or false, or a list of them")
-    return spot.value
+    return path(spot) if isinstance(spot.value, str) else float(above_zero(spot))
 
 
 def http_status(spot: Spot) -> int:
@@ -179,15 +186,7 @@ def header(spot: Spot) -> Template:
 
 def value_paths(spot: Spot) -> Paths | Mapping[str, Paths]:
     """Read paths, or a table of them."""
-    return named(paths)(spot) if isinstance(spot.value, Mapping) else paths(spot)
-
-
-def number(spot: Spot) -> float:
-    """Read a finite number."""
-    value = spot.value
-    if isinstance(value, bool) or not isinstance(value, int | float) or not isfinite(value):
-        spot.refuse_type("a number")
-    return value
+    return named(some_paths)(spot) if isinstance(spot.value, Mapping) else paths(spot)
 
 
 def json_data(spot: Spot) -> Any:

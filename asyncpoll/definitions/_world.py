@@ -22,10 +22,11 @@ from attrs import define, evolve, field, frozen
 from asyncpoll._snapshot import number
 from asyncpoll._state import State
 from asyncpoll.definitions import _paths
+from asyncpoll.definitions._chains import FurtherCall, joined
 from asyncpoll.definitions._document import DefinitionSpec
 from asyncpoll.definitions._fabricate import (
     Case,
-    ReplyDraft,
+    ReplyBuilder,
     case_for,
     cases,
     complain,
@@ -35,7 +36,8 @@ from asyncpoll.definitions._fabricate import (
     put_value,
 )
 from asyncpoll.definitions._model import EndpointSpec, GroupSpec, PagesSpec, RequestSpec, StartSpec, ThenSpec
-from asyncpoll.definitions._templates import Slot
+from asyncpoll.definitions._reading import value_getter
+from asyncpoll.definitions._templates import Slot, pieces
 from asyncpoll.http import Reply, Request
 from asyncpoll.simulator._http import Call
 from asyncpoll.simulator._lives import Life, LifeGenerator, fingerprint
@@ -75,8 +77,9 @@ class _Entry:
     @property
     def fixed(self) -> tuple[bool, int]:
         """Return a key that sorts requests: first addresses, which fit all, and last those with most fixed text."""
-        pieces = (self.request.path, self.request.query, self.request.json, self.request.headers)
-        return not self.request.is_address, sum(map(_fixed, pieces))
+        request = self.request
+        found = pieces((request.path, request.query, request.json, request.headers))
+        return not request.is_address, sum(len(piece) for piece in found if isinstance(piece, str))
 
     def slots_of(self, call: Call) -> dict[str, Any] | None:
         """Return what a request has in the slots, or None if it is another request."""
@@ -97,14 +100,6 @@ def _entries(spec: EndpointSpec) -> list[_Entry]:
     verbs = {"start": spec.start, "cancel": spec.cancel, "group": group, "ask": spec.ask}
     steps = [_Entry(spec, "then", step, number) for number, step in enumerate(spec.then)]
     return [*(_Entry(spec, verb, request) for verb, request in verbs.items() if request is not None), *steps]
-
-
-def _fixed(template: Any) -> int:
-    if isinstance(template, str):
-        return len(template)
-    if isinstance(template, Mapping):
-        return sum(map(_fixed, template.values()))
-    return sum(map(_fixed, template)) if isinstance(template, list | tuple) else 0
 
 
 def _match(template: Any, value: Any, found: dict[str, Any], plain: Callable[[str], str] = str) -> bool:
@@ -322,7 +317,7 @@ class World:
             return Served(self._said(entry, job, now, page).reply(), entry.route)
         matches = [(entry, slots) for entry in self._entries if (slots := entry.slots_of(call)) is not None]
         if not matches:
-            return Served(ReplyDraft(404, {"error": {"message": "there is no such call"}}).reply(), "nowhere")
+            return Served(ReplyBuilder(404, {"error": {"message": "there is no such call"}}).reply(), "nowhere")
         known = (match for match in matches if self._slots(*match) in self._about)
         return self._answer(*next(known, matches[0]), call, now)
 
@@ -350,16 +345,17 @@ class World:
         """Answer `ask` or `then`: with a page, after a long poll, or with HTTP 304 if the client has the answer."""
         cursor = call.query.get(entry.pages.query or "", "") if entry.pages else ""
         page = int(cursor[5:]) if re.fullmatch(r"page-[0-9]{1,4}", cursor) else 1
-        wait = entry.spec.pace.long_poll if entry.spec.pace else None
+        wait = entry.spec.long_poll
         asked = number(call.query.get(wait.query)) if wait and entry.verb == "ask" else None
         hold = 0.0 if wait is None or asked is None else max(0.0, min(asked / wait.per_second, job.end - now))
         reply = self._said(entry, job, now + hold, page).reply()
-        tag = f'"{hashlib.blake2b(reply.body, digest_size=8).hexdigest()}"'
+        seen = repr((reply.status, reply.headers, reply.body)).encode()
+        tag = f'"{hashlib.blake2b(seen, digest_size=8).hexdigest()}"'
         if call.headers.get("if-none-match") == tag:
             return Served(Reply(304, headers={"etag": tag}), entry.route, hold)
         return Served(evolve(reply, headers={**reply.headers, "etag": tag}), entry.route, hold)
 
-    def _said(self, entry: _Entry, job: ServedJob, now: float, page: int) -> ReplyDraft:
+    def _said(self, entry: _Entry, job: ServedJob, now: float, page: int) -> ReplyBuilder:
         """Write the answer to `ask` about one job, or to a step of `then`."""
         if isinstance(entry.request, ThenSpec):
             draft = self._step(job, entry.request, page)
@@ -375,7 +371,7 @@ class World:
             draft.put(pages.more, page < entry.last_page)
         return draft
 
-    def _part(self, job: ServedJob, now: float, page: int = 1) -> ReplyDraft:
+    def _part(self, job: ServedJob, now: float, page: int = 1) -> ReplyBuilder:
         """Write what an answer to `ask` says about one job."""
         case, spec, length = job.case(now), job.spec, job.life.length
         done = 1.0 if now >= job.end else (now - job.born) / length
@@ -384,18 +380,18 @@ class World:
         self._put_slots(part, job, spec.then if case.state is State.SUCCESS else ())
         return part
 
-    def _step(self, job: ServedJob, step: ThenSpec, page: int) -> ReplyDraft:
+    def _step(self, job: ServedJob, step: ThenSpec, page: int) -> ReplyBuilder:
         form = step.form_of_answer
         sample = job.sample(page if step.pages or form == "jsonl" else None)
         if form in {"text", "bytes"}:
-            return ReplyDraft(content=f"the result of {job.ident}".encode())
-        draft = ReplyDraft(body=None if step.value else sample)
+            return ReplyBuilder(content=f"the result of {job.ident}".encode())
+        draft = ReplyBuilder(body=None if step.value else sample)
         put_value(draft, step.value, sample)
         if form == "jsonl":
             draft.content = "".join(f"{json.dumps(row)}\n" for row in draft.body).encode()
         return draft
 
-    def _put_slots(self, draft: ReplyDraft, job: ServedJob, steps: Sequence[ThenSpec]) -> None:
+    def _put_slots(self, draft: ReplyBuilder, job: ServedJob, steps: Sequence[ThenSpec]) -> None:
         """Place what later calls take out of this answer."""
         for name in dict.fromkeys(name for step in steps for name in step.names):
             if name not in job.spec.fields and draft.content is None:
@@ -404,15 +400,16 @@ class World:
     def _result(self, job: ServedJob) -> Any:
         """Return the value that a wait should have in the end: that of the last request, and of all its pages."""
         entry = _entries(job.spec)[-1]
-        step = entry.request if isinstance(entry.request, ThenSpec) else None
-        paths, form = (job.spec.value, "json") if step is None else (step.value, step.form_of_answer)
-        pages = range(1, entry.last_page + 1)
-        values = [self._said(entry, job, job.end, page).value(paths, form) for page in pages]
-        return [row for rows in values for row in rows] if len(values) > 1 else values[0]
+        answers = [self._said(entry, job, job.end, page).reply() for page in range(1, entry.last_page + 1)]
+        if isinstance(entry.request, ThenSpec):
+            read = FurtherCall.of(entry.request, job.spec.fields).read
+            return joined(tuple(map(read, answers)))
+        value_of = value_getter(job.spec.value)
+        return joined(tuple(value_of(reply.json, reply) for reply in answers))
 
     def _start(
         self, start: StartSpec, spec: EndpointSpec, slots: Mapping[str, Any], call: Call, now: float
-    ) -> ReplyDraft:
+    ) -> ReplyBuilder:
         given = {**(call.json if isinstance(call.json, dict) else {}), **slots}
         name = start.idempotency or ""
         key = call.headers.get(name[7:].lower()) if name.startswith("header:") else given.get(name)
@@ -420,24 +417,24 @@ class World:
         job = self._keys.get(key) or self.begin(spec, kept, now)
         if key is not None:
             self._keys[key] = job
-        draft = ReplyDraft()
+        draft = ReplyBuilder()
         put_fields(draft, start.ref, job.ref)
         return enclose(spec, None, [(job.ref, draft)])
 
-    def _cancel(self, job: ServedJob, now: float) -> ReplyDraft:
+    def _cancel(self, job: ServedJob, now: float) -> ReplyBuilder:
         error = job.spec.error
-        if job.end <= now and error is not None and "already_ended" in {*error.codes.values(), *error.http.values()}:
+        if job.end <= now and "already_ended" in {*error.codes.values(), *error.http.values()}:
             return complain(job.spec, "already_ended")
         if job.end > now:
             outcome = next((one for one in ("cancelled", "failed") if case_for(job.known, one)), job.life.outcome)
             job.life = Life(pending=now - job.born, outcome=outcome)
         return enclose(job.spec, job.spec.about, [(job.ref, self._part(job, now))])
 
-    def _list(self, spec: EndpointSpec, group: GroupSpec, jobs: Sequence[ServedJob], now: float) -> ReplyDraft:
+    def _list(self, spec: EndpointSpec, group: GroupSpec, jobs: Sequence[ServedJob], now: float) -> ReplyBuilder:
         """Write the answer about a group; jobs whose state is not said by a word are left out."""
-        parts: list[tuple[Mapping[str, Any], ReplyDraft]] = []
+        parts: list[tuple[Mapping[str, Any], ReplyBuilder]] = []
         for job in jobs:
-            case, part = job.case(now), ReplyDraft()
+            case, part = job.case(now), ReplyBuilder()
             if case.word is not None:
                 part.put(group.status, case.word)
                 put_value(part, group.value if case.state is State.SUCCESS else (), job.sample(None))

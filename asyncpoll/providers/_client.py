@@ -21,7 +21,7 @@ from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll._errors import BadReply
 from asyncpoll._job_tokens import read_token
 from asyncpoll._state import State, Vocabulary
-from asyncpoll._structure import at, text_of
+from asyncpoll._structure import at, malformed, text_of
 from asyncpoll.http import Bearer, Paced, Reply, Retrying, TransportSettings, segment
 from asyncpoll.http._auth import Key
 from asyncpoll.providers._catalog import ENDPOINTS
@@ -302,7 +302,7 @@ def started_id(reply: Reply, *path: str, check: Callable[[str, str], object] = s
     where = ".".join(("$", *path))
     value = text_of(at(reply.json, *path))
     if value is None:
-        raise BadReply(f"the answer is malformed at {where}: an id is expected", reply=reply)
+        raise malformed(where, "an id is expected", reply)
     try:
         check(where, value)
     except ValueError as problem:

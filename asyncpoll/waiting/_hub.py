@@ -73,7 +73,8 @@ class Hub:
 
     Args:
         concurrency: The most polls in flight.
-        rate: The most polls a second, started one at a time, or None for any number.
+        rate: The most polls a second, started one at a time, or None for any number. The further calls of a poll (see
+            `Endpoint.then`) follow it at once, and the next polls wait for as long as they would have taken.
         lane_concurrency: The most polls in flight towards one client. By default a fair share: none takes the slots
             that others with jobs to poll are entitled to, and one slot in fifty is kept for newcomers.
         lane_rate: The most polls a second towards one client; by default no limit of its own.

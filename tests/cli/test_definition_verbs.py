@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import signal
+import socket
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ cancelled = "deleted"
 partial = "cut"
 absent = "unknown"
 missing = "processing"
-when = [{ if = { url = { present = true } }, state = "success" }]
+when = [{ if = { url = { present = true } }, state = "success", kind = "partial" }]
 http = { 410 = "timeout" }
 group = { ask = "GET /films", each = "films", id = { id = "id" } }
 
@@ -126,7 +127,7 @@ def test_show_has_every_request_and_word(capsys: Output) -> None:
         "success done, true, cut",
         "partial cut",
         "absent unknown",
-        'success if {"url": {"present": true}}',
+        'success (partial) if {"url": {"present": true}}',
         "timeout HTTP 410",
         "processing if there is no word",
     ):
@@ -165,11 +166,16 @@ def test_a_definition_of_the_catalogue_is_shown(capsys: Output) -> None:
     assert "ask GET /batches/{id}" in printed(capsys, "show", "openai.batches")
     assert "failed if" in " ".join(printed(capsys, "show", "google.operations"))
     assert main(["show", "bigmodel.agents"]) == 2
-    assert "bigmodel.agents is built in and has no definition; see asyncpoll endpoints bigmodel.agents" in (
-        capsys.readouterr().err
+    assert (
+        "bigmodel.agents is built in, in Python rather than by a definition; see asyncpoll endpoints bigmodel.agents"
+        in (capsys.readouterr().err)
     )
-    assert main(["show", "openai.batch"]) == 2
-    assert "did you mean openai.batches?" in capsys.readouterr().err
+    for name, cure in (
+        ("openai.batch", "did you mean openai.batches?"),
+        ("acme_apis:acme", "no definition 'acme_apis:acme'; name a file such as ./acme.toml, or an endpoint that"),
+    ):
+        assert main(["show", name]) == 2
+        assert cure in capsys.readouterr().err
 
 
 def test_lint_names_file_and_line(capsys: Output) -> None:
@@ -192,6 +198,17 @@ def test_lint_finds_errors(capsys: Output) -> None:
     lines = printed(capsys, "lint", "odd.toml", "bad.toml", status=1)
     assert lines[0].startswith("odd.toml:1: error: name: ")
     assert any(line.startswith("bad.toml:") and " error: " in line for line in lines)
+    Path("void.toml").write_text("")
+    Path("list.json").write_text("[1]")
+    Path("typo.toml").write_text(ACME.replace("failed =", "failled ="))
+    lines = printed(capsys, "lint", "void.toml", "list.json", "typo.toml", status=1)
+    assert lines == [
+        "void.toml: error: name is missing; write name = ...",
+        "list.json: error: this is not a JSON object; write { and the keys of a definition, or name it .toml",
+        "typo.toml:10: error: failled: there is no such key; write failed",
+    ]
+    Path("mute.toml").write_text(ACME.replace('failed = "error"\n', ""))
+    assert "mute.toml: warning: failed: no answer means" in printed(capsys, "lint", "mute.toml")[0]
     assert main(["lint", "gone.toml"]) == 2
     assert "gone.toml cannot be used" in capsys.readouterr().err
 
@@ -228,12 +245,18 @@ def test_a_waiter_is_drafted(capsys: Output) -> None:
         (["api.json", "--path", "/x"], "/x"),
         (["gone.json", "--path", "/x"], "gone.json cannot be used"),
         (["waiters.json#Nothing"], "Nothing"),
+        (["broken.json", "--path", "/x"], "broken.json: the document is not JSON (Expecting"),
+        (["cut.gz", "--path", "/x"], "cut.gz is not text in UTF-8; save it as UTF-8, or name another file"),
+        (["latin", "--path", "/x"], "latin is not text in UTF-8; save it as UTF-8, or name another file"),
     ],
 )
 def test_what_cannot_be_drafted_is_one_line(words: list[str], said: str, capsys: Output) -> None:
     """As every other mistake."""
     Path("api.json").write_text(json.dumps(OPENAPI))
     Path("waiters.json").write_text(json.dumps(WAITERS))
+    Path("broken.json").write_text('{"openapi": ')
+    Path("cut.gz").write_bytes(gzip.compress(b"{}")[:-8])
+    Path("latin").write_bytes(b"\xe9")
     assert main(["draft", *words]) == 2
     out, err = capsys.readouterr()
     assert (out, err.count("\n")) == ("", 1)
@@ -281,6 +304,43 @@ def test_what_cannot_be_simulated_is_one_line(words: list[str], said: str, capsy
     assert said in capsys.readouterr().err
 
 
+def test_a_port_in_use_is_one_line(capsys: Output) -> None:
+    """With what to do; so it is for the built-in simulator."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        for file in (["acme.toml"], []):
+            assert main(["simulate", *file, "--port", port]) == 2
+            said = capsys.readouterr().err
+            assert said.startswith("asyncpoll: the server cannot listen: ")
+            assert said.endswith("; pass another --host or --port\n")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+def test_a_log_on_a_full_disk_stops_nothing() -> None:
+    """The line is lost, which is said, and the request is answered."""
+    with process("simulate", "acme.toml", "--port", "0", "--durations", "instant", "--log", "/dev/full") as child:
+        assert child.stdout is not None
+        exports = dict(word.split("=", 1) for word in shlex.split(child.stdout.readline())[1:])
+        try:
+            with process("wait", "acme.toml", "id=1", env={**os.environ, **exports}) as wait:
+                assert wait.wait(PATIENCE) in {0, 1}
+        finally:
+            child.send_signal(signal.SIGINT)
+        _, notes = child.communicate(timeout=PATIENCE)
+    assert child.returncode == 0
+    assert "a line of /dev/full is lost: No space left on device" in notes
+    assert "Traceback" not in notes
+
+
+def test_a_terminal_without_the_letters() -> None:
+    """What its encoding lacks is escaped, as on standard error."""
+    Path("acme.toml").write_text(ACME.replace('"queued"', '"wartend ✓ 完"'), encoding="utf-8")
+    with process("show", "acme.toml", env={**os.environ, "PYTHONIOENCODING": "ascii"}) as child:
+        out, err = child.communicate(timeout=PATIENCE)
+    assert (child.returncode, err) == (0, "")
+    assert r"wartend \u2713 \u5b8c" in out
+
+
 def test_a_run_is_rehearsed(capsys: Output) -> None:
     """From the durations of jobs, in the first column of a file; a header and empty lines are passed over."""
     Path("jobs.csv").write_text("seconds,name\n30,a\n\n60,b\n300,c\n")
@@ -305,15 +365,31 @@ def test_a_rehearsal_with_an_outage(capsys: Output) -> None:
     [
         ("", [], "jobs has no durations; write the seconds of a job in every line"),
         ("1\nx\n", [], "jobs:2: not a number of seconds; write one in every line"),
-        ("x\n-1\n", [], "jobs has no durations"),
-        ("1\n", ["--outage", "1"], "'' is not a number above 0"),
+        ("x\n-1\n", [], "jobs:2: not a number of seconds; write one in every line, 0 or more"),
+        ("\ufeffx\n", [], "jobs has no durations"),
+        ("1\n\udcff\n", [], "jobs is not text in UTF-8; save it as UTF-8, or name another file"),
+        ("1\n", ["--outage", "1"], "'1' is not START,SECONDS such as 60,30"),
+        ("1\n", ["--outage", "1,x"], "'x' is not a number above 0"),
     ],
 )
 def test_what_cannot_be_rehearsed_is_one_line(durations: str, words: list[str], said: str, capsys: Output) -> None:
     """With the file and the line."""
-    Path("jobs").write_text(durations)
+    Path("jobs").write_bytes(durations.encode(errors="surrogateescape"))
     assert main(["rehearse", "acme.toml", "--durations", "jobs", *words]) == 2
     assert said in capsys.readouterr().err
+
+
+def test_a_rehearsal_is_of_one_endpoint(capsys: Output) -> None:
+    """The message names the others as the command line does, in a file and in the catalogue."""
+    Path("jobs").write_text("1\n")
+    for file, cure in (
+        ("much.toml", "much.toml has several endpoints; add # and one of films, stills"),
+        ("bigquery", "bigquery has several endpoints; name one of bigquery.jobs, bigquery.queries"),
+    ):
+        assert main(["rehearse", file, "--durations", "jobs"]) == 2
+        assert cure in capsys.readouterr().err
+    assert main(["wait", "bigquery", "job_id=1"]) == 2
+    assert "bigquery has several endpoints; name one of bigquery.jobs, bigquery.queries" in capsys.readouterr().err
 
 
 def test_endpoints_lists_a_file(capsys: Output) -> None:

@@ -109,7 +109,9 @@ def test_bad_lines_are_named_by_their_numbers(tmp_path: Path, capsys: Output) ->
     assert "line 3: not JSON" in err
     assert "line 4: not a JSON object" in err
     assert "line 5: no endpoint 'a.b'; choose one of bigmodel.agents" in err
-    assert 'line 6: a job is named by an "endpoint" (text) and a "ref" (object)' in err
+    assert (
+        'line 6: a job is named by an "endpoint" (text) and a "ref" (object); --endpoint names that of all lines' in err
+    )
     assert "line 7: a reference needs task_id, sub_task_id; it lacks sub_task_id" in err
 
 

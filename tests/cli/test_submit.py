@@ -278,7 +278,7 @@ def test_a_wrong_address_ends_the_submit(world: Simulator, tmp_path: Path, capsy
         ("nonsense", "line 1: not JSON"),
         (
             {"endpoint": "bigmodel.agents", "ref": {}},
-            'line 1: an item has an "endpoint" (text) and a "submit" (object)',
+            'line 1: an item has an "endpoint" (text) and a "submit" (object); --endpoint names that of all lines',
         ),
         ({"endpoint": "a.b", "submit": {}}, "line 1: no endpoint 'a.b'"),
         ({"endpoint": "molizhishu.subtasks", "submit": {}}, "line 1: jobs of molizhishu.subtasks are not started on"),

@@ -266,3 +266,21 @@ def test_a_readable_hint_is_not_logged(caplog: pytest.LogCaptureFixture) -> None
     with caplog.at_level(logging.WARNING):
         run_virtual(endpoint().job(answering(Reply(200, DONE, {"Retry-After": "2.5"})), "1").fetch())
     assert caplog.records == []
+
+
+@pytest.mark.parametrize("function", ["classify", "same_job", "read", "about"])
+def test_any_error_of_a_function_is_a_miss(function: str) -> None:
+    """Whatever a function of the endpoint raises, the answer is unreadable and the job is asked about again."""
+    errors = [RuntimeError("x"), OSError("y"), NotImplementedError()]
+
+    def failing(*given: Any) -> Any:
+        if errors:
+            raise errors.pop(0)
+        return {"classify": None, "same_job": True, "about": given[-1]}.get(function, Snapshot(State.SUCCESS))
+
+    options: dict[str, Any] = {"ask": lambda _: Request("GET", "/"), "read": lambda _: Snapshot(State.SUCCESS)}
+    options[function] = failing
+    made: Endpoint[str, Any] = Endpoint("v.jobs", **options)
+    job = made.job(MemoryTransport(lambda _: Reply(200, {})), "1")
+    assert run_virtual(job.wait(timeout=60)).state is State.SUCCESS
+    assert not errors

@@ -9,7 +9,7 @@ import pytest
 from attrs import evolve, frozen
 
 from asyncpoll import BadReply, Endpoint, Rejected, Snapshot, Start, State, TransportError
-from asyncpoll.http import Reply, Request
+from asyncpoll.http import AiohttpTransport, Reply, Request
 from asyncpoll.testing import MemoryTransport, run_virtual
 
 
@@ -237,3 +237,48 @@ def test_trouble_in_a_submit_is_an_error() -> None:
     with pytest.raises(TransportError):
         run_virtual(endpoint().start(transport, kind="maps"))
     assert transport.requests == 1
+
+
+# what nobody meant
+
+
+@pytest.mark.parametrize("key", [None, "key"])
+def test_a_start_asks_with_a_request(key: str | None) -> None:
+    """Anything else is a `TypeError` before any request, with an idempotency key as without."""
+    start: Start[Any, Any] = Start(ask=lambda **_: None, read=started, key=key)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]  what is refused
+    transport = answering({"id": "7"})
+    with pytest.raises(TypeError, match=r"v\.jobs: the result of Start\.ask must be a Request, not None"):
+        run_virtual(endpoint(start=start).start(transport))
+    assert transport.requests == 0
+
+
+def test_a_success_that_needs_more_calls_is_polled() -> None:
+    """A job that has succeeded at its submit is polled if its result needs `then`; any other end is final."""
+    more = {
+        "then": lambda _ref, seen: None if seen.value else Request("GET", "/result"),
+        "read_then": lambda seen, reply: evolve(seen, value=reply.json["value"]),
+        "start": evolve(START, snapshot=lambda reply: Snapshot(reply.json["state"])),
+    }
+    transport = MemoryTransport(lambda _: Reply(200, {"id": "7", "state": "success", "value": 5}))
+    job = run_virtual(endpoint(**more).start(transport, kind="a"))
+    assert (job.submitted, run_virtual(job.result(timeout=5))) == (None, 5)
+    failed = run_virtual(endpoint(**more).start(answering({"id": "7", "state": "failed"}), kind="a"))
+    assert failed.submitted == Snapshot(State.FAILED)
+
+
+async def test_a_job_at_a_foreign_address_is_refused_at_its_start() -> None:
+    """The address that the server gave for the job is checked before the job is handed out."""
+    start: Start[str, Any] = Start(ask=lambda: Request("POST", "/jobs"), read=lambda reply, _: reply.json["at"])
+    options: dict[str, Any] = {"ask": lambda ref: Request.to("GET", ref), "start": start}
+    transport = AiohttpTransport("https://api.acme.com/v1")
+    memory = answering({"at": "https://evil.com/v1/jobs/7"})
+    memory.check = transport.check  # type: ignore[attr-defined]  # pyright: ignore[reportAttributeAccessIssue]  as a transport that sends
+    with pytest.raises(Rejected, match=r"it leads to https://evil\.com") as caught:
+        await endpoint(**options).start(memory)
+    assert caught.value.kind == "foreign_address"
+
+
+def test_a_job_that_cannot_be_asked_about_is_handed_out() -> None:
+    """An `ask` that fails does so at the first poll; the job is known until then, and can be cancelled."""
+    made = endpoint(ask=lambda ref: Request("GET", ref["id"]), start=Start(ask=ask_to_start, read=lambda *_: "7"))
+    assert run_virtual(made.start(answering({}), kind="a")).ref == "7"

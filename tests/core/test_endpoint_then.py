@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from attrs import evolve
 
-from asyncpoll import BadReply, Endpoint, Fixed, Group, Rejected, Snapshot, State, WaitTimeout, wait_all
+from asyncpoll import BadReply, Endpoint, Fixed, Group, Hub, Pace, Rejected, Snapshot, State, WaitTimeout, wait_all
 from asyncpoll.http import Reply, Request
+from asyncpoll.http.transport._encode import check_headers
 from asyncpoll.testing import MemoryTransport, run_virtual
 
 DONE: dict[str, Any] = {"state": "success"}
@@ -230,3 +232,41 @@ def test_a_part_about_another_job_is_asked_for_afresh() -> None:
     first = evolve(end, about=lambda _, reply: evolve(reply, json=reply.json["jobs"][0]))
     assert run_virtual(first.job(transport, "1").fetch()).state is State.SUCCESS
     assert [request.fresh for request in transport.sent] == [False, True]
+
+
+# what nobody meant
+
+
+def test_what_cannot_be_sent_back_is_a_miss() -> None:
+    """A further request with a header that the server made unusable is no request: the poll is made again."""
+    made = endpoint(
+        then=lambda _, seen: None if seen.value else Request("GET", "/x", headers={"X-Id": seen.raw["id"]}),
+        read_then=lambda seen, _: evolve(seen, value=[1]),
+    )
+    answers = [{**DONE, "id": "a\r\nHost: evil.com"}, {**DONE, "id": "a"}]
+
+    def answer(request: Request) -> Reply:
+        check_headers(request.headers)  # as a transport with a network does
+        return Reply(200, {} if request.path == "/x" else answers.pop(0))
+
+    snapshot = run_virtual(made.job(MemoryTransport(answer), "1").wait(timeout=60))
+    assert (snapshot.value, answers) == ([1], [])
+
+
+@pytest.mark.parametrize("limits", [{"rate": 1}, {"lane_rate": 1}, {"pace": Pace(per_second=1)}, {}])
+def test_further_calls_count_in_the_rate(limits: dict[str, Any]) -> None:
+    """After a poll with three requests the next one waits for three turns; without a rate it does not."""
+    pages = {"items": [1], "next": 1}, {"items": [2], "next": None}
+    answers = {f"/jobs/{ref}": DONE for ref in range(4)} | {
+        f"/jobs/{ref}/pages/{page}": pages[page] for ref in range(4) for page in range(2)
+    }
+    transport, made = serving(answers), endpoint(pace=limits.pop("pace", None))
+    is_limited = bool(limits or made.pace)
+
+    async def main() -> float:
+        async with Hub(**limits) as hub:
+            await asyncio.gather(*(hub.wait(made.job(transport, str(ref)), timeout=60) for ref in range(4)))
+        return asyncio.get_running_loop().time()
+
+    assert run_virtual(main()) == (9.0 if is_limited else 0.0)
+    assert transport.requests == 12

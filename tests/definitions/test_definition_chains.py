@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Mapping
 from typing import Any
 
@@ -190,9 +191,56 @@ async def test_a_cursor_that_is_no_text_is_malformed() -> None:
         await polled({"/jobs/1": {"status": "done", "next": {"page": 2}}}, pages="next")
 
 
+async def test_a_further_page_that_is_no_json_is_a_miss() -> None:
+    """The page of a proxy in place of one of the result does not cost the rows on it."""
+    replies = {"/jobs/1": {"status": "done", "rows": [1], "next": "/v1/2"}, "/v1/2": answer("<html>busy</html>")}
+    with pytest.raises(BadReply, match="expected to hold JSON") as caught:
+        await polled(replies, value="rows", pages="next")
+    assert caught.value.kind == "malformed"
+
+
+async def test_further_pages_may_be_bytes() -> None:
+    """Where the value is the body of an answer, its further pages need not be JSON either."""
+    replies = {"/jobs/1": answer(b"one ", next="/v1/2"), "/v1/2": answer(b"two")}
+    words: Any = dict.fromkeys(("status", "pending", "processing", "success", "failed", "timeout", "cancelled"))
+    snapshot, _ = await polled(replies, **words, http={"200": "success"}, value="body", pages="header:next")
+    assert snapshot.value == b"one two"
+
+
 async def test_pages_without_an_end_are_refused() -> None:
-    """After a thousand calls the wait ends, since the server repeats itself."""
+    """After a thousand calls the wait ends, and at once if a page leads to itself."""
     then = {"call": "GET /rows", "value": "rows", "pages": "next"}
-    with pytest.raises(Rejected) as caught:
-        await polled({"/rows": {"rows": [], "next": "/rows"}}, then=then)
+    there_and_back = {"/rows": {"rows": [], "next": "/more"}, "/more": {"rows": [], "next": "/rows"}}
+    with pytest.raises(Rejected, match="more than 1000 pages") as caught:
+        await polled(there_and_back, then=then)
     assert caught.value.kind == "too_many_pages"
+    with pytest.raises(Rejected, match="leads to the same page again") as caught:
+        await polled({"/rows": {"rows": [], "next": "/more"}, "/more": {"rows": [], "next": "/more"}}, then=then)
+    assert caught.value.kind == "too_many_pages"
+
+
+async def test_a_cursor_replaces_the_parameter_of_its_name() -> None:
+    """A first page that is named in the call is not asked for beside a later one."""
+    then = {"call": "GET /rows?page=1&size=2", "value": "rows", "pages": {"next": "next", "query": "page"}}
+    replies = {"/rows?page=1&size=2": {"rows": [1], "next": 2}, "/rows?size=2&page=2": {"rows": [2]}}
+    snapshot, _ = await polled(replies, then=then)
+    assert snapshot.value == [1, 2]
+
+
+async def test_pages_that_were_read_are_not_kept() -> None:
+    """Only the values of earlier pages are kept while the last call of a job goes on, not its answers."""
+    bodies: list[weakref.ref[Reply]] = []
+    alive: list[int] = []
+
+    def send(request: Request) -> Reply:
+        alive.append(sum(body() is not None for body in bodies))
+        query: Any = request.query
+        page = int(dict(query).get("page", 0))
+        reply = answer({"status": "done", "rows": [page], "next": page + 1 if page < 9 else None})
+        bodies.append(weakref.ref(reply))
+        return reply
+
+    made = endpoint(value="rows", pages={"next": "next", "query": "page"})
+    snapshot = await made.job(MemoryTransport(send), made.restore({"id": "1"})).fetch()
+    assert snapshot.value == list(range(10))
+    assert max(alive) <= 2

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import pickle
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from definition_kit import SMALLEST, answer
 
-from asyncpoll.definitions import Definition, DefinitionError, catalog, find
+from asyncpoll.definitions import Definition, DefinitionError, catalog, find, lint, rehearse, simulate
 from asyncpoll.definitions._client import auth_of
 from asyncpoll.definitions._document import AuthSpec
 from asyncpoll.http import ApiKey, Basic, Bearer, register_auth
@@ -42,6 +43,9 @@ def test_a_definition_comes_from_a_file(tmp_path: Path) -> None:
     assert (definition.text, definition.source) == (TOML, str(toml))
     assert list(Definition.load(several).endpoints) == ["acme.renders", "acme.edits"]
     assert list(Definition.load(f"{several}#edits").endpoints) == ["acme.edits"]
+    assert list(Definition.load(f"{toml}#jobs").endpoints) == ["acme.jobs"]
+    toml.write_bytes(b"\xef\xbb\xbf" + TOML.encode())
+    assert Definition.load(toml).text == TOML
     with pytest.raises(ValueError, match=r"several\.json has no endpoint 'x'; choose from acme\.renders, acme\.edits"):
         Definition.load(f"{several}#x")
 
@@ -63,6 +67,25 @@ def test_the_text_makes_the_definition_again() -> None:
     assert (definition.source, again.source) == ("mine.py", "the ledger")
     assert {one.definition for one in definition.endpoints.values()} == {definition.text}
     assert pickle.loads(pickle.dumps(DefinitionError("x", source="y"))).source == "y"  # noqa: S301  our own bytes
+
+
+@pytest.mark.parametrize("function", [lint, simulate, partial(rehearse, durations=[1.0])])
+def test_what_is_no_definition_is_refused(function: Any) -> None:
+    """Such as its path: the message says how to read it."""
+    with pytest.raises(TypeError, match=r"needs a Definition, not str; read one with Definition\.load"):
+        function("acme.toml")
+
+
+async def test_what_a_definition_lacks_is_written_in_it() -> None:
+    """A start is a key of the file, and a reference has names."""
+    definition = Definition.parse(TOML)
+    with pytest.raises(TypeError, match=r"acme\.jobs cannot start jobs; write start = \.\.\."):
+        await definition.start(MemoryTransport(lambda _: answer({})))
+    async with definition.client("k") as client:
+        with pytest.raises(ValueError, match="; write the fields of a reference with their names"):
+            client.job("1")
+    with pytest.raises(ValueError, match=r"did you mean replicate\.predictions\?$"):
+        find("replicate.predictio")
 
 
 async def test_a_definition_with_one_endpoint_has_jobs() -> None:
@@ -138,8 +161,14 @@ def test_a_signature_is_registered_by_name() -> None:
     spec = Definition.of({**SMALLEST, "auth": {"scheme": "acme-hmac", "region": "eu"}}).spec
     assert isinstance(auth_of(spec.auth, "k"), Bearer)
     assert made == [("k", {"region": "eu"})]
+    spec = Definition.of({**SMALLEST, "auth": {"scheme": "api_key", "header": "X-Key", "prefix": "Key "}}).spec
+    assert isinstance(auth_of(spec.auth, "k"), ApiKey)
     with pytest.raises(ValueError, match="no Auth is registered as 'other'"):
         auth_of(AuthSpec("other"), "k")
+    register_auth("acme-hmac", lambda key, *, region: Bearer(key + region))
+    for options in ({}, {"region": "eu", "service": "s"}):
+        with pytest.raises(ValueError, match=r"'acme-hmac' \} has other options: .*argument"):
+            auth_of(AuthSpec("acme-hmac", options), "k")
 
 
 @pytest.mark.parametrize("key", ["no-colon", None, lambda: "u:p"])
@@ -155,6 +184,8 @@ def test_an_address_is_needed() -> None:
     with pytest.raises(DefinitionError, match="there is no base address"):
         without.client("k")
     assert without.client("k", base_url="https://api.acme.com")
+    with pytest.raises(ValueError, match="base_url is refused"):
+        Definition.of(SMALLEST).client("k", base_url="")
 
 
 # which key goes where
@@ -202,13 +233,24 @@ def variable(name: str, base: str | None, /, **options: Any) -> str | None:
         ("openai.mine", "http://127.0.0.1:8000", {}, None),
         ("bigmodel", "https://open.bigmodel.cn/api", {}, "BIGMODEL_API_KEY"),
         ("bigmodel", "https://bigmodel.evil.cn", {}, None),
+        ("molizhishu", "https://molizhishu.cn", {}, None),
+        ("llama_cloud", "https://llama-cloud.com", {}, None),
+        ("llama-cloud", "http://127.0.0.1:8000", {}, None),
+        ("llama_cloud", "https://api.cloud.llamaindex.ai", {}, "LLAMA_CLOUD_API_KEY"),
+        ("vercel", "https://evil.vercel.app", {}, None),
+        ("modal", "https://evil--x.modal.run", {}, None),
+        ("modal", "https://api.modal.com", {}, "MODAL_API_KEY"),
+        ("or", "https://evil.or.jp", {}, None),
+        ("acme", "https://evil.com", {"base_url": ""}, None),
+        ("acme", "https://api.xn--acm-dma.com", {}, None),
+        ("acme", "https://evil.com:443", {}, None),
     ],
 )
 def test_a_stranger_does_not_get_the_key(
     monkeypatch: pytest.MonkeyPatch, name: str, base: str | None, options: Any, found: str | None
 ) -> None:
     """The variable follows from the name, and is read unasked only for a host of that name, whatever `env` says."""
-    for one in ("ACME_API_KEY", "ACME_LABS_API_KEY", "OPENAI_API_KEY", "BIGMODEL_API_KEY", "MY_KEY"):
+    for one in ("ACME_API_KEY", "ACME_LABS_API_KEY", "OPENAI_API_KEY", "BIGMODEL_API_KEY", "MODAL_API_KEY", "MY_KEY"):
         monkeypatch.delenv(one, raising=False)
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "secret")
     assert variable(name, base, **options) == found

@@ -337,3 +337,25 @@ async def test_a_submit_checks_the_address_of_its_job(address: str) -> None:
         with pytest.raises(Rejected) as caught:
             await Definition.of(keys).start(Checked())
         assert caught.value.kind == "foreign_address"
+
+
+@pytest.mark.parametrize(
+    ("request_of", "value"),
+    [
+        ({"headers": {"X-Id": "{id}"}}, "a\u00e9"),
+        ({"headers": {"X-Id": "{id}"}}, True),
+        ({"headers": {"X-Id": "no. {id}"}}, ["1"]),
+        ({"form": {"id": "{id}"}}, {"a": 1}),
+        ({"query": {"id": "no. {id}"}}, 1.5),
+        ({"json": {"a": [{"b": "no. {id}"}]}}, None),
+        ({"json": {"a": "no. {id}"}}, "\ud800"),
+    ],
+)
+async def test_an_id_that_cannot_be_sent_is_no_id(request_of: Any, value: Any) -> None:
+    """It is refused where a reference is made, and where the server gives it, and not by every poll anew."""
+    made = endpoint(ask={"call": "POST /jobs", **request_of}, start={"call": "POST /", "ref": {"id": "id"}})
+    with pytest.raises(ValueError, match="id "):
+        made.restore({"id": value})
+    with pytest.raises(BadReply):
+        await made.start(MemoryTransport(lambda _: answer({"id": value})))
+    assert made.ask(made.restore({"id": 7})) == made.ask(made.restore({"id": "7"}))

@@ -59,6 +59,12 @@ def test_a_gap_or_a_doubt_is_found(changes: dict[str, Any], finding: Any) -> Non
     assert found(**changes) == [finding]
 
 
+def test_a_body_without_any_path_is_the_result() -> None:
+    """An API that says all by the HTTP status needs neither a status word nor the path of the value."""
+    silent = dict.fromkeys(("echo", "status", "pending", "processing", "success", "failed", "value"))
+    assert found(**silent, http={"201": "processing", "200": "success", "409": "failed"}) == [("warning", "ask")]
+
+
 def test_a_word_that_a_rule_hides_is_an_error() -> None:
     """The rule fits first, so the job that is broken would be taken for a success."""
     hiding = [{"if": {"status": {"present": True}}, "state": "success"}]

@@ -44,6 +44,13 @@ def test_a_fixed_interval_has_exact_figures() -> None:
     assert figures.delay_median == figures.delay_p95 == figures.delay_max == 3.5
 
 
+def test_an_http_status_alone_ends_a_wait() -> None:
+    """The answers of a running and an ended job differ in their HTTP status alone, so neither is the other's 304."""
+    silent = dict.fromkeys(("status", "processing", "success", "failed", "value"))
+    definition = define(**silent, http={"201": "processing", "200": "success"})
+    assert rehearse(definition, durations=MINUTES).succeeded == 60
+
+
 def test_percentiles_are_those_of_all_jobs() -> None:
     """Of sixty delays the median is the thirtieth, and the 95th percentile the fifty-seventh."""
     figures = waits()

@@ -159,6 +159,7 @@ VALUES = [
     (Answer("hi", datetime(2026, 1, 2, tzinfo=UTC)), {"text": "hi", "at": "2026-01-02T00:00:00+00:00"}),
     ({"nan": float("nan"), "list": [1.5, float("inf")]}, {"nan": None, "list": [1.5, None]}),
     ("half \ud800 and whole \ud83d\ude00", "half \ufffd and whole \U0001f600"),
+    ({"audio": b"\x00\xff"}, {"audio": "AP8="}),
     (2**70, 2**70),
     (None, None),
     ("模力", "模力"),

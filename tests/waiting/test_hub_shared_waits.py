@@ -8,7 +8,9 @@ from typing import Any
 import pytest
 from hub_kit import EVERY_SECOND, PENDING, PROCESSING, SUCCESS, in_hub, now, play
 
-from asyncpoll import Exponential, Fixed, Hub, Snapshot, WaitTimeout, wait_until_terminal
+from asyncpoll import Endpoint, Exponential, Fixed, Hub, Snapshot, State, WaitTimeout, wait_until_terminal
+from asyncpoll.http import Reply, Request
+from asyncpoll.testing import MemoryTransport, run_virtual
 
 
 def together(hub: Hub, job: Any, *waits: dict[str, Any]) -> asyncio.Future[list[Any]]:
@@ -120,3 +122,29 @@ def test_a_crowd_of_waits_keeps_no_payloads() -> None:
         assert sum(outcome.snapshot is not None and outcome.snapshot.raw is not None for outcome in outcomes) > 1400
 
     in_hub(main, concurrency=5000)
+
+
+def test_waits_that_end_together_leave_no_ghost() -> None:
+    """Two waits for a job end with one for another job, as the server's pause does; later polls find their slots."""
+
+    def answer(request: Request) -> Reply:
+        if request.path == "/busy":
+            return Reply(503, {}, {"retry-after": "1"})
+        return Reply(200, {"state": "success" if request.path == "/later" else "pending"})
+
+    transport = MemoryTransport(answer)
+    endpoint: Endpoint[str, None] = Endpoint(
+        "v.jobs", ask=lambda ref: Request("GET", f"/{ref}"), read=lambda reply: Snapshot(reply.json["state"])
+    )
+
+    async def main() -> list[Any]:
+        ended: list[Any] = []
+        async with Hub(concurrency=2, schedule=Fixed(2.0, jitter=None)) as hub:
+            for _ in range(2):  # as often as there are slots
+                first = [hub.wait(endpoint.job(transport, ref), timeout=1.0) for ref in ("busy", "busy", "slow")]
+                ended += await asyncio.gather(*first, return_exceptions=True)
+            return [*ended, await hub.wait(endpoint.job(transport, "later"), timeout=30.0)]
+
+    *ended, later = run_virtual(main())
+    assert [type(one) for one in ended] == [WaitTimeout] * 6
+    assert later.state is State.SUCCESS

@@ -91,6 +91,7 @@ class Dispatcher:
         self._timer_at = NEVER
         self._fired_at = -math.inf
         self._paused: set[WaitSink] = set()
+        self._expiring: Target | None = None  # an idle target whose timer has fired, while its waits are ended
 
     def now(self) -> float:
         """Return the time: the event loop's, or that of the last timer, should it have fired a bit early.
@@ -159,7 +160,7 @@ class Dispatcher:
             if not lane.ready:
                 del self._waiting[id(lane.transport)]
             self._drop_target(lane)
-        elif target.due != NEVER:
+        elif target.due != NEVER or target is self._expiring:
             self._drop_target(lane)
         self._queue.remove(target)
         if self._waiting:  # there may be a slot for another lane now
@@ -192,6 +193,18 @@ class Dispatcher:
         """Return whether the client of *target* has not had an answer of its API yet."""
         lane = self._lane_of(target)
         return not lane.has_answered and self._answered.get(id(lane.transport)) is not lane.transport
+
+    def count_further(self, target: Target) -> None:
+        """Count the further calls of the poll of *target* as polls, so that the rates hold on average."""
+        memory = target.memory
+        if memory is None or not memory.calls:
+            return
+        now, limiters = self.now(), self._in_flight[target].limiters_of(target)
+        if 0 < self._limits.rate < math.inf:
+            limiters.append(self._limiter)
+        for limiter in limiters:
+            for _ in memory.calls:
+                limiter.start(now)
 
     def finish(
         self, target: Target, result: object, due: float, interval: float = 0.0, *, confirm: bool = False
@@ -315,10 +328,10 @@ class Dispatcher:
         is_idle = target not in self._in_flight and target not in lane.ready
         expires_at = target.expires_at
         if expires_at <= now:
+            self._expiring = target if is_idle else None
             self._polls.expire(target, now)
+            self._expiring = None
             if not target.is_awaited:
-                if is_idle:
-                    self._drop_target(lane)
                 return
             if target.due != NEVER:  # the waits that are left want it later
                 return

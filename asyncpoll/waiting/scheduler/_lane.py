@@ -163,6 +163,10 @@ class PacedTargets(MutableMapping[Any, None]):
         """Start at most so many polls a second for the endpoint of *target*."""
         self._limiters.setdefault(_endpoint_of(target), AdaptiveRateLimiter(rate))
 
+    def limiter_of(self, target: Any) -> AdaptiveRateLimiter | None:
+        """Return what limits the polls of the endpoint of *target*, or None."""
+        return self._limiters.get(_endpoint_of(target))
+
     @property
     def opens_at(self) -> float:
         """When the next of the targets may start."""
@@ -254,6 +258,11 @@ class Lane(Generic[Target]):
         if self._paced is None:
             self.ready = self._paced = PacedTargets(self.ready)
         self._paced.limit(target, rate)
+
+    def limiters_of(self, target: Target) -> list[AdaptiveRateLimiter]:
+        """Return what limits the polls of *target* in this lane."""
+        own = None if self._paced is None else self._paced.limiter_of(target)
+        return [self._limiter] if own is None else [self._limiter, own]
 
     def is_at_rest(self, now: float) -> bool:
         """Return whether the lane holds nothing that a new one would not know."""

@@ -195,6 +195,8 @@ class Scheduler:
     async def poll(self, target: Target) -> None:
         """Poll *target* once."""
         result = await self._fetch(target)
+        if hasattr(target.subject, "poll_for"):  # a job; its poll may have consisted of several calls
+            self.dispatcher.count_further(target)
         effects = self._apply(target, result)
         self.dispatcher.finish(target, result, effects.due, effects.interval, confirm=effects.confirm)
         if not isinstance(result, BaseException):
@@ -241,10 +243,8 @@ class Scheduler:
                     endpoint.ended += 1
                     return
                 changed = changed or verdict.before is None or verdict.before.state is not result.state
-        if changed:
-            endpoint.changed += 1
-        else:
-            endpoint.same += 1
+        endpoint.changed += changed
+        endpoint.same += not changed
 
     def _endpoint(self, subject: object) -> EndpointCounters:
         """Return the counters of the endpoint of a job; those under "" for a bare coroutine function."""
