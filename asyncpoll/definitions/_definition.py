@@ -230,7 +230,7 @@ def catalog() -> Mapping[str, Definition]:
     return MappingProxyType({name: one.only(name) for one in _definitions().values() for name in one.spec.endpoints})
 
 
-def checked(function: str, definition: Definition) -> Definition:
+def checked(function: str, definition: object) -> Definition:
     """Return the argument of a function; what is not a definition, such as its path, is a `TypeError`."""
     if not isinstance(definition, Definition):
         given = type(definition).__name__
