@@ -42,7 +42,12 @@ OVERSLEPT = 0.5
 """A poll that is later than this was held up: the process was stopped, the machine slept, the loop was blocked."""
 
 _MOST_UNKNOWN = 5
-_LONGEST_KEY = 200
+import os
+_EARLY = float(os.environ.get("EA",".5"))
+SINCE_ENTRY = " since entry"
+"""The end of the pacing key of jobs of unknown age: what is learned is how long they take from the start of the wait."""
+
+_LONGEST_KEY = 180
 _LASTING = (State.PENDING, State.PROCESSING)  # a tuple: looking one up compares identities first
 _log = logging.getLogger(__name__)
 
@@ -121,7 +126,7 @@ class Decision:
         running_at: When the job was last seen unfinished; None before that.
     """
 
-    __slots__ = ("_rare", "began", "last", "policy", "polls", "running_at", "subject")
+    __slots__ = ("_rare", "age", "began", "last", "policy", "polls", "running_at", "subject")
 
     def __init__(
         self, policy: Policy, now: float, *, subject: object = None, checkpoint: WaitCheckpoint | None = None
@@ -130,6 +135,7 @@ class Decision:
         self._rare = _Rare(PhaseClocks(now)) if policy.timeout.has_phases else _NONE
         self.subject = subject
         self.began = now
+        self.age: float | None = getattr(subject, "age", None)
         self.polls = 0
         self.last: Snapshot[Any] | None = None
         self.running_at: float | None = None
@@ -145,14 +151,14 @@ class Decision:
     @property
     def pacing_key(self) -> str:
         """A key that jobs share which should take about as long; empty for a bare coroutine function."""
-        key: str = getattr(self.subject, "pacing_key", "")
-        return key[:_LONGEST_KEY]
+        key: str = getattr(self.subject, "pacing_key", "")[:_LONGEST_KEY]
+        return key if self.age is not None else key + SINCE_ENTRY
 
     @property
     def state_since(self) -> float:
         """When the job came into the state last seen, as far as is known."""
         changed_at = self._rare.state_changed_at
-        return self.began if changed_at is None else changed_at
+        return self.began - (self.age or 0.0) if changed_at is None else changed_at
 
     @property
     def deadline(self) -> float:
@@ -162,7 +168,22 @@ class Decision:
     def first_poll(self, now: float, extra: float = 0.0) -> float:
         """Return when to poll first: *extra* seconds after the caller's first delay, but not past the deadline."""
         deadline, limit, _ = self._limit()
-        return max(now, min(now + self.policy.first_delay + extra, deadline - tail_of(limit)))
+        delay = self.policy.first_delay + extra + self._planned_first_delay()
+        return max(now, min(now + delay, deadline - tail_of(limit)))
+
+    def _planned_first_delay(self) -> float:
+        """Return the seconds after which the schedule wants the first poll of a job whose age is known."""
+        first_delay = getattr(self.policy.learning, "first_delay", None)
+        if first_delay is None or self.polls or (self.age is None and not self.policy.learning.scarcity):
+            return 0.0
+        return first_delay(self.age or 0.0, key=self.pacing_key)
+
+    def earliest_poll(self, due: float) -> float:
+        """Return the time before which the poll that is due at *due* must not be made, even with calls to spare."""
+        if self.policy.learning is None or self._rare.misses is not None or self._hint():
+            return due
+        seen = self.began if self.running_at is None else self.running_at
+        return seen + (due - seen) * _EARLY
 
     def joining_poll(self, now: float) -> float:
         """Return when to poll at the latest for a wait that joins others: an interval after the poll they just had."""
@@ -258,6 +279,8 @@ class Decision:
         state = snapshot.state
         if before is not None and before.state is not state:
             self._state_changed(before.state, snapshot, now, teaches=teaches)
+        elif teaches and self.policy.learning is not None:
+            self._learn_look(before, snapshot, now)
         if state not in _LASTING and state.is_terminal:
             return self.policy.stable_for == 1 or self._agrees(before, snapshot)
         self.running_at = now
@@ -304,6 +327,15 @@ class Decision:
         rare.state_changed_at = now if running_at is None else (running_at + now) / 2
         if after is State.PROCESSING and before is State.PENDING and self.policy.replans:
             rare.replan_base = self.polls - 1
+
+    def _learn_look(self, before: Snapshot[Any] | None, snapshot: Snapshot[Any], now: float) -> None:
+        """Tell a schedule that learns of a look that saw the job running, or ended when it was first looked at."""
+        state, since, learning = snapshot.state, self.state_since, self.policy.learning
+        if before is None and snapshot.state.is_terminal:
+            self._teach(State.PROCESSING, 0.0, now - since, now)
+        elif state in _LASTING and hasattr(learning, "look"):
+            lo = 0.0 if self.running_at is None else self.running_at - since
+            learning.look(lo, now - since, state=state.value, key=self.pacing_key)
 
     def _teach(self, state: State, lo: float, hi: float, now: float) -> None:
         """Tell a schedule that learns how long the job was in *state*; its failure is logged and breaks no wait."""

@@ -133,6 +133,27 @@ class Learned:
         if lo > 0 or hi < math.inf:  # else nothing was seen
             self._model(key).observe(state, lo, hi, during)
 
+    def look(self, lo: float, hi: float, *, state: str = "processing", key: str = _POOL) -> None:
+        """Learn that a job that ran at age *lo* still runs at age *hi*."""
+        self._model(key).look(state, lo, hi)
+
+    def worth(self, lo: float, hi: float, *, state: str | None = None, key: str = _POOL) -> tuple[float, float] | None:
+        """Return what a poll at age *hi* is worth after a look at age *lo*, and the call cost of its own, in seconds.
+
+        Returns:
+            None if not enough jobs of this key have been seen.
+        """
+        model = self._model(key)
+        if model.jobs < ENOUGH_JOBS:
+            return None
+        return model.worth(state, lo, hi), self.call_cost or model.own_cost
+
+    def first_delay(self, age: float, *, key: str = _POOL) -> float:
+        """Return the seconds to the first poll of a job of this age; 0 if not enough jobs of this key have been seen."""
+        if self._model(key).jobs < ENOUGH_JOBS:
+            return 0.0
+        return self.delay(Progress(0, age, in_state=age), key=key)
+
     def survival(self, *, state: str = "processing", key: str = _POOL) -> SurvivalCurve:
         """Return the survival curve of a state, "pending" or "processing", for the next job with this key.
 

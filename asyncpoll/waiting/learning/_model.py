@@ -7,22 +7,28 @@ observations are multiplied up to evidence, which is seldom large while the curv
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Sequence
 from functools import partial
 
 from attrs import define, field, frozen, validators
 
 from asyncpoll._schedule import DURATION, Progress
+from asyncpoll.waiting.learning._exposure import Exposure
 from asyncpoll.waiting.learning._history import WINDOW, DurationRecord, History
 from asyncpoll.waiting.learning._plan import Plan, RandomSource, cheapest_plan
 from asyncpoll.waiting.learning._survival import SurvivalCurve, estimate_survival, log_candidates
+from asyncpoll.waiting.learning._worth import Worth
 
 KEPT = 4  # jobs at the least after a change: some to go on with, few enough to be outnumbered
 
 _ALARM = 50.0  # the evidence at which jobs are taken to have changed
 _LEAST_P = 1e-3  # a single job must not raise an alarm
 _JOBS_TO_TEST = 8  # a curve that rests on fewer cannot be tested
-_RECORDS_PER_PLAN = 8  # a curve serves for this share of the records it rests on
+_LOOKS_PER_PLAN = 8  # a curve serves for this share of the looks it rests on
+_MOST_LOOKS = 512
+_PASSES = 3
+_ENOUGH_TOLD = int(os.environ.get("ET","3"))
 _PRICE_STEP = 0.12  # a plan is good enough until the call cost has moved by this share
 _EARLY_POLLS = 0.1  # the share of jobs that are polled early while only poll times are known
 _EARLIEST = 4.0  # the largest divisor of the planned age then
@@ -153,30 +159,43 @@ class Phase:
         key: The key of the jobs.
         name: The phase: "pending" or "processing".
         random: The source of randomness.
-        candidates: The logarithms of the ages at which to poll, from `log_candidates`.
+        shortest: The least seconds between two polls.
         hint: The duration to expect, in seconds, while there are few records.
         curve: The survival curve of the phase.
-        jobs: The number of records that the curve rests on.
+        jobs: The number of jobs that the curve rests on.
     """
 
     history: History
     key: str
     name: str
     random: RandomSource
-    candidates: Sequence[float]
+    shortest: float
     hint: float | None = None
     curve: SurvivalCurve = field(init=False)
     jobs: int = field(init=False, default=0)
-    _is_seen_exactly: bool = field(init=False, default=False)
+    _exposure: Exposure = field(init=False)
+    _candidates: Sequence[float] = field(init=False)
+    _is_told: bool = field(init=False, default=False)
     _detector: ChangeDetector = field(init=False, factory=ChangeDetector)
     _cohort: Cohort = field(init=False, factory=Cohort)
     _plan: Plan | None = field(init=False, default=None)
-    _jobs_until_due: int = field(init=False, default=0)
+    _worth: Worth | None = field(init=False, default=None)
+    _looks: int = field(init=False, default=0)
+    _looks_until_due: int = field(init=False, default=0)
 
     def __attrs_post_init__(self) -> None:
-        # A history was recorded by polling to a plan, so jobs had ended not long before they were seen ended.
-        ends = [record.lo if record.hi == math.inf else record.hi for record in self.records]
-        self.curve = estimate_survival(ends, self.candidates, hint=self.hint)
+        self._candidates = log_candidates(self.shortest)
+        self._exposure = Exposure(self.shortest, self.hint)
+        self.curve = self._exposure.estimate()
+        for _ in range(_PASSES if self.records else 0):
+            self._exposure = Exposure(self.shortest, self.hint, self._exposure.survival)
+            for record in self.records:
+                self._exposure.passed(0.0, record.lo)
+                if record.hi < math.inf:
+                    self._exposure.ended(record.lo, record.hi)
+            self.curve = self._exposure.estimate()
+        self.jobs = len(self.records)
+        self._is_told = bool(self.records) and self.records[-1].lo == self.records[-1].hi
 
     @property
     def records(self) -> Sequence[DurationRecord]:
@@ -190,21 +209,49 @@ class Phase:
 
     @property
     def is_due(self) -> bool:
-        """Whether there are enough new records to estimate the curve anew."""
-        return self._jobs_until_due <= 0
+        """Whether there is enough new evidence to estimate the curve anew."""
+        return self._looks_until_due <= 0
 
     def estimate(self) -> None:
-        """Estimate the curve anew: where only bounds are known, a duration between them is drawn from the old curve."""
+        """Estimate the curve anew."""
         records = self.records
-        durations = [self.curve.draw(record.lo, record.hi, self.random) for record in records]
-        self.curve = estimate_survival(durations, self.candidates, hint=self.hint)
-        self.jobs = len(records)
-        self._is_seen_exactly = self.jobs > 0 and records[-1].lo == records[-1].hi
-        self._plan = None
-        self._jobs_until_due = max(1, self.jobs // _RECORDS_PER_PLAN)
+        if self._is_told and len(records) >= _ENOUGH_TOLD:
+            ends = [record.lo if record.lo == record.hi else self._middle(record) for record in records]
+            self.curve = estimate_survival(ends, self._candidates, hint=self.hint)
+        else:
+            import os
+            if os.environ.get("REDO"):
+              for _ in range(int(os.environ["REDO"])):
+                self._exposure = Exposure(self.shortest, self.hint, self._exposure.survival)
+                for record in self.records:
+                    self._exposure.passed(0.0, record.lo)
+                    if record.hi < math.inf:
+                        self._exposure.ended(record.lo, record.hi)
+                self.curve = self._exposure.estimate()
+            else:
+                self.curve = self._exposure.estimate()
+        self.jobs = len(records) if self._is_told and len(records) >= _ENOUGH_TOLD else round(self._exposure.ends)
+        self._plan = self._worth = None
+        self._looks_until_due = max(1, min(self.jobs if self._is_told else self._looks, _MOST_LOOKS) // _LOOKS_PER_PLAN)
+
+    def _middle(self, record: DurationRecord) -> float:
+        return record.lo if record.hi == math.inf else (record.lo + record.hi) / 2
+
+    def look(self, lo: float, hi: float) -> None:
+        """Observe that a job that ran at age *lo* still ran at age *hi*."""
+        self._exposure.passed(lo, hi)
+        self._looks += 1
+        self._looks_until_due -= 1
 
     def observe(self, lo: float, hi: float, during: tuple[float, float] | None = None) -> None:
         """Observe that a job left the phase at an age in (*lo*, *hi*], having been in it *during* this time."""
+        if during is None:
+            self._exposure.passed(0.0, lo)
+        if hi < math.inf:
+            self._exposure.ended(lo, hi)
+            self._is_told = lo == hi
+        self._looks += 1
+        self._looks_until_due -= 1
         if during is None:
             self._record(lo, hi)
             return
@@ -222,33 +269,38 @@ class Phase:
     def _record(self, lo: float, hi: float) -> None:
         """Record a job; forget older ones if it shows that jobs have changed."""
         self.history.add(self.key, self.name, lo, hi)
-        self._jobs_until_due -= 1
-        if self.jobs < _JOBS_TO_TEST:
+        if not self._is_told or self.jobs < _JOBS_TO_TEST:
             return
         kept = self._detector.update(ended_by=1 - self.curve.running_at(hi), ran_longer=self.curve.running_at(lo))
         if kept is not None:
             self.history.cut(self.key, self.name, kept)
-            self._jobs_until_due = 0
+            self._looks_until_due = 0
+
+    @property
+    def worth(self) -> Worth:
+        """The worth of polls by the present curve."""
+        if self._worth is None:
+            self._worth = Worth(self.curve)
+        return self._worth
 
     def calls(self, cost: float) -> float:
         """Return the expected number of polls of a job at a call cost of *cost* seconds."""
-        return cheapest_plan(self.curve.ages, self.curve.survival, cost).calls(_EARLIEST * self.curve.longest)
+        return cheapest_plan(self.curve.ages, self.curve.survival, cost).calls(4 * self.curve.longest)
 
-    def next_poll(self, age: float, cost: float, *, is_first: bool) -> float:
+    def next_poll(self, age: float, cost: float) -> float:
         """Return the age of the next poll.
 
         Args:
             age: Seconds for which the job has been in this phase.
             cost: The call cost in seconds.
-            is_first: Whether the poll is the first one planned in this phase of this job.
         """
         random, curve = self.random, self.curve
-        if not self.is_known or not age < curve.ages[-1]:
+        if (not self.is_known and not (os.environ.get("WARM") and self._looks)) or not age < curve.ages[-1]:
             return age + (_COLD_START + _COLD_GROWTH * age) * (1 + _COLD_JITTER * (2 * random() - 1))
         planned = self._planned(cost).next_poll(age, random)
-        if is_first and not self._is_seen_exactly and random() < _EARLY_POLLS * self._detector.faster.value:
-            # A poll that always finds the job ended would never show how much earlier it could have come.
-            return age + (planned - age) * math.pow(_EARLIEST, -random())
+
+        if not self._is_told and random() < float(os.environ.get("EX","0")):
+            return age + (planned - age) * math.pow(float(os.environ.get("EXB","4")), -random())
         if age > curve.longest:  # beyond all observations: the older the job, the less a second matters
             return age + (planned - age) * math.sqrt(age / curve.longest)
         return planned
@@ -265,7 +317,7 @@ class Model:
     """The two phases of the jobs of one key, pending and processing, and the price of a call for them."""
 
     def __init__(self, terms: Terms, history: History, key: str) -> None:
-        phase = partial(Phase, history, key, random=terms.random, candidates=log_candidates(terms.min_interval))
+        phase = partial(Phase, history, key, random=terms.random, shortest=terms.min_interval)
         self._terms = terms
         self._pending, self._processing = phase("pending"), phase("processing", hint=terms.hint)
         self._share = terms.price or _PRICE
@@ -274,6 +326,9 @@ class Model:
         """Observe that a job has left a state at an age in (*lo*, *hi*]."""
         self._refresh()
         self._phase(state).observe(lo, hi, during)
+
+    def look(self, state: str, lo: float, hi: float) -> None:
+        self._phase(state).look(lo, hi)
 
     def settle(self) -> None:
         """Record what has been observed so far."""
@@ -295,28 +350,29 @@ class Model:
     @property
     def jobs(self) -> int:
         """The number of jobs recorded, of the last 64."""
-        return max(len(phase.records) for phase in (self._pending, self._processing))
+        return max(phase.jobs for phase in (self._pending, self._processing))
 
-    def delay(self, progress: Progress, call_cost: float | None, least_cost: float = 0.0) -> float:
+    def delay(self, progress: Progress, call_cost: float | None, scarcity: float = 0.0) -> float:
         """Return the seconds to the next poll.
 
         Args:
             progress: How far the wait has come.
             call_cost: The call cost in seconds, or None for that of the terms.
-            least_cost: A lower bound of the call cost.
+            scarcity: The price of a call while calls are scarce; 0 while they are not.
         """
         terms = self._terms
-        delay = self._retry(progress.misses) if progress.misses else self._planned(progress, call_cost, least_cost)
+        delay = self._retry(progress.misses) if progress.misses else self._planned(progress, call_cost, scarcity)
         # In this order NaN, which a foreign clock may lead to, becomes the shortest delay.
         return min(max(terms.min_interval, delay), terms.max_interval)
 
-    def _planned(self, progress: Progress, call_cost: float | None, least_cost: float) -> float:
+    def _planned(self, progress: Progress, call_cost: float | None, scarcity: float) -> float:
         self._refresh()
         phase = self._phase(progress.state)
         age = progress.elapsed if progress.in_state is None else progress.in_state
-        is_first = progress.polls <= 1 or progress.in_state == 0
-        cost = max(call_cost or self._share * self._typical(), least_cost)
-        delay = phase.next_poll(age, cost, is_first=is_first) - age
+        if scarcity > 0 and phase.is_known:
+            delay = phase.worth.when(age, scarcity) - age
+        else:
+            delay = phase.next_poll(age, call_cost or self.own_cost) - age
         if phase is self._pending and self._processing.jobs:  # the caller waits for the end of the processing
             delay += self._processing.curve.age_at(_HARDLY_ENDED)
         return delay
@@ -328,6 +384,16 @@ class Model:
 
     def _phase(self, state: str | None) -> Phase:
         return self._pending if state == "pending" else self._processing
+
+    @property
+    def own_cost(self) -> float:
+        """The call cost in seconds by the terms alone."""
+        return self._share * self._typical()
+
+    def worth(self, state: str | None, lo: float, hi: float) -> float:
+        """Return what a poll at age *hi* is worth, in seconds, after a look at age *lo*."""
+        self._refresh()
+        return self._phase(state).worth.of(lo, hi)
 
     def _typical(self) -> float:
         """Return the typical duration of a job in both phases."""

@@ -21,7 +21,11 @@ HORIZON = 86_400.0  # the longest duration that is planned for, unless intervals
 _RATIO = 1.15  # from one candidate age to the next, where durations are far
 _GUESS = 10.0  # the typical duration while none was observed
 _LEAST_PRIOR = 0.03  # the weight of the prior, however many durations were observed
-_NEIGHBOURS = 0.6  # of n durations, each reaches to the one that is the n ** 0.6th next
+_NEIGHBOURS = (0.6, 0.3)  # of n durations, each reaches to the one that is the n ** 0.6th next, or n ** 0.3th
+_FEW = 10
+import os
+_M=float(os.environ.get('MG','.3'))
+_LEAST_DENSITY = 0.03
 _REACH_OF_FEW = 0.8  # the reach, as a logarithm, while there are fewer than that
 _LEAST_REACH = 0.01
 _SAME = 1.001  # ages within this ratio are one
@@ -127,11 +131,29 @@ def _density_steps(logs: Sequence[float], candidates: Sequence[float]) -> list[t
 
 
 def _reaches(logs: Sequence[float]) -> list[float]:
+    """Return how far each of the ascending *logs* reaches: to its k-th nearest neighbour, with the k that fits best.
+
+    Where jobs end at the ticks of a clock, a small k fits, elsewhere a large one. A k fits as well as the density that
+    the others have at each of them.
+    """
+    wide, narrow = (_nearest(logs, max(1, round(len(logs) ** power))) for power in _NEIGHBOURS)
+    return narrow if len(logs) > _FEW and _fit(logs, narrow) > _fit(logs, wide) + _M * len(logs) else wide
+
+
+def _nearest(logs: Sequence[float], k: int) -> list[float]:
     """Return for each of the ascending *logs* the distance to its k-th nearest neighbour."""
     count = len(logs)
-    k = max(1, round(count**_NEIGHBOURS))
     if count <= k:
         return [_REACH_OF_FEW] * count
     windows = (range(max(0, i - k), min(i, count - 1 - k) + 1) for i in range(count))
     kth = (min(max(at - logs[j], logs[j + k] - at) for j in window) for at, window in zip(logs, windows, strict=True))
     return [max(_LEAST_REACH, distance) for distance in kth]
+
+
+def _fit(logs: Sequence[float], reaches: Sequence[float]) -> float:
+    """Return the mean logarithm of the density that all others have at each of the ascending *logs*."""
+    fit = 0.0
+    for i, at in enumerate(logs):
+        density = sum(0.5 / reach for j, (other, reach) in enumerate(zip(logs, reaches, strict=True)) if j != i and abs(other - at) <= reach)
+        fit += math.log(max(density / len(logs), _LEAST_DENSITY))
+    return fit

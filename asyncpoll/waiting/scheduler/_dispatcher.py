@@ -16,7 +16,7 @@ from weakref import WeakValueDictionary
 
 from attrs import frozen
 
-from asyncpoll.waiting._decision import NEVER, OVERSLEPT
+from asyncpoll.waiting._decision import Decision, NEVER, OVERSLEPT
 from asyncpoll.waiting.scheduler._lane import AdaptiveRateLimiter, Lane
 from asyncpoll.waiting.scheduler._targets import Target, WaitSink
 from asyncpoll.waiting.scheduler._timer_queue import TimerQueue
@@ -90,6 +90,7 @@ class Dispatcher:
         self._timer_at = NEVER
         self._fired_at = -math.inf
         self._paused: set[WaitSink] = set()
+        self.is_eager = False  # whether calls to spare are used for what is due next
 
     def now(self) -> float:
         """Return the time: the event loop's, or that of the last timer, should it have fired a bit early.
@@ -300,6 +301,9 @@ class Dispatcher:
             if now - due > OVERSLEPT:
                 for lane in self._waiting.values():
                     lane.spread_overdue(now)
+            if self.is_eager and not self._waiting and self._earliest() <= now:
+                target = self._queue.head()
+                self._on_due(target, now); self.early=getattr(self,'early',0)+1
             self._start_ready(max(due, now - _LATE), now)
         finally:
             self._timer_at = NEVER
@@ -372,9 +376,18 @@ class Dispatcher:
         if error is not None:
             self._polls.fail(target, error)
 
+    def _earliest(self) -> float:
+        """Return when the target that is due next may be polled at the earliest, with calls to spare."""
+        head = self._queue.head()
+        if head is None or not isinstance(head, Decision) or self._is_busy(head):
+            return NEVER
+        return max(head.earliest_poll(head.due), self._limiter.opens_at)
+
     def _next_look(self) -> float:
         """Return when there may be something to do: a timer is due, or a target that is ready may start."""
         next_due = self._queue.next_due()
+        if self.is_eager and not self._waiting:
+            next_due = min(next_due, self._earliest())
         limits = self._limits
         if not self._waiting or len(self._in_flight) >= limits.concurrency or limits.rate == 0:
             return next_due

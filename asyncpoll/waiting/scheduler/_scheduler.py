@@ -193,6 +193,10 @@ class Scheduler:
 
     async def poll(self, target: Target) -> None:
         """Poll *target* once."""
+        if self.prices is not None and isinstance(target, Wait):
+            late, waits = self.dispatcher.overdue(), self.counters.pending
+            self.prices.before_poll(target, self.now(), waits=waits, late=late)
+            self.dispatcher.is_eager = self.prices.is_scarce
         result = await self._fetch(target)
         effects = self._apply(target, result)
         self.dispatcher.finish(target, result, effects.due, effects.interval, confirm=effects.confirm)
@@ -356,8 +360,6 @@ class Scheduler:
             nudged, self._nudged = self._nudged, set()
             for primary in nudged:
                 self._nudge(primary)
-        if self.prices is not None:
-            self.prices.update(effects.now, self.dispatcher.overdue, self.counters.pending, self.counters.polls)
 
     def _deliver_step(self, step: Step, now: float) -> None:
         wait, sink, result, verdict, cancel = step
