@@ -10,8 +10,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from asyncpoll._calls import Group as Group
+    from asyncpoll._calls import Poll as Poll
+    from asyncpoll._calls import Start as Start
     from asyncpoll._endpoint import Endpoint as Endpoint
-    from asyncpoll._endpoint import Group as Group
     from asyncpoll._endpoint import Job as Job
     from asyncpoll._errors import BadReply as BadReply
     from asyncpoll._errors import ClientClosed as ClientClosed
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
     from asyncpoll.waiting._convenience import as_completed as as_completed
     from asyncpoll.waiting._convenience import wait_all as wait_all
     from asyncpoll.waiting._hub import Hub as Hub
+    from asyncpoll.waiting._policy import Pace as Pace
     from asyncpoll.waiting._recipients import Seen as Seen
     from asyncpoll.waiting._run import Outcome as Outcome
     from asyncpoll.waiting._wait import Fetch as Fetch
@@ -48,7 +51,8 @@ if TYPE_CHECKING:
     from asyncpoll.waiting.learning._learned import Learned as Learned
 else:
     _NAMES = {
-        "_endpoint": "Endpoint Group Job",
+        "_calls": "Group Poll Start",
+        "_endpoint": "Endpoint Job",
         "_errors": (
             "BadReply ClientClosed Draining JobCancelled JobError JobFailed JobTimedOut LedgerError PollError Rejected "
             "Throttled TransportError UnknownStatus WaitTimeout"
@@ -60,6 +64,7 @@ else:
         "_version": "__version__",
         "waiting._convenience": "as_completed wait_all",
         "waiting._hub": "Hub",
+        "waiting._policy": "Pace",
         "waiting._recipients": "Seen",
         "waiting._run": "Outcome",
         "waiting._wait": "Fetch wait_until_terminal watch",

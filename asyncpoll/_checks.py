@@ -105,6 +105,7 @@ def by_field(check: Check, *, qualified: bool = True) -> Any:
     """Return a validator of attrs that makes *check* of a field."""
 
     def validate(owner: object, attribute: Attribute[Any], value: Any) -> None:
-        check(f"{type(owner).__name__}.{attribute.name}" if qualified else attribute.name, value)
+        name = attribute.name.lstrip("_")  # as the argument is called
+        check(f"{type(owner).__name__}.{name}" if qualified else name, value)
 
     return validate

@@ -2,44 +2,43 @@
 
 from __future__ import annotations
 
-import json
-import logging
 import re
+from asyncio import get_running_loop
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
+from functools import partial
+from inspect import isawaitable
+from itertools import count
 from typing import Any, Generic, TypeVar, Unpack
+from uuid import uuid4
 
 import attrs
-from attrs import evolve, field, frozen
+from attrs import Factory, evolve, field, frozen
 
-from asyncpoll._checks import by_field, function, refusal, whole
-from asyncpoll._errors import BadReply, PollError, TransportError
+from asyncpoll._calls import FUNCTION, OPTIONAL_FUNCTION, OPTIONAL_TEXT, Group, Poll, Start
+from asyncpoll._checks import by_field, flag, refusal
+from asyncpoll._conditional import NOT_MODIFIED, conditional, keep, same_again
+from asyncpoll._errors import BadReply, Rejected, TransportError
+from asyncpoll._guard import ACCIDENTS, Guard
+from asyncpoll._job_tokens import as_plain, as_text_alone, read_token, write_token
 from asyncpoll._json_out import canonical_json
 from asyncpoll._snapshot import Snapshot
+from asyncpoll._state import State
 from asyncpoll._timeout import Timeout
 from asyncpoll.http._auth import exchange
-from asyncpoll.http._classify import MESSAGE_LIMIT, classify_status
+from asyncpoll.http._classify import classify_status
 from asyncpoll.http._message import Reply, Request, Transport
-from asyncpoll.http._secrets import printable
-from asyncpoll.waiting._policy import WaitOptions
+from asyncpoll.waiting._decision import Decision
+from asyncpoll.waiting._policy import Pace, WaitOptions
 from asyncpoll.waiting._wait import single_wait, single_watch
 
 Ref = TypeVar("Ref")
 T = TypeVar("T")
 
-TOKEN_VERSION = 1
+MOST_CALLS = 1000
+"""The most calls of `then` in one poll."""
 
 _NAME = re.compile(r"[a-z0-9_.-]+")
-_INDEX = re.compile(r"\[[0-9]+\]")
-_ACCIDENTS = (LookupError, TypeError, AttributeError, ValueError, ArithmeticError)
-_MOST_LOGGED = 100
-_LONGEST_HINT = 100
 _LONGEST_SHOWN = 200
-_log = logging.getLogger(__name__)
-
-
-def as_plain(ref: Any) -> Any:
-    """Return a reference as JSON data, for `Job.key` and `Job.to_json`."""
-    return ref if isinstance(ref, str) or not attrs.has(type(ref)) else attrs.asdict(ref)
 
 
 def _check_name(name: str, value: object) -> None:
@@ -50,36 +49,12 @@ def _check_name(name: str, value: object) -> None:
         raise refusal(ValueError, name, wanted, value)
 
 
-def _check_group(name: str, value: object) -> None:
-    if not (value is None or isinstance(value, Group)):
-        raise refusal(TypeError, name, "a Group or None", value)
+def _instance(kind: type) -> Any:
+    def check(name: str, value: object) -> None:
+        if not (value is None or isinstance(value, kind)):
+            raise refusal(TypeError, name, f"a {kind.__name__} or None", value)
 
-
-def _check_optional_function(name: str, value: object) -> None:
-    if not (value is None or callable(value)):
-        raise refusal(TypeError, name, "a function or None", value)
-
-
-_FUNCTION, _OPTIONAL_FUNCTION = by_field(function), by_field(_check_optional_function)
-
-
-@frozen
-class Group(Generic[Ref, T]):
-    """A request about many jobs, for an API that has such a call.
-
-    Attributes:
-        key: A function from a reference to a key. Jobs with the same key can be asked about together.
-        ask: A function from references with the same key to the request about their jobs.
-        read: A function from the reply and the references to a snapshot per reference. A job that it leaves out is
-            asked about with a request of its own. An error that it raises, other than a `PollError`, is logged once
-            per endpoint.
-        size: The largest number of jobs in one request.
-    """
-
-    key: Callable[[Ref], Hashable] = field(validator=_FUNCTION)
-    ask: Callable[[Sequence[Ref]], Request] = field(validator=_FUNCTION)
-    read: Callable[[Reply, Sequence[Ref]], Mapping[Ref, Snapshot[T]]] = field(validator=_FUNCTION)
-    size: int = field(validator=by_field(whole(1)))
+    return by_field(check)
 
 
 @frozen
@@ -92,17 +67,37 @@ class Endpoint(Generic[Ref, T]):
         ask: A function from a reference to the request that asks about the job.
         read: A function from a reply to a snapshot of the job.
         classify: A function that raises an error for a reply that does not answer the request. It is called with
-            every reply before `read`, whatever its status, and with the reply to `cancel`. There it raises
-            `Rejected(..., kind="already_ended")` if the server says that the job has already ended: then `Job.cancel`
-            succeeds. With a `Codes` table, list the server's code for that as "already_ended".
+            every reply before `read`, whatever its status, and with the replies to `start` and `cancel`. There it
+            raises `Rejected(..., kind="already_ended")` if the server says that the job has already ended: then
+            `Job.cancel` succeeds. With a `Codes` table, list the server's code for that as "already_ended".
+        start: How to submit a job, for `Endpoint.start`, or None.
         cancel: A function from a reference to the request that cancels the job, or None if the API has no such call.
             If the API refuses to cancel a job that has ended, `classify` must report this refusal with the kind
             "already_ended". Otherwise `Job.cancel` raises it.
+        then: A function from a reference and a snapshot to the next request of the same poll, or None if there is
+            nothing more to ask. It is called when a poll has seen a success, and again after each `read_then`, so that
+            results that need a call of their own, or come in pages, are read. After 1,000 calls the wait ends with
+            `Rejected`, of the kind "too_many_pages". If one of the calls fails, the poll is a miss.
+        read_then: A function from the snapshot so far and the reply to `then` to the new snapshot. Needed with `then`.
+        classify_then: As `classify`, for the replies to `then`; by default `classify` itself.
+        about: A function from a reference and a reply to the part of the reply that speaks of this job, as a `Reply`
+            for `same_job` and `read`; or None. It raises `BadReply` if the job is not in there. For an API that only
+            lists jobs.
         group: How to ask about many jobs with one request, or None if the API has no such call.
+        pace: How often the API may be asked, as defaults for each wait, or None.
         predicts: A function from a reference to the part of it that predicts how long the job takes, or None.
         same_job: A function that returns whether a reply is about the job with a reference, or None if the API does
             not repeat the id in its replies.
-        plain: A function from a reference to JSON data, from which the provider can make the reference again.
+        again: A function from a reference and a `Poll` to the request of a poll of a wait, or None to use `ask` there,
+            too. For requests that depend on the last reply, such as an address in it, or on the time that is left, such
+            as a long poll (see `Request.attempt`).
+        conditional: Whether the polls of a wait ask for news alone if the last good reply had an `ETag`: the request, a
+            GET, is then sent with `If-None-Match`, and the answer 304 means that nothing has changed.
+        plain: A function from a reference to JSON data, from which `restore` can make the reference again.
+        restore: A function from what `plain` returned, after a passage through JSON, to the reference, for
+            `job_from_json`. It raises a `ValueError` for data that do not fit. By default it returns text as it is, and
+            refuses anything else.
+        definition: The text that the endpoint was made from, if it was made from a definition.
 
     Raises:
         TypeError: An argument has a wrong type. The message names it.
@@ -110,78 +105,198 @@ class Endpoint(Generic[Ref, T]):
     """
 
     name: str = field(validator=by_field(_check_name))
-    ask: Callable[[Ref], Request] = field(kw_only=True, validator=_FUNCTION)
-    read: Callable[[Reply], Snapshot[T]] = field(kw_only=True, validator=_FUNCTION)
-    classify: Callable[[Reply], None] = field(default=classify_status, kw_only=True, validator=_FUNCTION)
-    cancel: Callable[[Ref], Request] | None = field(default=None, kw_only=True, validator=_OPTIONAL_FUNCTION)
-    group: Group[Ref, T] | None = field(default=None, kw_only=True, validator=by_field(_check_group))
-    predicts: Callable[[Ref], Hashable] | None = field(default=None, kw_only=True, validator=_OPTIONAL_FUNCTION)
-    same_job: Callable[[Ref, Reply], bool] | None = field(default=None, kw_only=True, validator=_OPTIONAL_FUNCTION)
-    plain: Callable[[Ref], Any] = field(default=as_plain, kw_only=True, validator=_FUNCTION)
-    _logged: set[str] = field(init=False, factory=set, repr=False, eq=False)
+    ask: Callable[[Ref], Request] = field(kw_only=True, validator=FUNCTION)
+    read: Callable[[Reply], Snapshot[T]] = field(kw_only=True, validator=FUNCTION)
+    classify: Callable[[Reply], None] = field(default=classify_status, kw_only=True, validator=FUNCTION)
+    _start: Start[Ref, T] | None = field(default=None, kw_only=True, validator=_instance(Start))
+    cancel: Callable[[Ref], Request] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
+    then: Callable[[Ref, Snapshot[T]], Request | None] | None = field(
+        default=None, kw_only=True, validator=OPTIONAL_FUNCTION
+    )
+    read_then: Callable[[Snapshot[T], Reply], Snapshot[T]] | None = field(
+        default=None, kw_only=True, validator=OPTIONAL_FUNCTION
+    )
+    classify_then: Callable[[Reply], None] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
+    about: Callable[[Ref, Reply], Reply] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
+    group: Group[Ref, T] | None = field(default=None, kw_only=True, validator=_instance(Group))
+    pace: Pace | None = field(default=None, kw_only=True, validator=_instance(Pace))
+    predicts: Callable[[Ref], Hashable] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
+    same_job: Callable[[Ref, Reply], bool] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
+    again: Callable[[Ref, Poll], Request] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
+    conditional: bool = field(default=True, kw_only=True, validator=by_field(flag))
+    plain: Callable[[Ref], Any] = field(default=as_plain, kw_only=True, validator=FUNCTION)
+    restore: Callable[[Any], Ref] = field(default=as_text_alone, kw_only=True, validator=FUNCTION)
+    definition: str | None = field(default=None, kw_only=True, repr=False, validator=OPTIONAL_TEXT)
+    _guard: Guard = field(
+        init=False, repr=False, eq=False, default=Factory(lambda self: Guard(self.name), takes_self=True)
+    )
+    _makes_more_of_polls: bool = field(
+        init=False, repr=False, eq=False,
+        default=Factory(lambda self: bool(self.then or self.about or self.again), takes_self=True),
+    )  # fmt: skip
+    _check: Callable[[Reply], None] = field(
+        init=False, repr=False, eq=False,
+        default=Factory(lambda self: partial(self._guard.check, self.classify), takes_self=True),
+    )  # fmt: skip
+
+    def __attrs_post_init__(self) -> None:
+        if (self.then is None) != (self.read_then is None):
+            raise TypeError("Endpoint.then and Endpoint.read_then belong together: give both or neither")
 
     def job(self, transport: Transport, ref: Ref) -> Job[T]:
         """Return the job with the reference *ref*. Its requests are sent over *transport*."""
         return Job(self, transport, ref)
 
-    def _check(self, reply: Reply) -> None:
-        """Classify a reply. An unexpected error of `classify` becomes a `BadReply`."""
+    async def start(self, transport: Transport, /, **arguments: Any) -> Job[T]:
+        """Submit a job over *transport*, and return it.
+
+        Unless the API has an idempotency key (`Start.key`), the request is sent once and never repeated: if the answer
+        is lost, the job may exist or not.
+
+        Args:
+            transport: What sends the requests.
+            **arguments: The arguments of `Start.ask`.
+
+        Returns:
+            The job. If the answer already has its end, its first poll returns that without a request.
+
+        Raises:
+            TypeError: The endpoint has no `start`, or an argument is missing or unknown. Nothing was sent.
+            ValueError: An argument is unusable. Nothing was sent.
+            TransportError: The job was refused, or it is not known whether it was accepted.
+        """
+        start = self._start
+        if start is None:
+            raise TypeError(f"{self.name} cannot start jobs; give Endpoint(start=Start(ask=..., read=...))")
+        if start.key is not None and arguments.get(start.key) is None:
+            arguments[start.key] = uuid4().hex
+        asked = start.ask(**arguments)
+        request = await asked if isawaitable(asked) else asked
+        if start.key is not None:
+            request = evolve(request, repeatable=True)
+        reply = await exchange(transport, request, self._check)
+        submitted, call = None, self._guard.call
+        if start.snapshot is not None:
+            seen: Any = call("Start.snapshot", reply, (Snapshot, type(None)), start.snapshot, reply)
+            submitted = seen if seen is not None and seen.state.is_terminal else None
+        ref: Any = call("Start.read", reply, object, start.read, reply, arguments)
+        return Job(self, transport, ref, submitted=submitted)
+
+    def job_from_json(self, transport: Transport, text: str) -> Job[T]:
+        """Return the job of this endpoint that `Job.to_json` wrote, in this process or another one.
+
+        Raises:
+            ValueError: The text was not written by `Job.to_json`, was written by another version or for another
+                endpoint, or its reference does not fit (see `restore`).
+        """
+        name, data = read_token(text)
+        if name != self.name:
+            raise ValueError(f"the job belongs to the endpoint {name!r:.80}, not to {self.name!r}; use that one")
         try:
-            if "retry-after" in reply.headers and reply.retry_after is None:
-                unreadable = printable(str(reply.headers["retry-after"]), _LONGEST_HINT)
-                self._log_once("Retry-After", "the Retry-After of the server is unreadable and ignored: %s", unreadable)
-            self.classify(reply)
-        except BadReply as error:
-            _add_reply(error, reply)
-            raise
-        except _ACCIDENTS as error:
-            raise self._unreadable("classify", error, reply) from error
+            ref = self.restore(data)
+        except ACCIDENTS as error:
+            problem = f"{error}" if type(error) is ValueError else f"{type(error).__name__}: {error}"
+            raise ValueError(f"{self.name}: the reference of the job cannot be restored: {problem:.200}") from error
+        return self.job(transport, ref)
+
+    # polls
+
+    async def _poll(self, transport: Transport, ref: Ref, wait: Decision | None) -> Snapshot[T]:
+        """Ask about one job, as a poll of *wait* if there is one."""
+        began = get_running_loop().time()
+        request = self.ask(ref) if wait is None or self.again is None else self._ask_again(self.again, ref, wait)
+        memory = None if wait is None else wait.memory
+        sent = request if memory is None else conditional(request, memory)
+        reply = await exchange(transport, sent, self._check if sent is request else self._check_conditional)
+        if memory is not None and sent is not request and reply.status == NOT_MODIFIED:
+            return same_again(memory, reply)
+        part = self._part(ref, reply)
+        if not self._is_about(ref, part):
+            reply, part = await self._ask_afresh(transport, ref, request)
+        seen = self._guard.read(self.read, part)
+        if self.then is not None:
+            seen = await self._poll_further(transport, ref, seen, wait, began)
+        if wait is not None:
+            if self.again is not None:
+                wait.own_memory().reply = reply
+            if self.conditional:
+                keep(wait, request, reply, seen)
+        return seen
+
+    async def _ask_afresh(self, transport: Transport, ref: Ref, request: Request) -> tuple[Reply, Reply]:
+        # A connection of the pool may still contain the answer to an earlier request. A new connection cannot.
+        reply = await exchange(transport, evolve(request, fresh=True), self._check)
+        part = self._part(ref, reply)
+        if not self._is_about(ref, part):
+            message = (
+                f"{self.name}: the answer is about another job, even on a new connection; "
+                "look for a proxy or a cache that mixes up answers"
+            )
+            raise BadReply(message, kind="identity", reply=reply)
+        return reply, part
+
+    async def _poll_further(
+        self, transport: Transport, ref: Ref, seen: Snapshot[T], wait: Decision | None, began: float
+    ) -> Snapshot[T]:
+        """Make the further calls of a poll that *began* then and has seen *seen*; return the whole snapshot."""
+        call: Any = self._guard.call
+        reply: Reply | None = None
+        for number in count():
+            if getattr(seen, "state", None) is not State.SUCCESS:
+                break
+            request = call("then", reply, (Request, type(None)), self.then, ref, seen)
+            if request is None:
+                break
+            if number == MOST_CALLS:
+                raise Rejected(
+                    f"{self.name}: the result has more than {MOST_CALLS} pages; correct then=, which must return None "
+                    "after the last one",
+                    kind="too_many_pages",
+                )
+            if wait is not None:
+                calls, now = wait.own_memory().calls, get_running_loop().time()
+                calls.append(now - began)
+                began = now
+            reply = await exchange(transport, request, self._check_then)
+            seen = call("read_then", reply, Snapshot, self.read_then, seen, reply)
+        return seen
+
+    async def _poll_group(self, transport: Transport, refs: Sequence[Ref]) -> Mapping[Ref, Snapshot[T]]:
+        """Ask about many jobs."""
+        if self.group is None:
+            raise NotImplementedError(f"{self.name} has no call about many jobs")
+        reply = await exchange(transport, self.group.ask(refs), self._check)
+        answers = self._guard.call("Group.read", reply, Mapping, self.group.read, reply, refs)
+        for seen in answers.values():
+            self._guard.log_misfits(seen)
+        return answers
+
+    def _ask_again(self, again: Callable[[Ref, Poll], Request], ref: Ref, wait: Decision) -> Request:
+        last: Reply | None = None if wait.memory is None else wait.memory.reply
+        poll = Poll(wait.seconds_left(get_running_loop().time()), last)
+        return self._guard.call("again", last, Request, again, ref, poll)
+
+    def _check_conditional(self, reply: Reply) -> None:
+        if reply.status != NOT_MODIFIED:
+            self._check(reply)
+
+    def _check_then(self, reply: Reply) -> None:
+        if self.classify_then is None:
+            self._check(reply)
+        else:
+            self._guard.check(self.classify_then, reply, "classify_then")
+
+    def _part(self, ref: Ref, reply: Reply) -> Reply:
+        """Return the part of a reply that speaks of one job."""
+        return reply if self.about is None else self._guard.call("about", reply, Reply, self.about, ref, reply)
 
     def _is_about(self, ref: Ref, reply: Reply) -> bool:
         if self.same_job is None:
             return True
         try:
             return self.same_job(ref, reply)
-        except _ACCIDENTS as error:
-            raise self._unreadable("same_job", error, reply) from error
-
-    def _read(self, reply: Reply) -> Snapshot[T]:
-        """Read a reply. An unexpected error of `read` becomes a `BadReply`."""
-        try:
-            seen = self.read(reply)
-        except BadReply as error:
-            _add_reply(error, reply)
-            raise
-        except PollError:
-            raise
-        except Exception as error:
-            raise self._unreadable("read", error, reply) from error
-        self._log_misfits(seen)
-        return seen
-
-    def _unreadable(self, function: str, error: Exception, reply: Reply) -> BadReply:
-        problem = f"{type(error).__name__}: {printable(str(error), MESSAGE_LIMIT)}"
-        cure = "so jobs may be polled one by one; correct it" if function == "Group.read" else "so the poll is a miss"
-        self._log_once(function, f"{function} failed, {cure}: %s", problem)
-        return BadReply(f"{self.name}: {function} failed, the reply has another form: {problem}", reply=reply)
-
-    def _log_misfits(self, seen: object) -> None:
-        if isinstance(seen, Snapshot) and seen.misfits:
-            for path in seen.misfits:  # of the items of an array with the same misfit, only the first is logged
-                message = "the reply does not fit the result at %s; it is left out there, see Snapshot.misfits"
-                self._log_once(_INDEX.sub("[]", path), message, path)
-
-    def _log_once(self, key: str, message: str, shown: str) -> None:
-        if key not in self._logged and len(self._logged) < _MOST_LOGGED:
-            self._logged.add(key)
-            _log.warning(f"%s: {message}", self.name, shown)
-
-
-def _add_reply(error: BadReply, reply: Reply) -> None:
-    if error.reply is None:
-        error.reply = reply
-        error.status = reply.status if error.status is None else error.status
-        error.origin = error.origin or reply.origin
+        except ACCIDENTS as error:
+            raise self._guard.unreadable("same_job", error, reply) from error
 
 
 @frozen(eq=False, repr=False, weakref_slot=False)
@@ -283,15 +398,26 @@ class Job(Generic[T]):
             UnknownStatus: A strict vocabulary does not list the status word.
             ClientClosed: The transport is closed.
         """
-        if self.submitted is not None:
-            return self.submitted
-        endpoint, request = self.endpoint, self.endpoint.ask(self.ref)
-        reply = await exchange(self.transport, request, endpoint._check)  # noqa: SLF001  a method of this module
-        if not endpoint._is_about(self.ref, reply):  # noqa: SLF001  a method of this module
-            reply = await self._ask_afresh(request)
-        return endpoint._read(reply)  # noqa: SLF001  a method of this module
+        return await self.poll_for(None)
 
     __call__ = fetch
+
+    async def poll_for(self, wait: Decision | None) -> Snapshot[T]:
+        """Do the same as a poll of *wait*, which keeps what its later polls may need."""
+        if self.submitted is not None:
+            return self.submitted
+        endpoint = self.endpoint
+        if endpoint._makes_more_of_polls or (wait is not None and wait.memory is not None):  # noqa: SLF001  a method of this module
+            return await endpoint._poll(self.transport, self.ref, wait)  # noqa: SLF001  as above
+        # The rest is `_poll` for most endpoints, without a coroutine of its own and without the questions.
+        request = endpoint.ask(self.ref)
+        reply = await exchange(self.transport, request, endpoint._check)  # noqa: SLF001  as above
+        if not endpoint._is_about(self.ref, reply):  # noqa: SLF001  as above
+            reply, _ = await endpoint._ask_afresh(self.transport, self.ref, request)  # noqa: SLF001  as above
+        seen: Snapshot[T] = endpoint._guard.read(endpoint.read, reply)  # noqa: SLF001  as above
+        if "etag" in reply.headers and endpoint.conditional and wait is not None:
+            keep(wait, request, reply, seen)
+        return seen
 
     async def fetch_together(self, jobs: Sequence[Job[T]]) -> dict[Job[T], Snapshot[T]]:
         """Ask about *jobs* with one request, and return a snapshot per job that the answer contains.
@@ -303,37 +429,9 @@ class Job(Generic[T]):
             NotImplementedError: The API has no such call.
             TransportError: There was no answer about the jobs.
         """
-        group = self.endpoint.group
-        if group is None:
-            raise NotImplementedError(f"{self.endpoint.name} has no call about many jobs")
         refs = [job.ref for job in jobs]
-        reply = await exchange(self.transport, group.ask(refs), self.endpoint._check)  # noqa: SLF001  as above
-        try:
-            answers = group.read(reply, refs)
-            seen = {job: answers[job.ref] for job in jobs if job.ref in answers}
-        except BadReply as error:
-            _add_reply(error, reply)
-            raise
-        except PollError:
-            raise
-        except Exception as error:
-            raise self.endpoint._unreadable("Group.read", error, reply) from error  # noqa: SLF001  a method of this module
-        for one in seen.values():
-            self.endpoint._log_misfits(one)  # noqa: SLF001  a method of this module
-        return seen
-
-    async def _ask_afresh(self, request: Request) -> Reply:
-        # A connection of the pool may still contain the answer to an earlier request. A new connection cannot.
-        afresh = evolve(request, fresh=True)
-        reply = await exchange(self.transport, afresh, self.endpoint._check)  # noqa: SLF001  a method of this module
-        if not self.endpoint._is_about(self.ref, reply):  # noqa: SLF001  a method of this module
-            raise BadReply(
-                f"{self.endpoint.name}: the answer is about another job, even on a new connection; "
-                "look for a proxy or a cache that mixes up answers",
-                kind="identity",
-                reply=reply,
-            )
-        return reply
+        answers = await self.endpoint._poll_group(self.transport, refs)  # noqa: SLF001  a method of this module
+        return {job: answers[job.ref] for job in jobs if job.ref in answers}
 
     async def wait(self, *, timeout: float | Timeout | None, **options: Unpack[WaitOptions]) -> Snapshot[T]:
         """Wait until the job is terminal, and return the terminal snapshot; see `wait_until_terminal`."""
@@ -373,9 +471,8 @@ class Job(Generic[T]):
                 raise
 
     def to_json(self) -> str:
-        """Return a token without secrets. The provider's `job_from_json` makes the job from it in any process."""
-        token = {"version": TOKEN_VERSION, "endpoint": self.endpoint.name, "ref": self.endpoint.plain(self.ref)}
-        return json.dumps(token, ensure_ascii=False)
+        """Return a token without secrets. `job_from_json`, of the endpoint or client, makes the job from it again."""
+        return write_token(self.endpoint.name, self.endpoint.plain(self.ref))
 
 
 @frozen(eq=False, repr=False, weakref_slot=False)

@@ -82,6 +82,7 @@ class WaitTimeout(PollError, TimeoutError):
         seconds_left: float = 0.0,
     ) -> None:
         seen = "nothing was seen" if last is None else f"last seen {last.state.value}"
+        seen += f" ({last.kind})" if last is not None and last.kind else ""
         about = "" if key is None else f" for {key}"
         words = f"; unknown status words: {', '.join(map(repr, unknown))}" if unknown else ""
         early = f" by the last poll, {seconds_left:.3g} s before the deadline" if seconds_left else ""
@@ -110,9 +111,10 @@ class JobError(PollError):
     verb = "ended badly"
 
     def __init__(self, snapshot: Snapshot[Any]) -> None:
+        kind = f" ({snapshot.kind})" if snapshot.kind else ""
         code = f" [{snapshot.code}]" if snapshot.code else ""
         reason = f": {snapshot.reason}" if snapshot.reason else ""
-        super().__init__(f"the job {self.verb}{code}{reason}")
+        super().__init__(f"the job {self.verb}{kind}{code}{reason}")
         self.snapshot = snapshot
 
 

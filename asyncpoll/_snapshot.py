@@ -19,10 +19,14 @@ T_co = TypeVar("T_co", covariant=True)
 _LONGEST_WORD = 100
 _LONGEST_SENTENCE = 1000
 _MOST_MISFITS = 100
+_MOST_WORDS = 1000  # that are remembered as checked
 _NONE = ()
 _NUMBERS = (int, float)
 _LARGEST = sys.float_info.max
+KIND = re.compile(r"[a-z_]{1,40}")
 _NUMERAL = re.compile(r"[+-]?(?:[0-9]{1,40}(?:\.[0-9]{0,40})?|\.[0-9]{1,40})", re.ASCII)
+
+_checked_words: set[str] = set()  # the words of APIs are few, and looking one up takes half as long
 
 _ERRORS: dict[State, type[JobError]] = {
     State.FAILED: JobFailed,
@@ -53,6 +57,9 @@ class Snapshot(Generic[T_co]):
             out of the value, and is in `raw`.
         partial: Whether the value is not the whole of it: a success of which a part has failed, or a value that was
             there before the job ended.
+        kind: What the state does not say, as a word: "expired" for a job or a result that the server no longer keeps,
+            "needs_action" for a job that waits for its owner, or another one of lower-case letters and underscores,
+            at most 40.
 
     Raises:
         TypeError: A value has a wrong type. The message names the field.
@@ -69,6 +76,7 @@ class Snapshot(Generic[T_co]):
     raw: Any = field(repr=False, eq=False)
     misfits: tuple[str, ...]
     partial: bool
+    kind: str | None
 
     # Every poll makes a snapshot, so this is written for speed: with converters it takes 1.4 times as long.
     def __init__(  # noqa: PLR0917  every field may be given by position
@@ -84,10 +92,10 @@ class Snapshot(Generic[T_co]):
         raw: Any = None,
         misfits: tuple[str, ...] = _NONE,
         partial: bool = False,  # noqa: FBT001, FBT002  by keyword only it would take longer
+        kind: str | None = None,
     ) -> None:
         _set_state(self, state if type(state) is State else _state(state))
-        fits = type(status) is str and len(status) <= _LONGEST_WORD and status.isprintable()
-        _set_status(self, status if fits else _word(status))
+        _set_status(self, status if type(status) is str and status in _checked_words else _word(status))
         _set_value(self, value)
         _set_reason(self, None if reason is None else _text(reason, _LONGEST_SENTENCE, "reason"))
         _set_code(self, None if code is None else _text(code, _LONGEST_WORD, "code"))
@@ -101,6 +109,7 @@ class Snapshot(Generic[T_co]):
         _set_raw(self, raw)
         _set_misfits(self, misfits if misfits is _NONE else _paths(misfits))
         _set_partial(self, partial if partial is False else _flag(partial))
+        _set_kind(self, None if kind is None else _checked_kind(kind))
 
     def unwrap(self) -> T_co:
         """Return the result of a job that succeeded.
@@ -130,7 +139,13 @@ class Snapshot(Generic[T_co]):
     _set_raw,
     _set_misfits,
     _set_partial,
+    _set_kind,
 ) = (getattr(Snapshot, one.name).__set__ for one in fields(Snapshot))
+
+
+def kind_of(snapshot: Snapshot[Any]) -> str | None:
+    """Return the kind that is recorded for *snapshot*: its own, or "partial" if it is only that."""
+    return snapshot.kind or ("partial" if snapshot.partial else None)
 
 
 def share(done: Any, total: Any = 1) -> float | None:
@@ -179,7 +194,11 @@ def _state(word: Any) -> State:
 def _word(word: object) -> str:
     if isinstance(word, int):
         word = str(word).lower() if isinstance(word, bool) else str(word)
-    return _text(word, _LONGEST_WORD, "status", "a status word")
+    checked = _text(word, _LONGEST_WORD, "status", "a status word")
+    if len(_checked_words) >= _MOST_WORDS:
+        _checked_words.clear()
+    _checked_words.add(checked)
+    return checked
 
 
 def _text(text: object, longest: int, name: str, wanted: str = "text or None") -> str:
@@ -224,3 +243,9 @@ def _flag(value: object) -> bool:
     if isinstance(value, bool):
         return value
     raise _refusal("partial", "True or False", value)
+
+
+def _checked_kind(value: object) -> str:
+    if isinstance(value, str) and KIND.fullmatch(value):
+        return value
+    raise _refusal("kind", "a word of lower-case letters and underscores, at most 40, or None", value)

@@ -154,7 +154,7 @@ class DrainableTransport:
     """
 
     def __init__(self, inner: Transport) -> None:
-        self._inner = inner
+        self.inner = inner
         self._under_way = 0
         self._is_drained = False
         self._empty = asyncio.Event()
@@ -162,7 +162,7 @@ class DrainableTransport:
     @property
     def requests(self) -> int:
         """How many requests the inner transport has sent; 0 when it does not count them."""
-        return getattr(self._inner, "requests", 0)
+        return getattr(self.inner, "requests", 0)
 
     async def send(self, request: Request, /) -> Reply:
         """Exchange *request* for a reply; after `drain` wait for ever."""
@@ -170,7 +170,7 @@ class DrainableTransport:
             await asyncio.Event().wait()
         self._under_way += 1
         try:
-            return await self._inner.send(request)
+            return await self.inner.send(request)
         finally:
             self._under_way -= 1
             if self._is_drained and not self._under_way:

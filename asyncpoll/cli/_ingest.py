@@ -12,7 +12,7 @@ from attrs import define, evolve, field
 
 from asyncpoll._endpoint import Job
 from asyncpoll._json_out import json_line
-from asyncpoll._snapshot import Snapshot
+from asyncpoll._snapshot import KIND, Snapshot
 from asyncpoll._state import State
 from asyncpoll.cli._clients import Clients
 from asyncpoll.cli._lines import BadLine, BadLines, Line, address
@@ -182,12 +182,15 @@ def _ended(data: Mapping[str, Any]) -> Snapshot[Any] | None:
     state = _text(data, "state")
     if state is None or state not in _TERMINAL:
         return None
+    kind = _text(data, "kind") or ""
     return Snapshot(
         State(state),
         _text(data, "status") or state,
         data.get("value"),
         reason=_text(data, "reason"),
         code=_text(data, "code"),
+        partial=kind == "partial",
+        kind=kind if kind != "partial" and KIND.fullmatch(kind) else None,
     )
 
 

@@ -149,7 +149,8 @@ def _meta_of(line: Line, member: str) -> dict[str, Any]:
     if len(line.data) == 2:  # noqa: PLR2004  the endpoint and the content, as most lines have them
         return {}
     meta = line.data.get(META)
-    own = {name: value for name, value in line.data.items() if name not in _RESULT_KEYS | {member, META}}
+    not_own = _RESULT_KEYS | {member, META} | ({"kind"} if "state" in line.data else set())
+    own = {name: value for name, value in line.data.items() if name not in not_own}
     return {**own, **(meta if isinstance(meta, dict) else {} if meta is None else {META: meta})}
 
 

@@ -15,7 +15,7 @@ from attrs import frozen
 from asyncpoll._endpoint import Job
 from asyncpoll._errors import WaitTimeout, explained
 from asyncpoll._json_out import json_line
-from asyncpoll._snapshot import Snapshot
+from asyncpoll._snapshot import Snapshot, kind_of
 from asyncpoll._state import State
 from asyncpoll.cli._masking import mask_keys, mask_words
 from asyncpoll.cli._streams import STANDARD_OUTPUT, write_results
@@ -144,6 +144,7 @@ def result_of(job: Job[Any], end: Ended) -> dict[str, Any]:
     If an error ended the wait, `state` is the state last seen, and `reason` is the error.
     """
     seen = end.snapshot or _NOTHING_SEEN
+    kind = kind_of(seen)
     return {
         "endpoint": job.endpoint.name,
         "ref": job.endpoint.plain(job.ref),
@@ -154,6 +155,7 @@ def result_of(job: Job[Any], end: Ended) -> dict[str, Any]:
         "code": seen.code,
         "polls": end.polls,
         "waited": round(end.waited, _MILLISECONDS),
+        **({} if kind is None else {"kind": kind}),
     }
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from asyncpoll.cli._clients import Access, Clients
 from asyncpoll.cli._lines import read_jobs, reading
 from asyncpoll.cli._output import note
-from asyncpoll.cli._run import Start, drive, refuse_output
+from asyncpoll.cli._run import RunStart, drive, refuse_output
 from asyncpoll.cli._run_options import Options
 from asyncpoll.cli._signals import run_stoppable
 from asyncpoll.ledger import Reader
@@ -31,7 +31,7 @@ def run(args: argparse.Namespace) -> int:
     source = _unread(options)
     with nullcontext() if source is None else reading(source) as file:
         lines = None if file is None else read_jobs(file, options.endpoint)
-        start = Start(accept_loss=args.accept_loss, retry=args.retry)
+        start = RunStart(accept_loss=args.accept_loss, retry=args.retry)
         return run_stoppable(drive(args.ledger, options, start, lines, clients, plain=args.plain))
 
 

@@ -50,12 +50,12 @@ def run(args: argparse.Namespace) -> int:
         lines = read_jobs(file, args.endpoint)
         if kept is None:
             lines = with_checked_start(lines, LineIngest(clients).read)
-        start = Start(source=_source_of(args.jobs), append=args.append, accept_loss=args.accept_loss)
+        start = RunStart(source=_source_of(args.jobs), append=args.append, accept_loss=args.accept_loss)
         return run_stoppable(drive(path, options, start, lines, clients, plain=args.plain))
 
 
 @frozen
-class Start:
+class RunStart:
     """What is done with the ledger before the run begins.
 
     Attributes:
@@ -296,7 +296,7 @@ class Drive:
 
 
 async def drive(
-    path: Path, options: Options, start: Start, lines: Lines | None, clients: Clients, *, plain: bool
+    path: Path, options: Options, start: RunStart, lines: Lines | None, clients: Clients, *, plain: bool
 ) -> Exit:
     """Do a run, or the rest of it.
 
@@ -323,7 +323,7 @@ async def drive(
         return run.status()
 
 
-async def _prepare(ledger: Ledger, start: Start) -> None:
+async def _prepare(ledger: Ledger, start: RunStart) -> None:
     if ledger.loss is not None:
         note(f"asyncpoll: warning: {ledger.loss}")
     if start.source is not None:

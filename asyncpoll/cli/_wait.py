@@ -52,22 +52,22 @@ def _reference(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 @define
 class _Journal:
-    """An observer that notes every change of state and every miss, and keeps the end of the wait.
+    """An observer that notes every change of state or kind and every miss, and keeps the end of the wait.
 
     Attributes:
         quiet: Whether nothing is noted.
         end: The end of the wait.
-        state: The state last seen.
+        seen: The state and the kind last seen.
     """
 
     quiet: bool
     end: Ended = _NOT_YET
-    state: State | None = None
+    seen: tuple[State, str | None] | None = None
 
     def __call__(self, event: Event) -> None:
         match event:
-            case Polled(snapshot=snapshot) if snapshot.state is not self.state:
-                self.state = snapshot.state
+            case Polled(snapshot=snapshot) if (snapshot.state, snapshot.kind) != self.seen:
+                self.seen = snapshot.state, snapshot.kind
                 self._note(event.waited, _described(snapshot))
             case Missed(error=error):
                 self._note(event.waited, f"no answer: {message_of(error)}")
@@ -82,9 +82,10 @@ class _Journal:
 
 
 def _described(snapshot: Snapshot[Any]) -> str:
-    """Return the state in words: with the API's own word where it differs, the progress, and why the job failed."""
+    """Return the state in words: the API's own word where it differs, the kind, the progress, and why it failed."""
     word = f" ({snapshot.status})" if snapshot.status.casefold() not in {"", snapshot.state.value} else ""
+    kind = f", {snapshot.kind}" if snapshot.kind else ""
     share = "" if snapshot.progress is None else f", {snapshot.progress:.0%}"
     code = f" [{snapshot.code}]" if snapshot.code else ""
     reason = f": {snapshot.reason}" if snapshot.reason else ""
-    return f"{snapshot.state}{word}{share}{code}{reason}"
+    return f"{snapshot.state}{word}{kind}{share}{code}{reason}"

@@ -1,4 +1,4 @@
-"""Credentials: the `Auth` protocol, the schemes `Bearer`, `ApiKey` and `Basic`, and their use by a transport.
+"""Credentials: the `Auth` protocol, the schemes `Bearer`, `ApiKey` and `Basic` and others by name, and their use.
 
 A transport asks its `Auth` for the headers of every request. If the server refuses them, it has the `Auth` renew the
 credential, and sends the request once more. However many requests were refused, there is one renewal at a time, and
@@ -15,10 +15,11 @@ from inspect import isawaitable
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from urllib.parse import quote
 
 from attrs import define, field, frozen
 
-from asyncpoll._checks import text
+from asyncpoll._checks import function, refusal, text
 from asyncpoll._errors import PollError, Rejected, TransportError
 from asyncpoll.http._message import FRAMING, header_problem
 from asyncpoll.http._secrets import Mask, Secret, basic
@@ -32,6 +33,7 @@ LONGEST = 8 << 10
 """The most characters of a key; servers refuse longer headers."""
 
 _TOKEN = re.compile(r"[\x21-\x7e]+")
+_SCHEME = re.compile(r"[a-z0-9_-]+")
 _CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _SECRET_NAME = re.compile(r"auth|cookie|token|key|signature|secret|credential|password|session", re.IGNORECASE)
 _RESERVED = FRAMING | {"content-type"}
@@ -80,10 +82,11 @@ class Auth(Protocol):
 
 @frozen
 class Credential:
-    """The headers of a credential, and the mask that replaces the secret where the server echoes it."""
+    """Headers, or an encoded query parameter, and the mask that replaces the secret where the server echoes it."""
 
     headers: Mapping[str, str] = field(default=MappingProxyType({}), repr=False)
     mask: Mask = field(default=Mask(), repr=False)
+    parameter: str = field(default="", repr=False)
 
 
 NO_CREDENTIAL = Credential()
@@ -94,15 +97,16 @@ class _UnusableKeyError(ValueError):
 
 
 class _KeyAuth:
-    """A key in a header, behind a prefix; see the subclasses."""
+    """A key in a header, behind a prefix, or in a query parameter; see the subclasses."""
 
-    def __init__(self, key: Key, header: str, prefix: str) -> None:
+    def __init__(self, key: Key, header: str, prefix: str, query: str | None = None) -> None:
         if not (key is None or isinstance(key, str | Secret) or callable(key)):
             wanted = "pass the key of the API as text, or a function that returns it"
             raise TypeError(f"{type(self).__name__}: {wanted}, not {type(key).__name__}")
         self._ask = key if callable(key) else None
         self._header = header
         self._prefix = prefix
+        self._query = query
         self._secret = Secret("")
         self._credential = NO_CREDENTIAL
         if not callable(key):
@@ -123,7 +127,7 @@ class _KeyAuth:
         return self._credential
 
     async def headers(self, _request: OutgoingRequest, /) -> Mapping[str, str]:
-        """Return the header with the key of this moment."""
+        """Return the header with the key of this moment; a key in the query is in no header."""
         return (await self.current()).headers
 
     async def renew(self) -> bool:
@@ -132,8 +136,13 @@ class _KeyAuth:
 
     def _keep(self, secret: Secret) -> None:
         if secret != self._secret:
-            headers = MappingProxyType({self._header: self._prefix + secret.reveal()})
-            self._credential = Credential(headers, Mask.of(secret))
+            mask = Mask.of(secret)
+            if self._query is None:
+                headers = MappingProxyType({self._header: self._prefix + secret.reveal()})
+                self._credential = Credential(headers, mask)
+            else:
+                pair = (quote(part, safe="") for part in (self._query, secret.reveal()))
+                self._credential = Credential(mask=mask, parameter="=".join(pair))
         self._secret = secret
 
     def __repr__(self) -> str:
@@ -159,24 +168,30 @@ class Bearer(_KeyAuth):
 
 
 class ApiKey(_KeyAuth):
-    """A key in a header of its own.
+    """A key in a header of its own, or in a query parameter.
 
     Args:
         key: The key as text, or a function that returns it, as for `Bearer`.
         header: The name of the header.
         prefix: Text before the key, such as "Token ".
+        query: The name of the query parameter to send the key in, in place of the header. Servers and proxies write
+            addresses into their logs, and tools that instrument aiohttp see them, so prefer a header.
 
     Raises:
-        TypeError: The key is neither text nor a function, or the header or the prefix is not text.
-        ValueError: The key (see `Bearer`), the header or the prefix cannot be sent.
+        TypeError: The key is neither text nor a function, or the header, the prefix or the parameter is not text.
+        ValueError: The key (see `Bearer`), the header, the prefix or the parameter cannot be sent.
     """
 
-    def __init__(self, key: Key, header: str = "X-Api-Key", prefix: str = "") -> None:
+    def __init__(self, key: Key, header: str = "X-Api-Key", prefix: str = "", *, query: str | None = None) -> None:
         text("ApiKey: header", header)
         text("ApiKey: prefix", prefix)
+        if query is not None:
+            text("ApiKey: query", query)
+            if prefix or not query or _CONTROL.search(query):
+                raise ValueError("ApiKey: query must be the name of a parameter, and goes without a prefix")
         if problem := header_problem(header, prefix, _RESERVED):
             raise ValueError(f"{problem}; pass another header or prefix")
-        super().__init__(key, header, prefix)
+        super().__init__(key, header, prefix, query)
 
 
 class Basic(_KeyAuth):
@@ -202,6 +217,47 @@ class Basic(_KeyAuth):
         header, mask = basic(user, password)
         super().__init__(header.removeprefix(prefix), "Authorization", prefix)
         self._credential = Credential(self._credential.headers, mask)
+
+
+def _basic(key: str | Secret) -> Basic:
+    shown = key.reveal() if isinstance(key, Secret) else key
+    text("the key", shown)
+    user, _, password = shown.partition(":")
+    return Basic(user, password)
+
+
+_factories: dict[str, Callable[..., Auth]] = {"bearer": Bearer, "api_key": ApiKey, "basic": _basic}
+_BUILT_IN = frozenset(_factories)
+
+
+def register_auth(name: str, factory: Callable[..., Auth]) -> None:
+    """Register how an `Auth` is made, so that a definition can name it: `auth = {scheme = "sigv4", region = "..."}`.
+
+    Args:
+        name: The name of the scheme. One that was registered before is replaced, but for "bearer", "api_key" and
+            "basic", whose key is "user:password".
+        factory: Called with the key, and the other members of the table as keywords; it returns an `Auth`.
+
+    Raises:
+        TypeError: *name* is not text, or *factory* not a function or a class.
+        ValueError: *name* is not made of lower-case letters, digits, "-" and "_", or is one of those three.
+    """
+    text("register_auth(): name", name)
+    function("register_auth(): factory", factory)
+    if not _SCHEME.fullmatch(name) or name in _BUILT_IN:
+        taken = ", ".join(sorted(_BUILT_IN))
+        wanted = f"made of lower-case letters, digits, '-' and '_', and not one of {taken}"
+        raise refusal(ValueError, "register_auth(): name", wanted, name)
+    _factories[name] = factory
+
+
+def registered_auth(name: str) -> Callable[..., Auth]:
+    """Return the factory of the scheme *name*; a `ValueError` lists those that are registered."""
+    text("registered_auth(): name", name)
+    if name not in _factories:
+        known, cure = ", ".join(sorted(_factories)), "add yours with asyncpoll.http.register_auth"
+        raise ValueError(f"no Auth is registered as {name!r:.80}, but {known} are; {cure}")
+    return _factories[name]
 
 
 def _checked(key: object) -> Secret:

@@ -59,6 +59,7 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
         "unknown_code": Kind(TransportError, True, "the API answers with an error code that is not listed"),
         "malformed": Kind(BadReply, True, "the body does not hold an answer"),
         "protocol": Kind(BadReply, True, "unexpected HTTP status"),
+        "not_modified": Kind(BadReply, True, "the server says that nothing has changed, but no earlier answer is kept"),
         "credential": Kind(Rejected, False, "the credential is refused; check the key and its expiry"),
         "forbidden": Kind(Rejected, False, "the credential may not do this; check whose the job is"),
         "unpaid": Kind(Rejected, False, "the account has no balance; top it up"),
@@ -86,6 +87,7 @@ STATUSES: Mapping[int, str] = MappingProxyType(
         204: "malformed",  # without a body it says nothing about the job
         205: "malformed",
         206: "protocol",  # never asked for a part
+        304: "not_modified",  # a wait that keeps an earlier answer does not classify it
         400: "bad_request",
         401: "credential",
         402: "unpaid",
@@ -328,7 +330,7 @@ class Codes:
 NO_CODES = Codes()
 
 
-def classify_status(reply: Reply, codes: Codes = NO_CODES) -> None:
+def classify_status(reply: Reply, codes: Codes = NO_CODES, *, needs_json: bool = True) -> None:
     """Return if *reply* is a success with JSON in it; otherwise raise the error that it stands for.
 
     An endpoint that wraps errors into successful replies looks for them first, then calls this.
@@ -336,6 +338,7 @@ def classify_status(reply: Reply, codes: Codes = NO_CODES) -> None:
     Args:
         reply: The reply, of any status.
         codes: The API's own error codes.
+        needs_json: Whether a success must hold JSON other than null.
 
     Raises:
         Throttled: The server asks for fewer requests.
@@ -343,5 +346,5 @@ def classify_status(reply: Reply, codes: Codes = NO_CODES) -> None:
         BadReply: A success does not hold JSON, or the status makes no sense.
         TransportError: The server is in trouble; asking again later may help.
     """
-    if reply.json is None or reply.status // 100 != 2 or reply.status in STATUSES:  # noqa: PLR2004  success
+    if (reply.json is None and needs_json) or reply.status // 100 != 2 or reply.status in STATUSES:  # noqa: PLR2004  success
         raise codes.fault(reply)

@@ -59,6 +59,26 @@ def decode(body: bytes, memory: int = MEMORY) -> tuple[Any, str | None]:
         return None, "the body is not JSON"
 
 
+def decode_lines(body: bytes, memory: int = MEMORY) -> tuple[list[Any], str | None]:
+    """Decode a body of JSON Lines, of which blank lines are skipped; the limits of *memory* are for all together.
+
+    Returns:
+        The values, and None; or those before the first line that is not accepted, and why it is not.
+    """
+    values: list[Any] = []
+    if len(body) * _MOST_PER_BYTE > memory:
+        needed = _memory(_TEXTS.sub(b"", body)) + _PER_ITEM * body.count(b"\n")
+        if len(body) + needed > memory:
+            return values, _too_large(memory)
+    for number, line in enumerate(body.split(b"\n"), 1):
+        if line and not line.isspace():
+            value, problem = decode(line, memory)
+            if problem is not None:
+                return values, problem.replace("the body", f"line {number} of the body", 1)
+            values.append(value)
+    return values, None
+
+
 def _excess(document: bytes, memory: int) -> str | None:
     """Return which limit *document* exceeds, or None. The costly count is only made if it could exceed one."""
     large = len(document) * _MOST_PER_BYTE > memory
@@ -69,8 +89,12 @@ def _excess(document: bytes, memory: int) -> str | None:
     if _is_deep(brackets):
         return f"the body is nested deeper than {DEPTH} levels"
     if large and len(document) + _memory(skeleton) > memory:
-        return f"the body would take more than {memory >> 20} MiB of memory; raise max_body, or ask for less at a time"
+        return _too_large(memory)
     return None
+
+
+def _too_large(memory: int) -> str:
+    return f"the body would take more than {memory >> 20} MiB of memory; raise max_body, or ask for less at a time"
 
 
 def _memory(skeleton: bytes) -> int:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 from attrs import field, frozen
+
+from asyncpoll._checks import text
+from asyncpoll._errors import BadReply
+from asyncpoll.http._json import decode_lines
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 
@@ -38,6 +43,10 @@ _NAME = re.compile(r"[\w!#$%&'*+\-.^`|~]+", re.ASCII)
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
 _SECONDS = re.compile(r"[0-9]{1,9}(?:\.[0-9]{1,40})?", re.ASCII)
 _LONGEST = 1000  # characters of a `Retry-After` that are read
+_CHARSET = re.compile(r"""charset\s*=\s*["']?([\w.:+-]{1,40})""", re.ASCII | re.IGNORECASE)
+_CODECS = {"utf-8": "utf-8-sig"} | dict.fromkeys(  # Python calls these text encodings, too, and some are slow
+    ("idna", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"), "utf-8-sig"
+)
 
 
 @frozen
@@ -57,7 +66,9 @@ class Upload:
 
 @frozen
 class Request:
-    """One HTTP request, without an address of its own and without credentials: the transport adds both.
+    """One HTTP request to a transport's base address, without credentials: the transport adds them.
+
+    `Request.to` makes one to an address that the server gave, such as a `Location`.
 
     Attributes:
         method: The HTTP method, in upper case.
@@ -71,6 +82,11 @@ class Request:
             place of the usual one of a body, but for a multipart form.
         repeatable: Whether sending it twice does no harm. Never guessed from the method: a POST may be a read.
         fresh: Ask for a connection that nothing was ever read from.
+        address: The address that the server gave, in place of `path`, or None.
+        decode: Whether the body of a success is decoded as JSON. Without it, `Reply.json` is None: pass False for
+            JSON Lines, text and files, and let `classify_status(..., needs_json=False)` accept it.
+        attempt: The seconds that the server may take to answer, if that is more than the transport allows: for a long
+            poll. None for the setting of the transport.
     """
 
     method: str
@@ -82,6 +98,28 @@ class Request:
     repeatable: bool = False
     fresh: bool = False
     body: bytes | None = field(default=None, repr=False, kw_only=True)
+    address: str | None = field(default=None, repr=False, kw_only=True)
+    decode: bool = field(default=True, kw_only=True)
+    attempt: float | None = field(default=None, kw_only=True)
+
+    @classmethod
+    def to(cls, method: str, address: str, **rest: Any) -> Self:
+        """Return a request to an address that the server gave.
+
+        The transport sends it to its own origin and below its base address only. Any other address is `Rejected` with
+        the kind "foreign_address" before anything is sent, and ends the wait.
+
+        Args:
+            method: The HTTP method, in upper case.
+            address: A URL, a path from the root of the server ("/v1/jobs/7?full=1"), or a path relative to the base
+                address ("jobs/7"). A fragment is left out.
+            **rest: The other attributes; parameters in `query` are added to those of the address.
+
+        Raises:
+            TypeError: *address* is not text.
+        """
+        text("address", address)
+        return cls(method, "", address=address, **rest)
 
 
 def _fold(headers: Mapping[str, str]) -> Mapping[str, str]:
@@ -116,6 +154,28 @@ class Reply:
         return Reply, (self.status, self.json, dict(self.headers), self.body, self.problem, self.origin)
 
     @property
+    def text(self) -> str:
+        """The body as text, in the charset of `Content-Type` or in UTF-8; what cannot be decoded becomes U+FFFD."""
+        named = _CHARSET.search(self.headers.get("content-type", ""))
+        try:
+            charset = codecs.lookup(named[1] if named else "utf-8").name
+            return self.body.decode(_CODECS.get(charset, charset), "replace")
+        except LookupError:  # not a charset
+            return self.body.decode("utf-8-sig", "replace")
+
+    @property
+    def jsonl(self) -> list[Any]:
+        """The values of a body of JSON Lines, without the blank lines.
+
+        Raises:
+            BadReply: A line is not JSON; the message has its number.
+        """
+        values, problem = decode_lines(self.body)
+        if problem is not None:
+            raise BadReply(problem, reply=self)
+        return values
+
+    @property
     def retry_after(self) -> float | None:
         """Seconds the server asks to stay away for, from `Retry-After` in either of its forms, or None."""
         return retry_after(self.headers)
@@ -147,6 +207,23 @@ class Transport(Protocol):
             ClientClosed: The transport is closed or belongs to another event loop.
         """
         ...
+
+
+def check_address(transport: Transport, request: Request) -> None:
+    """Raise the error with which *transport* would refuse *request* before it sends anything.
+
+    A submit may check the address of its job so. A transport without a network accepts any address.
+
+    Raises:
+        Rejected: The address is not below the base address of the transport; the kind is "foreign_address".
+        ValueError: The request cannot be sent as it is.
+    """
+    around: Any = transport
+    while around is not None:
+        if (check := getattr(around, "check", None)) is not None:
+            check(request)
+            return
+        around = getattr(around, "inner", None)
 
 
 def header_problem(name: object, value: object, reserved: Collection[str]) -> str | None:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypedDict
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from asyncpoll._checks import by_field, duration, whole
 from asyncpoll.http._secrets import Mask, basic
@@ -59,6 +59,16 @@ class ExchangeLimits:
     def time_for(self, upload: int) -> float:
         """Return the seconds for an exchange that has *upload* bytes of files to send first."""
         return self.attempt + upload / UPLOAD_RATE
+
+    def allowing(self, seconds: float) -> ExchangeLimits:
+        """Return the limits for a request whose answer, or a piece of it, may take so long, if that is more.
+
+        Raises:
+            TypeError: *seconds* is not a number.
+            ValueError: It is not a finite number above 0.
+        """
+        duration("Request.attempt", seconds)
+        return evolve(self, attempt=max(self.attempt, seconds), read_gap=max(self.read_gap, seconds))
 
 
 def _descriptors() -> int:

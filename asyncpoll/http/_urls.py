@@ -1,7 +1,8 @@
 """URLs: origins, the base address of an API, and the links that may be fetched when a server chose them.
 
-A link must be https on port 443, without a user name. The address that its host resolves to is checked elsewhere, at
-the moment of connecting.
+An address that the API itself gave, for a later request with the credential, must lie below the base address. A link
+may be anywhere, but must be https on port 443, without a user name. The address that its host resolves to is checked
+elsewhere, at the moment of connecting.
 """
 
 from __future__ import annotations
@@ -11,19 +12,30 @@ import string
 from collections.abc import Collection
 from ipaddress import ip_address
 from typing import Any
-from urllib.parse import quote, urlencode, urljoin, urlsplit
+from urllib.parse import quote, unquote_plus, urlencode, urljoin, urlsplit
 
 from attrs import field, frozen
 
 from asyncpoll._checks import text
 from asyncpoll._errors import Rejected
-from asyncpoll.http._message import Query
+from asyncpoll.http._message import NOTHING, Query
+from asyncpoll.http._secrets import printable
 
 PORTS = {"https": 443, "http": 80}
 
 _UNSAFE = re.compile(r"[\x00-\x20\x7f\\\ud800-\udfff]")  # parsers of URLs disagree about them
 _PATH = re.compile(r"/(?:[\w\-.~!$&'()*+,;=:@/]++|%[0-9A-Fa-f]{2})*+", re.ASCII)
 _DOTS = re.compile(r"/(?:\.|%2e){1,2}(?:/|$)", re.IGNORECASE)
+
+# Some servers decode a path more than once or laxly, read a backslash as a slash, and end a segment at ";".
+_DISGUISED = re.compile(
+    r"^//|%(?:[01][0-9a-f]|7f|c[01])"
+    r"|(?:/|%(?:25)*(?:2f|5c))(?:\.|%(?:25)*2e){1,2}(?:[/;]|%(?:25)*(?:2f|3b|5c)|$)",
+    re.IGNORECASE,
+)
+_ABSOLUTE = re.compile(r"[a-z][a-z0-9+.\-]*:(?://[^/?]*)?", re.IGNORECASE)
+_LONGEST = 8 << 10  # characters of an address; servers refuse longer ones
+_SHOWN = 100  # characters of an origin that an error names
 
 
 @frozen
@@ -113,6 +125,48 @@ class Address:
         target = self.prefix + path
         return f"{target}?{_encode_query(query)}" if query else target
 
+    def resolve(self, address: str, query: Query = NOTHING) -> str:
+        """Return the target, as `target` does, of an address that a server gave, with *query* added to its own.
+
+        Args:
+            address: A URL, a path with a slash at its beginning, or a path relative to the base address.
+            query: Further query parameters.
+
+        Raises:
+            Rejected: It is not a proper address below the base address; the kind is "foreign_address".
+        """
+        try:
+            path, own = self._below(address)
+        except ValueError as problem:
+            message = f"the address that the server gave is refused: {problem}"
+            raise Rejected(message, kind="foreign_address", origin=self.origin) from None
+        joined = "&".join(filter(None, (own, _encode_query(query) if query else "")))
+        return f"{path}?{joined}" if joined else path
+
+    def _below(self, address: str) -> tuple[str, str]:
+        """Return the path and the query of *address*, or raise a `ValueError` that does not repeat them."""
+        if not 0 < len(address) <= _LONGEST:
+            raise ValueError(f"it is empty, or longer than {_LONGEST} characters")
+        if _UNSAFE.search(address) or not address.isprintable():
+            raise ValueError("it holds spaces, backslashes or characters that are not printable")
+        own = quote(address, safe=string.punctuation).partition("#")[0]
+        if absolute := _ABSOLUTE.match(own):
+            origin = str(Origin.of(address))
+            if origin != self.origin:
+                raise ValueError(f"it leads to {printable(origin, _SHOWN)}; a base_url of that origin would be needed")
+            own = own[absolute.end() :]
+        elif own[:1] in {"", "?"}:
+            raise ValueError("it has no path")
+        elif own[0] != "/":
+            own = f"{self.prefix}/{own}"
+        path, _, query = own.partition("?")
+        path = path or "/"
+        if not _is_path(path) or _DISGUISED.search(path):
+            raise ValueError("its path must be percent-encoded, and without dot segments and control characters")
+        if not f"{path}/".startswith(f"{self.prefix}/"):
+            raise ValueError("it is not below base_url; a shorter base_url would be needed")
+        return path, query
+
 
 def _encode_query(query: Query) -> str:
     try:
@@ -121,6 +175,14 @@ def _encode_query(query: Query) -> str:
         raise ValueError("the query holds a lone surrogate, which cannot be sent") from None
     except (TypeError, ValueError):
         raise ValueError("the query must be a mapping from text to text or lists of text, or a list of pairs") from None
+
+
+def with_parameter(target: str, parameter: str) -> str:
+    """Return *target* with an encoded query parameter, which takes the place of those of the same name."""
+    path, _, query = target.partition("?")
+    name = unquote_plus(parameter.partition("=")[0])
+    kept = [one for one in query.split("&") if one and unquote_plus(one.partition("=")[0]) != name]
+    return f"{path}?{'&'.join([*kept, parameter])}"
 
 
 def _is_path(path: str) -> bool:

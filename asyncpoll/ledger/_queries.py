@@ -26,11 +26,12 @@ _ENTRY = """
 """
 _OUTCOME = """
     outcome.seq, outcome.number, outcome.attempt, outcome.state, outcome.status, outcome.reason, outcome.code,
-    outcome.error, outcome.polls, outcome.waited, outcome.running, outcome.ended_at, outcome.value, outcome.digest
+    outcome.error, outcome.polls, outcome.waited, outcome.running, outcome.kind, outcome.ended_at,
+    outcome.value, outcome.digest
 """
 _RETRY = "retry.number, retry.attempt, retry.began_at, retry.digest"
 _META = "meta.number, meta.data, meta.digest"
-_ENTRY_COLUMNS, _OUTCOME_COLUMNS, _RETRY_COLUMNS, _META_COLUMNS = 7, 14, 4, 3
+_ENTRY_COLUMNS, _OUTCOME_COLUMNS, _RETRY_COLUMNS, _META_COLUMNS = 7, 15, 4, 3
 _JOINED = """
     LEFT JOIN entry AS entry_before ON entry_before.number = entry.number - 1
     LEFT JOIN retry ON retry.number = entry.number
@@ -228,11 +229,11 @@ def own_entry(number: int, row: tuple[Any, ...]) -> tuple[Any, ...]:
 
 def record_of(entry: tuple[Any, ...], outcome: tuple[Any, ...], attempt: int, meta: Any) -> Record:
     """Return the record for the columns of an outcome and of its entry, and the attempt and the meta of its job."""
-    seq, number, its_attempt, state, status, reason, code, error, polls, waited, running, ended_at, value = outcome
+    seq, number, its_attempt, state, status, reason, code, error, polls, waited, running, kind, *_, value = outcome
     _, key, endpoint, ref, began_at = entry
     return Record(
         seq, number, key, endpoint, json.loads(ref), state, status, json.loads(value), reason, code, error, polls,
-        waited, running, began_at, ended_at, its_attempt, its_attempt < attempt, meta,
+        waited, running, began_at, outcome[-2], its_attempt, its_attempt < attempt, meta, kind,
     )  # fmt: skip
 
 

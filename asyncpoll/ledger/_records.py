@@ -75,6 +75,7 @@ class OutcomeInput:
         polls: The number of polls, over all processes.
         waited: The seconds that the wait took, over all processes.
         running: The age in seconds at which the job was last seen unfinished; None when it never was.
+        kind: The kind of the snapshot last seen, or "partial" where it only says that the result is not the whole.
 
     Raises:
         ValueError: A figure is negative or not finite.
@@ -90,6 +91,7 @@ class OutcomeInput:
     polls: int = 0
     waited: float = 0.0
     running: float | None = None
+    kind: str | None = None
 
     def __attrs_post_init__(self) -> None:
         if not (0 <= self.polls < _MOST_POLLS and 0 <= self.waited < math.inf and 0 <= (self.running or 0) < math.inf):
@@ -125,6 +127,7 @@ class Record:
         attempt: 1, or more for a job that was asked about again; see `Ledger.retry`.
         superseded: Whether the job has been retried since: then this outcome does not count any more.
         meta: What `Job.with_meta` gave the job, as JSON data, or None.
+        kind: The kind of the snapshot last seen, such as "expired", or "partial" for a result that is not the whole.
     """
 
     seq: int
@@ -146,11 +149,12 @@ class Record:
     attempt: int = 1
     superseded: bool = False
     meta: Mapping[str, Any] | None = None
+    kind: str | None = None
 
     def line(self) -> dict[str, Any]:
         """Return the fields of a result line. `waited` is in seconds.
 
-        `attempt` is there when it is above 1, `meta` when the job has one.
+        `kind` and `meta` are there when the job has one, `attempt` when it is above 1.
         """
         line: dict[str, Any] = {
             "endpoint": self.endpoint,
@@ -163,6 +167,8 @@ class Record:
             "polls": self.polls,
             "waited": round(self.waited, _MILLISECONDS),
         }
+        if self.kind is not None:
+            line["kind"] = self.kind
         if self.attempt > 1:
             line["attempt"] = self.attempt
         if self.meta is not None:

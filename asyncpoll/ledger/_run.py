@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Final, Generic, NamedTuple, Self, TypeVar, cast
 
 from asyncpoll._errors import LedgerError, explained
-from asyncpoll._snapshot import Snapshot
+from asyncpoll._snapshot import Snapshot, kind_of
 from asyncpoll._state import State
 from asyncpoll._timeout import Timeout
 from asyncpoll.ledger._journal import Journal
@@ -372,6 +372,7 @@ def outcome_input(number: int, outcome: Outcome[Any]) -> OutcomeInput:
         polls=outcome.polls,
         waited=max(0.0, outcome.waited),
         running=outcome.running,
+        kind=kind_of(seen),
     )
 
 

@@ -41,7 +41,8 @@ CREATE TABLE entry (
 CREATE TABLE outcome (
     seq INTEGER PRIMARY KEY, number INTEGER NOT NULL, attempt INTEGER NOT NULL, state TEXT NOT NULL,
     status TEXT NOT NULL, reason TEXT, code TEXT, error TEXT, polls INTEGER NOT NULL, waited REAL NOT NULL,
-    running REAL, ended_at REAL NOT NULL, value TEXT NOT NULL, digest TEXT NOT NULL, UNIQUE (number, attempt)
+    running REAL, kind TEXT, ended_at REAL NOT NULL, value TEXT NOT NULL, digest TEXT NOT NULL,
+    UNIQUE (number, attempt)
 );
 CREATE TABLE retry (
     number INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, began_at REAL NOT NULL, digest TEXT NOT NULL
@@ -56,7 +57,7 @@ CREATE TABLE consumer (
 ) WITHOUT ROWID;
 """
 _COLUMNS: Final = {
-    "head": 3, "options": 3, "session": 4, "entry": 6, "outcome": 14, "retry": 4, "meta": 3, "progress": 7,
+    "head": 3, "options": 3, "session": 4, "entry": 6, "outcome": 15, "retry": 4, "meta": 3, "progress": 7,
     "consumer": 5,
 }  # fmt: skip
 PUT: Final = {

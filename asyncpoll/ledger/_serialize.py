@@ -39,6 +39,7 @@ def outcome_columns(outcome: OutcomeInput, *, ended_at: float, links: bool) -> t
         int(outcome.polls),
         float(outcome.waited),
         None if outcome.running is None else float(outcome.running),
+        outcome.kind,
         ended_at,
         json_text(outcome.value, links=links),
     )

@@ -95,9 +95,9 @@ class JsonLines(_File):
 class Csv(_File):
     """A table with one row for each outcome and the columns of `Record.line`, in UTF-8, with a header.
 
-    After these come the attempt and a column for each key of the metas of the jobs. The columns are those of the first
-    records, up to 200; a key that none of them has is left out. Reference and value are JSON in their cells, and so are
-    lists and objects in a meta. A text that a spreadsheet would read as a formula gets a leading apostrophe.
+    After these come the kind, the attempt and a column for each key of the metas of the jobs. The columns are those of
+    the first records, up to 200; a key that none of them has is left out. Reference and value are JSON in their cells,
+    and so are lists and objects in a meta. A text that a spreadsheet would read as a formula gets a leading apostrophe.
 
     Args:
         path: The file; made when there is none.
@@ -110,10 +110,8 @@ class Csv(_File):
         """Return one row for each record, after the header in an empty file."""
         if not records:
             return ""
-        lines = [{**record.line(), "attempt": record.attempt} for record in records]
+        lines = [_row(record) for record in records]
         metas: list[Mapping[str, Any]] = [record.meta or {} for record in records]
-        for line in lines:
-            line.pop("meta", None)
         columns = tuple(lines[0])
         if first:
             self._keys = tuple(dict.fromkeys(key for meta in metas for key in meta))
@@ -129,6 +127,13 @@ class Csv(_File):
             own = [_safe(_plain(meta.get(key))) for key in keys]
             writer.writerow([*(_cell(name, value) for name, value in line.items()), *own])
         return table.getvalue()
+
+
+def _row(record: Record) -> dict[str, Any]:
+    line = record.line()
+    for name in ("kind", "attempt", "meta"):  # not in every line
+        line.pop(name, None)
+    return line | {"kind": record.kind, "attempt": record.attempt}
 
 
 async def bring_up_to_date(sink: Sink, do: Callable[[Work], Awaitable[Any]], in_thread: InThread) -> int:

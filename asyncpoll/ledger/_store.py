@@ -42,7 +42,7 @@ _CACHE = 32_768  # KiB of pages in memory: room for the index of a million outco
 _CHECKPOINT = 4000  # pages, 16 MiB, of log before they are copied into the file
 
 _OUTCOME = """
-SELECT seq, state, status, reason, code, error, polls, waited, running, ended_at, value FROM outcome
+SELECT seq, state, status, reason, code, error, polls, waited, running, kind, ended_at, value FROM outcome
 WHERE number = ? AND attempt = ?
 """
 

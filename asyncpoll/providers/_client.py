@@ -7,7 +7,6 @@ taken for a job of another. A client may also list status words that the vocabul
 
 from __future__ import annotations
 
-import json
 import os
 import re
 from collections.abc import Callable, Mapping
@@ -17,8 +16,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, Unpack
 
 from attrs import evolve, field, frozen
 
-from asyncpoll._endpoint import TOKEN_VERSION, Endpoint, Job
+from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll._errors import BadReply
+from asyncpoll._job_tokens import read_token
 from asyncpoll._state import State, Vocabulary
 from asyncpoll._structure import at, text_of
 from asyncpoll.http import Bearer, Paced, Reply, Retrying, TransportSettings, segment
@@ -241,27 +241,15 @@ class Client:
             ValueError: The text was not written by `Job.to_json`, was written by another version, or names an endpoint
                 that this client does not have.
         """
-        endpoint, ref = _read_token(text)
-        return self.job(endpoint, **{CLIENT: None, **ref})
+        endpoint, ref = read_token(text)
+        fields = ref if isinstance(ref, dict) else None
+        if fields is None:
+            raise ValueError("this is not a job of a client: version, endpoint and ref are expected, ref as an object")
+        return self.job(endpoint, **{CLIENT: None, **fields})
 
 
 def _described(name: object) -> str:
     return "a client without a name" if name is None else f"the client named {str(name)[:_LONGEST_NAME]!r}"
-
-
-def _read_token(text: str) -> tuple[str, dict[str, Any]]:
-    try:
-        token = json.loads(text)
-    except (ValueError, TypeError, RecursionError):
-        raise ValueError("this is not a job written by to_json(): it is not JSON") from None
-    match token:
-        case {"version": int(version), "endpoint": str(endpoint), "ref": dict(ref), **rest} if not rest:
-            pass
-        case _:
-            raise ValueError("this is not a job written by to_json(): version, endpoint and ref are expected")
-    if version != TOKEN_VERSION:
-        raise ValueError(f"the job was written in version {version}; this one reads version {TOKEN_VERSION}")
-    return endpoint, ref
 
 
 def started_id(reply: Reply, *path: str, check: Callable[[str, str], object] = segment) -> str:

@@ -9,28 +9,23 @@ Times are on the event loop's clock, durations in seconds.
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import math
-from collections.abc import Awaitable
 from contextvars import Context
 from datetime import UTC, datetime
-from inspect import isawaitable
 from typing import Any, NamedTuple
 
 from attrs import define, field, frozen
 
 from asyncpoll._checks import by_field, delay, whole
-from asyncpoll._errors import LONGEST_HINT, PollError, WaitTimeout
+from asyncpoll._errors import LONGEST_HINT, WaitTimeout
 from asyncpoll._schedule import Progress
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll._timeout import PhaseClocks
+from asyncpoll.waiting._fetching import PollMemory, Result, as_outcome
 from asyncpoll.waiting._misses import SHORTEST_THROTTLE, MissRow, is_miss
 from asyncpoll.waiting._policy import Policy, tail_of
-
-Result = Snapshot[Any] | BaseException
-"""The result of a poll: what it saw, or the error that came instead."""
 
 NEVER = math.inf
 """A time that does not come."""
@@ -100,6 +95,7 @@ class _Rare:
             the one before. None while it is the first state seen.
         replan_base: The polls made before the schedule began anew.
         context: The context of its own in which a wait in a hub is observed.
+        memory: What its job keeps between polls.
     """
 
     clocks: PhaseClocks | None = None
@@ -109,6 +105,7 @@ class _Rare:
     state_changed_at: float | None = None
     replan_base: int = 0
     context: Context | None = None
+    memory: PollMemory | None = None
 
 
 _NONE = _Rare()  # shared, never written
@@ -165,6 +162,22 @@ class Decision:
         """When the wait must end if nothing changes; `math.inf` when it need not."""
         return self.began + self.policy.total if self._rare.clocks is None else self._limit()[0]
 
+    @property
+    def memory(self) -> PollMemory | None:
+        """What the job keeps between the polls of this wait; None while that is nothing."""
+        return self._rare.memory
+
+    def own_memory(self) -> PollMemory:
+        """Return what the job keeps between the polls of this wait, for writing."""
+        rare = self._own_rare()
+        if rare.memory is None:
+            rare.memory = PollMemory()
+        return rare.memory
+
+    def seconds_left(self, now: float) -> float | None:
+        """Return the seconds until the deadline; None if there is none."""
+        return None if self.deadline == math.inf else max(0.0, self.deadline - now)
+
     def first_poll(self, now: float, extra: float = 0.0) -> float:
         """Return when to poll first: *extra* seconds after the caller's first delay, but not past the deadline."""
         deadline, limit, _ = self._limit()
@@ -187,7 +200,7 @@ class Decision:
 
     def joining_poll(self, now: float) -> float:
         """Return when to poll at the latest for a wait that joins others: an interval after the poll they just had."""
-        interval = self._interval(Progress(1, 0.0))
+        interval = max(self._interval(Progress(1, 0.0)), self.policy.at_least)
         return self.first_poll(now, max(0.0, interval - self.policy.first_delay))
 
     def late_poll(self, now: float, interval: float) -> float:
@@ -374,12 +387,13 @@ class Decision:
         if misses is not None:  # it told us to; a hint about a job that merely runs gives way to the last poll
             stay_away = hint or (SHORTEST_THROTTLE if misses.throttles else 0.0)
             due = due if hint else max(due, now + misses.throttle(policy.random))
-        if stay_away:
-            if now + stay_away >= deadline:
+        if stay_away or policy.at_least:
+            apart = max(stay_away, policy.at_least)
+            if now + apart >= deadline:
                 if policy.parks:
                     return deadline
-                raise self.timed_out(now, "throttled")
-            last_call = max(last_call, now + stay_away)
+                raise self.timed_out(now, "throttled" if stay_away and now + stay_away >= deadline else None)
+            last_call, due = max(last_call, now + apart), max(due, now + apart)
         if due <= last_call:
             return due
         if last_call - now > tail / 5:  # else the poll just made was the last one, or as good as that
@@ -448,40 +462,6 @@ class Decision:
         if self._rare is _NONE:
             self._rare = _Rare()
         return self._rare
-
-
-def awaitable_of(fetched: Any) -> Awaitable[Any]:
-    """Return what the call of a fetch returned and has no `__await__`, if it can be awaited: an old-style coroutine.
-
-    Raises:
-        TypeError: It cannot.
-    """
-    if isawaitable(fetched):
-        return fetched
-    raise TypeError(f"fetch must be declared with `async def`; it is a plain function and returned {fetched!r:.50}")
-
-
-def as_result(value: Any) -> Result:
-    """Return what a fetch returned, or a `TypeError` in place of what is not a snapshot."""
-    return (
-        value if isinstance(value, Snapshot) else TypeError(f"fetch must return a Snapshot, not {type(value).__name__}")
-    )
-
-
-def as_outcome(error: BaseException) -> BaseException:
-    """Return *error* in a form that can be given to a caller who awaits it.
-
-    The exceptions that end iterators and generators cannot be raised out of an `await`, and a cancellation from within
-    would look like the caller's.
-    """
-    if isinstance(error, StopIteration | StopAsyncIteration | GeneratorExit):
-        stand_in: Exception = RuntimeError(f"a fetch or a schedule raised {type(error).__name__}")
-    elif isinstance(error, asyncio.CancelledError):
-        stand_in = PollError("the poll was cancelled from within: something that the fetch awaits was cancelled")
-    else:
-        return error
-    stand_in.__cause__ = error
-    return stand_in
 
 
 def _seconds_ago(snapshot: Snapshot[Any]) -> float:

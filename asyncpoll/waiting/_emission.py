@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextvars import Context
 from itertools import count
 from typing import Any
@@ -15,6 +15,7 @@ from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.events import EVENTS, Event, Observer
 from asyncpoll.waiting._decision import Decision, Verdict, WaitCheckpoint
+from asyncpoll.waiting._fetching import PollMemory
 
 _EVERY = frozenset({events.Polled, events.Called})
 _log = logging.getLogger(__name__)
@@ -79,10 +80,10 @@ class WaitEvents:
         """Tell that the wait begins."""
         self._tell(self._began(resumed))
 
-    def tell_call(self, jobs: int, seconds: float, error: BaseException | None) -> None:
-        """Tell of a call about so many jobs, which took so many seconds."""
+    def tell_calls(self, jobs: int, seconds: float, error: BaseException | None, memory: PollMemory | None) -> None:
+        """Tell of the calls of a poll about so many jobs, of so many seconds: one, and those in *memory*."""
         if events.Called in self._often:
-            self._tell(self._called(jobs, seconds, error))
+            self._tell(self._called(jobs, seconds, error, () if memory is None else memory.calls))
 
     def tell_poll(self, result: object, verdict: Verdict, now: float) -> None:
         """Tell what a poll brought, but not the end of the wait to which it may have led."""
@@ -110,7 +111,12 @@ class WaitEvents:
         origin = getattr(decision.subject, "origin", None)
         yield events.Began(self._key, resumed, origin=origin, **self._facts)
 
-    def _called(self, jobs: int, seconds: float, error: BaseException | None) -> Iterator[Event]:
+    def _called(
+        self, jobs: int, seconds: float, error: BaseException | None, before: Collection[float]
+    ) -> Iterator[Event]:
+        for each in before:
+            yield events.Called(self._key, jobs, each, **self._facts)
+        seconds -= sum(before)
         yield events.Called(self._key, jobs, seconds, error, **self._facts)
 
     def _polled(self, result: object, verdict: Verdict, now: float) -> Iterator[Event]:
@@ -157,13 +163,13 @@ class Announcer:
         source.tell_beginning(resumed)
         return source.context
 
-    def call(self, waits: Iterable[Any], jobs: int, seconds: float, result: object) -> None:
-        """Tell of a call about so many jobs, as one of the first of *waits* that is observed."""
+    def calls(self, target: Any, seconds: float, result: object) -> None:
+        """Tell of the calls of a poll of *target*, as those of the first of its waits that is observed."""
         error = result if isinstance(result, BaseException) else None
-        for wait in waits:
+        for wait in (wait for primary in target.primaries for wait in primary.waits):
             source = self._events.get(wait)
             if source is not None and getattr(wait.subject, "submitted", None) is None:  # else there was no request
-                source.tell_call(jobs, seconds, error)
+                source.tell_calls(len(target.asked), seconds, error, target.memory)
                 return
 
     def poll(self, wait: Decision, result: object, verdict: Verdict, now: float) -> None:

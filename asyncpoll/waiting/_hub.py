@@ -258,7 +258,7 @@ class Hub:
 
         Args:
             job: A `Job`, or any `async def () -> Snapshot`.
-            changes_only: Yield only what differs from the snapshot before in state, status or progress.
+            changes_only: Yield only what differs from the snapshot before in state, kind, status or progress.
             **options: Those of `wait`.
 
         Raises:
@@ -268,7 +268,7 @@ class Hub:
         scheduler = self._open()
         check_options("Hub.watch", options, PollOptions)
         check_fetch("Hub.watch", job)
-        snapshots = self._view(scheduler, job, self._policy("Hub.watch", None, options))
+        snapshots = self._view(scheduler, job, self._policy("Hub.watch", None, options, job))
         return changes_of(snapshots) if changes_only else snapshots
 
     async def fetch(self, job: Fetch[T], *, max_age: float = 0.0) -> Snapshot[T]:
@@ -376,7 +376,7 @@ class Hub:
         check_options(caller, options, PollOptions)
         check_fetch(caller, job)
         recipient = Caller()
-        wait = scheduler.enter(job, self._policy(caller, timeout, options), recipient, scheduler.now())
+        wait = scheduler.enter(job, self._policy(caller, timeout, options, job), recipient, scheduler.now())
         try:
             await recipient.end
         except BaseException:
@@ -417,6 +417,8 @@ class Hub:
         self._scheduler.check()
         return self._scheduler
 
-    def _policy(self, caller: str, timeout: float | Timeout | None, options: Mapping[str, Any]) -> Policy:
+    def _policy(
+        self, caller: str, timeout: float | Timeout | None, options: Mapping[str, Any], job: object = None
+    ) -> Policy:
         chosen: dict[str, Any] = {"schedule": self.schedule, **options}
-        return policy_of(caller, timeout, chosen, replans=True, parks=True, random=self._random)
+        return policy_of(caller, timeout, chosen, job=job, replans=True, parks=True, random=self._random)

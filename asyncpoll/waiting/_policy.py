@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Literal, TypedDict
 
-from attrs import Factory, field, frozen, validators
+from attrs import Factory, evolve, field, frozen, validators
 
 from asyncpoll import events
-from asyncpoll._checks import Check, by_field, delay, one_of, plain_function, refusal, whole
+from asyncpoll._checks import Check, by_field, delay, is_number, one_of, plain_function, refusal, whole
 from asyncpoll._schedule import Exponential, Learning, Schedule
 from asyncpoll._timeout import UNLIMITED, Timeout, as_timeout
 from asyncpoll.waiting.learning._plan import RandomSource
@@ -73,11 +73,59 @@ def _check_miss_on(name: str, miss_on: Any) -> None:
         plain_function(name, miss_on)
 
 
+def _check_rate(name: str, rate: Any) -> None:
+    if not is_number(rate):
+        raise refusal(TypeError, name, "a number of polls a second above 0, or None", rate)
+    if not 0 < rate < math.inf:
+        raise refusal(ValueError, name, "a finite number of polls a second above 0, or None", rate)
+
+
 def _option(check: Check) -> Any:
     return by_field(check, qualified=False)
 
 
 # the policy
+
+
+@frozen
+class Pace:
+    """How often an API may be asked: defaults for each wait for one of its jobs. An option of a wait goes before them.
+
+    Attributes:
+        at_least: The seconds that pass at least from an answer to the next poll of the same job, whatever the schedule
+            and the options say. `Hub.nudge` and `Hub.fetch` ask at once all the same.
+        first: The seconds before the first poll, as the option `first_delay`.
+        not_found_grace: The seconds from the start in which a 404 is a miss, as the option of that name.
+        stable_for: How many times in a row a terminal answer must come, as the option of that name.
+        per_second: The most polls a second of all jobs of the endpoint that one client has in a hub, or None. A number
+            above 0. Outside a hub it holds for each job.
+
+    Raises:
+        TypeError: An argument has a wrong type. The message names it.
+        ValueError: An argument is out of range.
+    """
+
+    at_least: float = field(default=0.0, validator=by_field(delay))
+    first: float = field(default=0.0, validator=by_field(delay))
+    not_found_grace: float = field(default=0.0, validator=by_field(delay))
+    stable_for: int = field(default=1, validator=by_field(whole(1)))
+    per_second: float | None = field(default=None, validator=validators.optional(by_field(_check_rate)))
+
+    @property
+    def defaults(self) -> dict[str, Any]:
+        """Return the fields of a `Policy` that follow from it."""
+        return {
+            "at_least": max(self.at_least, 1 / self.per_second if self.per_second else 0.0),
+            "first_delay": self.first,
+            "not_found_grace": self.not_found_grace,
+            "stable_for": self.stable_for,
+        }
+
+
+def pace_of(job: object) -> Pace | None:
+    """Return the pace of the endpoint of a job, or None if there is none."""
+    pace = getattr(getattr(job, "endpoint", None), "pace", None)
+    return pace if isinstance(pace, Pace) else None
 
 
 def _as_learning(schedule: Schedule) -> Learning | None:
@@ -102,6 +150,8 @@ class Policy:
         scatter: Returns the share, from 0 up to 1, of a quarter of the first interval by which that is shorter, so
             that jobs which are polled together first do not stay together.
         random: Returns numbers from 0 up to 1.
+        at_least: Seconds from one poll to the next at the least, whatever the schedule and the server say.
+        given: The names of the caller's options; `Pace` gives way to them.
         learning: The schedule, when it is one that learns; derived.
         total: The total limit in seconds, `math.inf` for none; derived.
         tail: Seconds from the last poll to a deadline set by *total*; derived.
@@ -122,6 +172,8 @@ class Policy:
     parks: bool = False
     scatter: RandomSource | None = None
     random: RandomSource = field(default=random.Random().random, eq=False, repr=False)
+    at_least: float = 0.0
+    given: Collection[str] = field(default=(), eq=False, repr=False)
 
     learning: Learning | None = field(
         init=False, eq=False, repr=False,
@@ -131,6 +183,11 @@ class Policy:
     tail: float = field(
         init=False, eq=False, repr=False, default=Factory(lambda self: tail_of(self.total), takes_self=True)
     )
+
+    def at(self, pace: Pace) -> Policy:
+        """Return the policy for an endpoint with this pace: what the caller has not said is as the pace says."""
+        defaults = pace.defaults
+        return evolve(self, **{name: value for name, value in defaults.items() if name not in self.given})
 
 
 def check_options(caller: str, options: Mapping[str, Any], known: type) -> None:
@@ -145,13 +202,16 @@ def check_options(caller: str, options: Mapping[str, Any], known: type) -> None:
             raise TypeError(f"{caller}() got an unexpected option {name!r}; it accepts {', '.join(sorted(names))}")
 
 
-def policy_of(caller: str, timeout: float | Timeout | None, options: Mapping[str, Any], **driver: Any) -> Policy:
+def policy_of(
+    caller: str, timeout: float | Timeout | None, options: Mapping[str, Any], *, job: object = None, **driver: Any
+) -> Policy:
     """Return the policy that a public function was asked for.
 
     Args:
         caller: Its name, for messages.
         timeout: Its required argument.
         options: Its other arguments.
+        job: The job that is awaited, for the pace of its endpoint; None for many jobs.
         **driver: Fields of the policy that are not options.
 
     Raises:
@@ -159,6 +219,8 @@ def policy_of(caller: str, timeout: float | Timeout | None, options: Mapping[str
         ValueError: An option is out of range.
     """
     try:
-        return Policy(timeout=as_timeout(timeout), **options, **driver)
+        policy = Policy(timeout=as_timeout(timeout), **options, **driver, given=options.keys())
     except (TypeError, ValueError) as error:
         raise type(error)(f"{caller}(): {error}") from None
+    pace = pace_of(job)
+    return policy if pace is None else policy.at(pace)

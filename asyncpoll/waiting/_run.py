@@ -20,7 +20,7 @@ from asyncpoll._state import State
 from asyncpoll.events import outcome_of
 from asyncpoll.waiting._counters import Counters
 from asyncpoll.waiting._decision import WaitCheckpoint
-from asyncpoll.waiting._policy import Policy
+from asyncpoll.waiting._policy import Pace, Policy, pace_of
 from asyncpoll.waiting._wait import Fetch, check_fetch
 from asyncpoll.waiting.scheduler._scheduler import Scheduler
 from asyncpoll.waiting.scheduler._targets import Wait, time_left
@@ -127,6 +127,7 @@ class Run(Generic[T]):
         self._entered = 0
         self._pending = 0  # entered, without an outcome yet
         self._outcomes: deque[Outcome[T]] = deque()
+        self._by_pace: dict[Pace | None, Policy] = {None: self._policy}
         self._cancels: list[asyncio.Task[None]] = []
         self._refusal: Exception | None = None
         self._journal: RunJournal | None = None
@@ -267,10 +268,16 @@ class Run(Generic[T]):
         self._entered += 1
         self._pending += 1
         try:
-            self._scheduler.enter(job, self._policy, self, now, extra=extra, checkpoint=past)
+            self._scheduler.enter(job, self._policy_for(job), self, now, extra=extra, checkpoint=past)
         except BaseException:
             self._pending -= 1
             raise
+
+    def _policy_for(self, job: Fetch[T]) -> Policy:
+        pace = pace_of(job)
+        if pace is not None and pace not in self._by_pace:
+            self._by_pace[pace] = self._policy.at(pace)
+        return self._by_pace[pace]
 
     def _scatter(self) -> float:
         return self._policy.random() if self._entered > self._at_once else 0.0

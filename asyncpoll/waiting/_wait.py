@@ -14,8 +14,9 @@ from typing import Any, Generic, TypeVar, Unpack
 from asyncpoll._errors import WaitTimeout
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._timeout import Timeout
-from asyncpoll.waiting._decision import OVERSLEPT, Decision, Result, as_outcome, as_result, awaitable_of
+from asyncpoll.waiting._decision import OVERSLEPT, Decision
 from asyncpoll.waiting._emission import WaitEvents, observers_of, often_wanted
+from asyncpoll.waiting._fetching import Result, as_outcome, as_result, begin_fetch
 from asyncpoll.waiting._policy import WaitOptions, check_options, policy_of
 from asyncpoll.waiting._remote_cancel import cancel_remotely, remote_cancel_of
 
@@ -76,7 +77,7 @@ def watch(
 
     Args:
         fetch: Any `async def () -> Snapshot`, or a `Job`.
-        changes_only: Yield only what differs from the snapshot before in state, status or progress.
+        changes_only: Yield only what differs from the snapshot before in state, kind, status or progress.
         **options: Those of `wait_until_terminal`.
 
     Raises:
@@ -102,11 +103,11 @@ def single_watch(
 
 
 async def changes_of(snapshots: AsyncGenerator[Snapshot[T], None]) -> AsyncGenerator[Snapshot[T], None]:
-    """Yield only what differs from the snapshot before in state, status or progress."""
+    """Yield only what differs from the snapshot before in state, kind, status or progress."""
     seen: Any = None
     async with aclosing(snapshots):
         async for snapshot in snapshots:
-            before, seen = seen, (snapshot.state, snapshot.status, snapshot.progress)
+            before, seen = seen, (snapshot.state, snapshot.kind, snapshot.status, snapshot.progress)
             if seen != before:
                 yield snapshot
 
@@ -134,7 +135,7 @@ class _SingleWait(Generic[T]):
         options = dict(options)
         self._observers = observers_of(caller, options.pop("observe", None))
         self._fetch = fetch
-        self._policy = policy_of(caller, timeout, options)
+        self._policy = policy_of(caller, timeout, options, job=fetch)
         self._events: WaitEvents | None = None
         self._remote_cancel = remote_cancel_of(fetch, self._policy.on_abandon)
         self._in_flight = False
@@ -193,10 +194,9 @@ class _SingleWait(Generic[T]):
         self._in_flight = True
         try:
             if self._events is None:
-                fetched = self._fetch()
-                result = as_result(await (fetched if hasattr(fetched, "__await__") else awaitable_of(fetched)))
+                result = as_result(await begin_fetch(self._fetch, self._decision))
             else:
-                result = as_result(await _call_in(self._events.context.copy(), self._fetch))
+                result = as_result(await _call_in(self._events.context.copy(), self._fetch, self._decision))
         except BaseException as error:
             if isinstance(error, asyncio.CancelledError | GeneratorExit):
                 raise
@@ -207,7 +207,7 @@ class _SingleWait(Generic[T]):
         decision, now = self._decision, self._now()
         if self._events is not None and not getattr(self._fetch, "submitted", None):  # else there was no request
             failure = result if isinstance(result, BaseException) else None
-            self._events.tell_call(1, now - called_at, failure)
+            self._events.tell_calls(1, now - called_at, failure, decision.memory)
         verdict = decision.apply(result, now)
         self._polled_at, self._due = now, verdict.due
         if self._events is not None:
@@ -236,10 +236,9 @@ class _SingleWait(Generic[T]):
             self._events.tell_end(error, self._now())
 
 
-async def _call_in(context: Context, fetch: Fetch[T]) -> Snapshot[T]:
+async def _call_in(context: Context, fetch: Fetch[T], wait: Decision) -> Snapshot[T]:
     """Call *fetch* with the variables of *context*, as in a task of its own, but in this one."""
-    fetched = context.run(fetch)
-    return await _in_steps(context, _awaited(fetched if hasattr(fetched, "__await__") else awaitable_of(fetched)))
+    return await _in_steps(context, _awaited(context.run(begin_fetch, fetch, wait)))
 
 
 async def _awaited(fetched: Awaitable[T]) -> T:

@@ -84,8 +84,8 @@ def response_for(error: BaseException) -> Response:
     all other errors of asyncpoll, for example a refused credential; 500 for anything else. There is a `Retry-After`
     where asking again may help.
 
-    The body has `title` and `status`, and what was seen of the job: `state`, `progress`, and in the words of the
-    service `reason` and `code`, without keys in links. Messages of errors, addresses and ids are not in it.
+    The body has `title` and `status`, and what was seen of the job: `state`, `progress`, `kind`, and in the words of
+    the service `reason` and `code`, without keys in links. Messages of errors, addresses and ids are not in it.
     """
     status, title, pause = next(_KNOWN[kind] for kind in type(error).__mro__ if kind in _KNOWN)
     seen: Snapshot[Any] | None = getattr(error, "last", None) or getattr(error, "snapshot", None)
@@ -105,7 +105,7 @@ def shown(snapshot: Snapshot[Any] | None) -> dict[str, Any]:
     """Return what a client may see of a snapshot; its value is not in it."""
     if snapshot is None:
         return {}
-    words = {"reason": snapshot.reason, "code": snapshot.code}
+    words = {"kind": snapshot.kind, "reason": snapshot.reason, "code": snapshot.code}
     said = {name: printable(text, _LONGEST_REASON) for name, text in words.items() if text}
     return {"state": snapshot.state.value, "progress": snapshot.progress, **said}
 

@@ -40,7 +40,7 @@ async def sse(
     Args:
         snapshots: What `Hub.watch` returns.
         request: The request that is being handled.
-        render: A function from a snapshot to JSON data; by default state, progress, reason and code.
+        render: A function from a snapshot to JSON data; by default state, progress, kind, reason and code.
         keep_alive: Seconds of silence after which a comment is sent, since proxies close silent connections.
 
     Raises:

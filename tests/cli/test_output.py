@@ -130,6 +130,22 @@ def test_the_result_line_has_the_last_snapshot() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("facts", "kind"),
+    [
+        ({"kind": "expired"}, "expired"),
+        ({"partial": True}, "partial"),
+        ({"partial": True, "kind": "a"}, "a"),
+        ({}, None),
+    ],
+)
+def test_the_result_line_has_a_kind_if_there_is_one(facts: dict[str, Any], kind: str | None) -> None:
+    """What the state does not say is in the line: the kind, or that the result is not the whole."""
+    seen = Snapshot[Any](State.SUCCESS, "done", **facts)
+    result = result_of(a_job(), Ended("k", seen, None, polls=1, waited=1.0))
+    assert (result.get("kind"), "kind" in result) == (kind, kind is not None)
+
+
 def test_an_unfinished_job_has_the_state_last_seen() -> None:
     """A wait that was given up has the state last seen, and the reason why it was given up."""
     seen = Snapshot[Any](State.PROCESSING, "assigned")

@@ -176,13 +176,17 @@ def test_a_line_of_an_ended_job_is_taken_over(tmp_path: Path, world: Simulator) 
     """A line that says how its job ended, as result lines do, is taken over, and nobody is asked."""
     before = world.requests
     ended = {**subtask(9), "state": "failed", "status": "error", "value": None, "reason": "no", "code": "7"}
-    good = {**subtask(8), "state": "success", "value": {"a": 1}}
-    jobs = write_lines(tmp_path / "jobs", ended, good, {**subtask(1), "state": "unknown"})
+    ended |= {"kind": "expired"}
+    good = {**subtask(8), "state": "success", "value": {"a": 1}, "kind": "partial"}
+    odd = {**subtask(7), "state": "success", "value": 1, "kind": "Not A Kind"}
+    jobs = write_lines(tmp_path / "jobs", ended, good, odd, {**subtask(1), "state": "unknown"})
     assert run(jobs, "-o", tmp_path / "out.jsonl") == 1
     lines = {line["ref"]["sub_task_id"]: line for line in read_lines(tmp_path / "out.jsonl")}
     assert [lines["9"][name] for name in ("state", "status", "reason", "code")] == ["failed", "error", "no", "7"]
     assert (lines["8"]["status"], lines["8"]["value"]) == ("success", {"a": 1})
     assert lines["1"]["state"] == "success"
+    assert [lines[id_].get("kind") for id_ in "9871"] == ["expired", "partial", None, None]
+    assert all("meta" not in line for line in lines.values())
     assert world.requests - before == 1
 
 

@@ -12,7 +12,8 @@ import pytest
 from attrs import field, frozen
 from await_points import MOMENTS, Moment, cancelled_everywhere
 
-from asyncpoll._endpoint import Endpoint, Group, Job
+from asyncpoll._calls import Group
+from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll._errors import BadReply, JobFailed, Rejected, Throttled, TransportError, WaitTimeout
 from asyncpoll._schedule import Fixed
 from asyncpoll._snapshot import Snapshot

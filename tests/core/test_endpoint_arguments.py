@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 from attrs import evolve
 
-from asyncpoll._endpoint import Endpoint, Group, Job
+from asyncpoll._calls import Group
+from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll._errors import BadReply, Rejected
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from asyncpoll import Hub
-from asyncpoll._endpoint import Endpoint, Group
+from asyncpoll._calls import Group
+from asyncpoll._endpoint import Endpoint
 from asyncpoll._errors import BadReply, PollError, Rejected, WaitTimeout
 from asyncpoll._schedule import Fixed
 from asyncpoll._snapshot import Snapshot

@@ -161,6 +161,14 @@ def test_a_job_error_leaves_out_what_the_server_left_out() -> None:
     assert str(JobFailed(Snapshot(State.FAILED))) == "the job failed"
 
 
+def test_the_kind_of_an_end_is_in_the_message() -> None:
+    """A job that expired, and a wait for a job that needs its owner, say so."""
+    ended: Snapshot[Any] = Snapshot(State.TIMEOUT, "expired", reason="24 h", code="7", kind="expired")
+    assert str(JobTimedOut(ended)) == "the job timed out at the server (expired) [7]: 24 h"
+    waiting: Snapshot[Any] = Snapshot(State.PROCESSING, kind="needs_action")
+    assert str(WaitTimeout(waiting, waited=1, polls=2)).endswith("; last seen processing (needs_action)")
+
+
 @pytest.mark.parametrize(
     ("error", "kind", "passing"),
     [

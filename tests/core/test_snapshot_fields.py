@@ -30,7 +30,10 @@ FULL: Mapping[str, Any] = {
     "raw": {"status": "failed"},
     "misfits": ("$.data.time",),
     "partial": True,
+    "kind": "expired",
 }
+
+KIND = "a word of lower-case letters and underscores, at most 40, or None"
 
 
 class Nowhere(tzinfo):
@@ -85,6 +88,7 @@ def test_another_state_is_refused(state: Any) -> None:
         ("misfits", None, "a tuple of paths"),
         ("partial", 1, "True or False"),
         ("partial", None, "True or False"),
+        *(("kind", kind, KIND) for kind in ("", "Expired", "needs-action", "a1", "a b", "é", "x" * 41, "a\n", 1, b"x")),
     ],
 )
 def test_a_value_of_a_wrong_type_is_refused(name: str, value: Any, wanted: str) -> None:
@@ -114,6 +118,12 @@ def test_a_word_may_be_of_a_subclass_of_text() -> None:
     """An enumeration of words is text as well."""
     seen: Snapshot[int] = Snapshot(State.FAILED, State.FAILED, reason=State.FAILED, code=State.FAILED)
     assert (seen.status, seen.reason, seen.code) == ("failed", "failed", "failed")
+
+
+def test_any_number_of_words_is_checked() -> None:
+    """A word is checked however many others there were; what a terminal would obey is left out each time."""
+    assert {Snapshot(State.PENDING, f"word {n}").status for n in range(2500)} == {f"word {n}" for n in range(2500)}
+    assert {Snapshot(State.PENDING, "a\x1bb").status for _ in range(2)} == {"a b"}
 
 
 @pytest.mark.parametrize(
@@ -226,7 +236,7 @@ def test_the_repr_shows_every_field_but_the_payload() -> None:
     """The repr can be read as the call that makes the snapshot."""
     assert repr(Snapshot(State.PENDING, "queued", raw={})) == (
         "Snapshot(state=<State.PENDING: 'pending'>, status='queued', value=None, reason=None, code=None, "
-        "progress=None, retry_after=None, ended_at=None, misfits=(), partial=False)"
+        "progress=None, retry_after=None, ended_at=None, misfits=(), partial=False, kind=None)"
     )
 
 

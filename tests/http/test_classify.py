@@ -38,7 +38,7 @@ def test_success_with_json_passes(status: int, payload: object) -> None:
         (205, "malformed", BadReply, True),
         (206, "protocol", BadReply, True),
         (301, "redirect", Rejected, False),
-        (304, "redirect", Rejected, False),
+        (304, "not_modified", BadReply, True),
         (400, "bad_request", Rejected, False),
         (401, "credential", Rejected, False),
         (402, "unpaid", Rejected, False),
@@ -87,6 +87,15 @@ def test_success_without_json(body: bytes, problem: str | None) -> None:
     caught = refused(Reply(200, body=body, problem=problem, origin="https://api.example"))
     assert (caught.kind, type(caught), caught.passing) == ("malformed", BadReply, True)
     assert str(caught).endswith(": ".join(filter(None, (problem, body.decode()))))
+
+
+def test_success_that_needs_no_json() -> None:
+    """A file or JSON Lines may be the answer; an error stays one, and so does a success without a body."""
+    classify_status(Reply(200, body=b"a,b", problem="the body is not JSON"), needs_json=False)
+    for status, kind in ((204, "malformed"), (404, "not_found"), (500, "server")):
+        with pytest.raises(TransportError) as caught:
+            classify_status(Reply(status), needs_json=False)
+        assert caught.value.kind == kind
 
 
 def test_facts_are_carried_along() -> None:

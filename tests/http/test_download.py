@@ -110,7 +110,7 @@ async def test_a_directory_that_is_missing(tmp_path: Path) -> None:
     [
         (204, BadReply, "malformed"),
         (206, BadReply, "protocol"),
-        (304, Rejected, "redirect"),
+        (304, BadReply, "not_modified"),
         (401, Rejected, "credential"),
         (403, Rejected, "link-expired"),
         (404, Rejected, "link-expired"),

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from asyncpoll.http import _json as fast_module
-from asyncpoll.http._json import DEPTH, DIGITS, decode
+from asyncpoll.http._json import DEPTH, DIGITS, decode, decode_lines
 
 
 @pytest.fixture(scope="module", params=["installed", "missing"])
@@ -167,3 +167,20 @@ def test_one_verdict(body: bytes) -> None:
     finally:
         fast_module._loads = loads
     assert repr(decode(body)) == repr(slow)
+
+
+@pytest.mark.parametrize(("line", "count"), [(b"{}", 1000), (b"7", 1000), (b'{"a":[]}', 300)])
+def test_lines_share_one_limit_of_memory(line: bytes, count: int) -> None:
+    """Many small values are counted together before the first one is made."""
+    body = b"\n".join([line] * count)
+    values, problem = decode_lines(body, memory=1 << 20)
+    assert (len(values), problem) == (count, None)
+    values, problem = decode_lines(body, memory=30_000)
+    assert values == []
+    assert problem is not None
+    assert "more than 0 MiB of memory" in problem
+
+
+def test_large_lines_within_the_limit() -> None:
+    """What could exceed the limit is counted, and decoded if it does not."""
+    assert decode_lines(b'"' + b"x" * 900 + b'"\n1', memory=2000) == (["x" * 900, 1], None)

@@ -236,6 +236,30 @@ async def test_the_limit_of_an_attempt() -> None:
         assert transport.requests == 2
 
 
+@pytest.mark.usefixtures("on_path")
+async def test_a_request_may_have_a_longer_attempt() -> None:
+    """A long poll is given its own time to answer, and for each piece of the body; others keep the usual one."""
+    answer = json_reply({"ok": 1})
+    script: Script = [Act.READ, 0.2, answer[:-4], 0.2, answer[-4:]]
+    async with (
+        raw_server(script, [Act.READ, Act.HANG]) as server,
+        AiohttpTransport(server.url, attempt=0.1, read_gap=0.1) as transport,
+    ):
+        assert (await transport.send(Request("GET", "/", attempt=30.0))).json == {"ok": 1}
+        with pytest.raises(TransportError) as caught:
+            await transport.send(Request("GET", "/", attempt=0.01, fresh=True))
+        assert caught.value.kind == "timeout"
+
+
+@pytest.mark.parametrize(("attempt", "error"), [(0, ValueError), (float("nan"), ValueError), ("1", TypeError)])
+async def test_an_attempt_must_be_a_number_of_seconds(attempt: Any, error: type[Exception]) -> None:
+    """Nothing is sent otherwise."""
+    async with AiohttpTransport("http://127.0.0.1:1") as transport:
+        with pytest.raises(error, match=r"Request.attempt must be"):
+            await transport.send(Request("GET", "/", attempt=attempt))
+        assert transport.requests == 0
+
+
 async def test_waiting_for_a_slot_takes_no_time() -> None:
     """With more polls than slots, none of them times out for having waited."""
     script = [step for _ in range(10) for step in (Act.READ, 0.1, json_reply(1))]

@@ -7,15 +7,18 @@ import gzip
 import json
 import tracemalloc
 import zlib
+from contextlib import AsyncExitStack
 from typing import Any
 
 import pytest
+from aiohttp import ClientSession
 from aiohttp.streams import EMPTY_PAYLOAD
 from multidict import CIMultiDict
 from raw_server import Act, Script, gzip_reply, json_reply, polls, raw_server, reply
 
 from asyncpoll._errors import BadReply, TransportError
 from asyncpoll.http._auth import Bearer
+from asyncpoll.http._classify import classify_status
 from asyncpoll.http._message import Reply, Request
 from asyncpoll.http._secrets import Mask
 from asyncpoll.http.transport import AiohttpTransport
@@ -89,6 +92,29 @@ async def test_headers() -> None:
     answered = await poll(json_reply({}, "X-A: 1", "Retry-After: 7", "Retry-After: 9"))
     assert answered.headers["x-a"] == "1"
     assert answered.retry_after == 9.0
+
+
+@pytest.mark.parametrize("lends", [False, True])
+async def test_a_body_that_is_not_decoded(*, lends: bool) -> None:
+    """The body of a success is left as it is where that is asked for; that of an error says what is wrong."""
+    request = Request("GET", "/", decode=False)
+    script = polls(gzip_reply(b'{"a": 1}'), json_reply({"error": "b"}, status=404))
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(raw_server(script))
+        session = await stack.enter_async_context(ClientSession()) if lends else None
+        transport = await stack.enter_async_context(AiohttpTransport(server.url, session=session))
+        answered = await transport.send(request)
+        assert (answered.json, answered.body, answered.jsonl, answered.text) == (
+            None,
+            b'{"a": 1}',
+            [{"a": 1}],
+            '{"a": 1}',
+        )
+        assert "decode=False" in str(answered.problem)
+        classify_status(answered, needs_json=False)
+        with pytest.raises(BadReply, match="decode=False"):
+            classify_status(answered)
+        assert (await transport.send(request)).json == {"error": "b"}
 
 
 async def test_a_large_body_is_decoded_in_a_thread() -> None:
@@ -261,3 +287,21 @@ async def test_pieces_that_keep_coming() -> None:
     head = b"HTTP/1.1 200 OK\r\nContent-Length: 8\r\n\r\n"
     async with asyncio.timeout(10):
         assert (await poll(head, *pieces, read_gap=0.5)).json == {"a": 1}
+
+
+@pytest.mark.parametrize("lends", [False, True])
+@pytest.mark.parametrize("headers", [[], ["Content-Encoding: gzip"], ['ETag: "1"']])
+async def test_an_answer_that_nothing_has_changed(headers: list[str], *, lends: bool) -> None:
+    """It has no body, whatever length it names, and the connection serves the next request."""
+    unchanged = "\r\n".join(["HTTP/1.1 304 X", "Content-Length: 999999", *headers, "", ""]).encode()
+    async with AsyncExitStack() as stack:
+        server = await stack.enter_async_context(raw_server(polls(unchanged, json_reply(1))))
+        session = await stack.enter_async_context(ClientSession()) if lends else None
+        transport = await stack.enter_async_context(AiohttpTransport(server.url, session=session))
+        answered = await transport.send(Request("GET", "/", headers={"If-None-Match": '"1"'}))
+        assert (answered.status, answered.body) == (304, b"")
+        with pytest.raises(BadReply, match="nothing has changed, but no earlier answer is kept") as caught:
+            classify_status(answered)
+        assert (caught.value.kind, caught.value.passing) == ("not_modified", True)
+        assert (await transport.send(POLL)).json == 1
+        assert server.connections == 1

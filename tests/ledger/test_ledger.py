@@ -79,7 +79,9 @@ async def test_an_outcome_comes_back_as_it_was_recorded(path: Path) -> None:
         await ledger.enter(batch(2))
         first = await ledger.record(success(2, polls=3, waited=4.5678, running=4.0))
         await ledger.record(
-            OutcomeInput(number=1, state="failed", status="bad", reason="out of paper", code="17", error=None)
+            OutcomeInput(
+                number=1, state="failed", status="bad", reason="out of paper", code="17", error=None, kind="expired"
+            )
         )
         found = [record async for record in ledger.outcomes()]
         assert [record async for record in ledger.outcomes(after=1)] == found[1:]
@@ -102,6 +104,7 @@ async def test_an_outcome_comes_back_as_it_was_recorded(path: Path) -> None:
     assert (bad.seq, bad.state, bad.reason, bad.code, bad.value, bad.running) == (
         2, "failed", "out of paper", "17", None, None,
     )  # fmt: skip
+    assert (good.kind, bad.kind, bad.line()["kind"]) == (None, "expired", "expired")
 
 
 async def test_the_first_outcome_of_a_job_stands(path: Path) -> None:

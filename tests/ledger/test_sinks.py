@@ -89,7 +89,7 @@ def test_a_cell_is_never_a_formula(path: Path) -> None:
             await ledger.enter(batch(6))
             for number, status in enumerate(hostile, 1):
                 await ledger.record(OutcomeInput(number=number, state="failed", status=status, reason='a,b\n"c"'))
-            await ledger.record(success(6, polls=3, waited=1.5))
+            await ledger.record(success(6, polls=3, waited=1.5, kind="partial"))
 
     asyncio.run(fill())
     sink = Csv(path.with_name("out.csv"))
@@ -108,8 +108,10 @@ def test_a_cell_is_never_a_formula(path: Path) -> None:
         "code": "",
         "polls": "3",
         "waited": "1.5",
+        "kind": "partial",
         "attempt": "1",
     }
+    assert bad[0]["kind"] == ""
 
 
 @KINDS

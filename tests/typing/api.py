@@ -5,23 +5,19 @@ Each `type: ignore` marks what must not pass; checkers complain when one of them
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from pathlib import Path
 from typing import Any, assert_type
-
-from attrs import frozen
 
 import asyncpoll
 from asyncpoll import (
     BadReply,
     ClientClosed,
     Draining,
-    Endpoint,
     Exponential,
     Fetch,
     Fixed,
-    Group,
     History,
     Hub,
     Job,
@@ -67,10 +63,13 @@ from asyncpoll.http import (
     Transport,
     TransportSettings,
     Upload,
+    check_address,
     classify_status,
     download,
     fit,
     identifier,
+    register_auth,
+    registered_auth,
     segment,
     structure,
 )
@@ -96,7 +95,7 @@ assert_type(done, Snapshot[int])
 assert_type(done.unwrap(), int)
 assert_type(done.value, int | None)
 assert_type((done.state, done.status), tuple[State, str])
-assert_type((done.reason, done.code), tuple[str | None, str | None])
+assert_type((done.reason, done.code, done.kind), tuple[str | None, str | None, str | None])
 assert_type((done.progress, done.retry_after), tuple[float | None, float | None])
 whole: Snapshot[object] = done  # what holds an int holds an object
 done.state = State.FAILED  # type: ignore[misc]  # frozen
@@ -281,67 +280,22 @@ class Signing:
 
 
 auths: list[Auth] = [Bearer("key"), Bearer(lambda: "key"), Bearer(fetch_key), ApiKey("key"), Basic("a", "b"), Signing()]
+ApiKey("key", query="key")
+register_auth("signing", lambda key, region: Signing())
+assert_type(registered_auth("signing")("key", region="eu"), Auth)
 Bearer(17)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 AiohttpTransport("https://api.example.org", auth=auths[0], **settings)
 AiohttpTransport("https://api.example.org", auth="key")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 assert_type(segment("id", "a"), str)
 assert_type(identifier("id", "a"), str)
+address = Request.to("GET", "/v1/jobs/7", repeatable=True, decode=False)
+assert_type(address, Request)
+check_address(MemoryTransport(lambda _: Reply(200)), address)
+assert_type((Reply(200).text, Reply(200).jsonl), tuple[str, list[Any]])
+classify_status(Reply(200), needs_json=False)
 classify_status(Reply(200, {}), Codes({"1": "credential"}, (Phrase("2", "expired", "credential"),)))
 assert_type(structure({}, Snapshot), Snapshot[Any])
 assert_type(fit({}, Snapshot), tuple[Snapshot[Any], tuple[str, ...]])
-
-
-# endpoints and jobs
-
-
-@frozen
-class Ref:
-    """What names a job."""
-
-    number: int
-
-
-def ask(ref: Ref) -> Request:
-    """Ask about a job."""
-    return Request("GET", f"/jobs/{ref.number}", repeatable=True)
-
-
-def read(reply: Reply) -> Snapshot[str]:
-    """Read an answer."""
-    return Snapshot(words.read(reply.json["status"]), value=reply.json.get("text"))
-
-
-def ask_together(refs: Sequence[Ref]) -> Request:
-    """Ask about several jobs."""
-    return Request("GET", "/jobs", query={"numbers": ",".join(str(ref.number) for ref in refs)})
-
-
-def read_together(reply: Reply, refs: Sequence[Ref]) -> Mapping[Ref, Snapshot[str]]:
-    """Read an answer about several jobs."""
-    return {ref: read(reply) for ref in refs}
-
-
-group = Group(key=lambda _: "all", ask=ask_together, read=read_together, size=50)
-endpoint = Endpoint("vendor.jobs", ask=ask, read=read, group=group, cancel=ask, predicts=lambda ref: ref.number)
-assert_type(endpoint, Endpoint[Ref, str])
-job = endpoint.job(memory, Ref(1))
-assert_type(job, Job[str])
-assert_type((job.key, job.can_cancel, job.to_json()), tuple[str, bool, str])
-endpoint.job(memory, "1")  # type: ignore[arg-type]  # not its kind of reference
-Endpoint("vendor.jobs", ask, read)  # type: ignore[call-arg]  # functions are named
-
-
-async def using_a_job() -> None:
-    """Wait for a job in every way."""
-    assert_type(await job.fetch(), Snapshot[str])
-    assert_type(await job.wait(timeout=60, max_polls=3), Snapshot[str])
-    assert_type(await job.result(timeout=limits), str)
-    assert_type(await wait_until_terminal(job, timeout=None), Snapshot[str])
-    async for snapshot in job.watch(changes_only=True, hints="ignore"):
-        assert_type(snapshot, Snapshot[str])
-    await job.cancel()
-    await job.result()  # type: ignore[call-arg]  # the limit is said
-    await job.wait(timeout=60, retries=3)  # type: ignore[call-arg]  # no such option
 
 
 # errors

@@ -387,16 +387,17 @@ def test_watch_yields_what_every_poll_sees() -> None:
 
 
 def test_watch_can_yield_changes_only() -> None:
-    """Only what differs in state, status or progress from the one before comes; the terminal one always does."""
+    """Only what differs in state, kind, status or progress from the one before comes; the terminal one always does."""
     quarter: Snapshot[Any] = Snapshot(State.PROCESSING, "processing", progress=0.25)
     half: Snapshot[Any] = Snapshot(State.PROCESSING, "processing", progress=0.5)
     other_word: Snapshot[Any] = Snapshot(State.PROCESSING, "rendering", progress=0.5)
-    steps = [PENDING, PENDING, quarter, quarter, half, other_word, other_word, half, DONE]
+    asks: Snapshot[Any] = Snapshot(State.PROCESSING, "rendering", progress=0.5, kind="needs_action")
+    steps = [PENDING, PENDING, quarter, quarter, half, other_word, other_word, asks, asks, half, DONE]
 
     async def main() -> list[Snapshot[int]]:
         return [snapshot async for snapshot in watch(play(*steps), changes_only=True)]
 
-    assert run_virtual(main()) == [PENDING, quarter, half, other_word, half, DONE]
+    assert run_virtual(main()) == [PENDING, quarter, half, other_word, asks, half, DONE]
 
 
 @pytest.mark.parametrize("changes_only", [False, True])

@@ -83,6 +83,10 @@ def test_what_was_seen_of_the_job_is_told() -> None:
     assert (body["state"], body["progress"]) == ("processing", 0.5)
     body = web.response_for(JobFailed(LEAKY)).body or {}
     assert (body["state"], body["reason"], body["code"]) == ("failed", "no https://***@x/?token=*** [2J", "E-7")
+    assert "kind" not in body
+    asking: Snapshot[None] = Snapshot(State.PROCESSING, kind="needs_action")
+    body = web.response_for(WaitTimeout(asking, waited=1.0, polls=1)).body or {}
+    assert body["kind"] == "needs_action"
 
 
 @pytest.mark.parametrize("framework", FRAMEWORKS)

@@ -5,7 +5,8 @@ that a request takes: *direct*, over lines of our own, or *session*, through `ai
 
 The life of an exchange, from top to bottom of `AiohttpTransport.send`:
 
-1. `_encode.Encoder` checks the request and turns it into an `Outgoing`, or raises a `ValueError`.
+1. `_encode.Encoder` checks the request and turns it into an `Outgoing`, or raises a `ValueError`, or a `Rejected` for
+   an address that is not below the base.
 2. `_exchanges.Exchanges.admit` waits for a slot. From then on the time runs: `attempt` until the head of the reply.
 3. `_pool.Pool.ask` or `_session.SessionPath.ask` sends it, once, and gives an `Answer`: the head, and a body to read.
 4. `_response.read_reply` reads the body within `max_body`, with `read_gap` between two pieces, masks the credential,

@@ -23,7 +23,7 @@ from multidict import CIMultiDict
 from asyncpoll.http._auth import Credential, OutgoingRequest
 from asyncpoll.http._message import FRAMING, Request, Upload, header_problem
 from asyncpoll.http._secrets import Mask
-from asyncpoll.http._urls import Address
+from asyncpoll.http._urls import Address, with_parameter
 
 _METHOD = re.compile(r"[A-Z]+")
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
@@ -56,6 +56,7 @@ class Outgoing:
         mask: Replaces the credential in the reply.
         fresh: Whether it needs a connection that nothing was ever read from.
         lines: The headers as lines, if they are at hand.
+        decode: Whether the body of a success is decoded as JSON.
     """
 
     method: str
@@ -65,6 +66,7 @@ class Outgoing:
     mask: Mask
     fresh: bool
     lines: str = field(default="", repr=False)
+    decode: bool = True
 
     def for_auth(self, origin: str, *, has_files: bool) -> OutgoingRequest:
         """Return the request as an `Auth` sees it; the bytes of a form with files are not known yet."""
@@ -72,9 +74,10 @@ class Outgoing:
         return OutgoingRequest(self.method, origin + self.target, dict(self.headers), body)
 
     def with_credential(self, credential: Credential) -> Outgoing:
-        """Return the request with *credential*, whose headers come before those of the same names."""
+        """Return the request with *credential*, which takes the place of headers or parameters of the same names."""
         headers = _replaced(self.headers, credential.headers)
-        return evolve(self, headers=headers, mask=credential.mask, lines="")
+        target = with_parameter(self.target, credential.parameter) if credential.parameter else self.target
+        return evolve(self, target=target, headers=headers, mask=credential.mask, lines="")
 
     def message(self, host: str) -> bytes:
         """Return the request as it goes over the wire to *host*."""
@@ -103,10 +106,20 @@ class Encoder:
     _lines: str = field(default="", init=False, repr=False)
 
     def prepare(self, request: Request, credential: Credential) -> Outgoing:
-        """Return *request* as it goes out, with *credential*, or raise a `ValueError` that says why it cannot."""
+        """Return *request* as it goes out, with *credential*.
+
+        Raises:
+            ValueError: It cannot be sent as it is.
+            Rejected: Its address is not below the base address; the kind is "foreign_address".
+        """
         if not _METHOD.fullmatch(request.method):
             raise ValueError("the method must be one word in upper case")
-        target = self.address.target(request.path, request.query)
+        if request.address is None:
+            target = self.address.target(request.path, request.query)
+        else:
+            target = self.address.resolve(request.address, request.query)
+        if credential.parameter:
+            target = with_parameter(target, credential.parameter)
         body, headers = _body(request)
         if request.headers:
             check_headers(request.headers)

@@ -51,7 +51,9 @@ class Answer:
     close: Callable[[], None] = field(repr=False)
 
 
-async def read_reply(answer: Answer, *, origin: str, most: int, mask: Mask, on_wait: Callable[[], None]) -> Reply:
+async def read_reply(
+    answer: Answer, *, origin: str, most: int, mask: Mask, on_wait: Callable[[], None], as_json: bool = True
+) -> Reply:
     """Read *answer*, from *origin*, to its end. The body of an error is left out if it cannot be used.
 
     Args:
@@ -60,6 +62,7 @@ async def read_reply(answer: Answer, *, origin: str, most: int, mask: Mask, on_w
         most: The most bytes of a body, decompressed.
         mask: Applied to headers and body.
         on_wait: Called each time before a wait for more of the body.
+        as_json: Whether the body of a success is decoded; that of an error always is.
 
     Raises:
         BadReply: The status is not a final one ("protocol"), or the body is too large ("limit") or encoded in a way
@@ -82,6 +85,8 @@ async def read_reply(answer: Answer, *, origin: str, most: int, mask: Mask, on_w
         too_large = refusal.kind == "limit"  # the message would name a setting that does not limit an error
         shown_problem = f"the body is larger than {min(most, ERROR_BODY)} bytes" if too_large else str(refusal)
         return Reply(status, headers=shown, problem=shown_problem, origin=origin)
+    if successful and not as_json:
+        return Reply(status, None, shown, body, "the request has decode=False, so the body was not decoded", origin)
     memory = max(LEAST_MEMORY, most * MEMORY_PER_BYTE)
     if len(body) <= IN_THREAD:
         value, problem = decode(body, memory)

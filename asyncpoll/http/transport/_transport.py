@@ -119,7 +119,8 @@ class AiohttpTransport:
                 "timeout", "disconnect", "payload" (the body was cut short), "local" (this machine is out of files or
                 ports), "auth" (the credential could not be fetched), or "internal".
             Rejected: The certificate is not trusted ("certificate"), the server does not speak TLS ("tls"), the proxy
-                refuses ("proxy"), or the credential cannot be sent ("credential").
+                refuses ("proxy"), the credential cannot be sent ("credential"), or the address of the request is not
+                below *base_url* ("foreign_address").
             BadReply: The reply is too large ("limit"), encoded in a way that was not offered ("encoding"), or not
                 proper HTTP ("protocol").
             ClientClosed: The transport or the lent session is closed, or belongs to another event loop or process.
@@ -132,6 +133,10 @@ class AiohttpTransport:
         if credentials.fixed is not None:
             return await self._send(request, self._encoder.prepare(request, credentials.fixed))
         return await self._send_renewing(request, credentials)
+
+    def check(self, request: Request, /) -> None:
+        """Raise the `Rejected` or `ValueError` with which `send` would refuse *request* before it sends anything."""
+        self._encoder.prepare(request, NO_CREDENTIAL)
 
     async def _send_renewing(self, request: Request, credentials: Credentials) -> Reply:
         """Send a request with a credential that may change; if it is refused, renew it and send once more."""
@@ -149,30 +154,35 @@ class AiohttpTransport:
         """Return the exchange to await: a coroutine less than if it were awaited here."""
         if self._proxy is not None:
             outgoing.mask = Mask(outgoing.mask.spellings + self._proxy.mask.spellings)
+        outgoing.decode = request.decode
+        limits = self._limits if request.attempt is None else self._limits.allowing(request.attempt)
         if request.form is not None and outgoing.body is None:
-            return self._send_files(request.form, outgoing)
-        return self._exchange(outgoing, self._limits.attempt)
+            return self._send_files(request.form, outgoing, limits)
+        return self._exchange(outgoing, limits)
 
-    async def _send_files(self, form: Mapping[str, str | Upload], outgoing: Outgoing) -> Reply:
+    async def _send_files(self, form: Mapping[str, str | Upload], outgoing: Outgoing, limits: ExchangeLimits) -> Reply:
         with opened(form) as (data, size):
-            return await self._exchange(outgoing, self._limits.time_for(size), data)
+            return await self._exchange(outgoing, evolve(limits, attempt=limits.time_for(size)), data)
 
-    async def _exchange(self, outgoing: Outgoing, seconds: float, form: aiohttp.FormData | None = None) -> Reply:
+    async def _exchange(
+        self, outgoing: Outgoing, limits: ExchangeLimits, form: aiohttp.FormData | None = None
+    ) -> Reply:
         set_deadline = self._exchanges.set_deadline
         answer: Answer | None = None
         try:
             async with self._exchanges.admit() as exchange:
                 clock = asyncio.get_running_loop().time
-                set_deadline(exchange, clock() + seconds)
+                set_deadline(exchange, clock() + limits.attempt)
                 answer = await self._asking(outgoing, form)
                 set_deadline(exchange, math.inf)
                 try:
                     return await read_reply(
                         answer,
                         origin=self.origin,
-                        most=self._limits.max_body,
+                        most=limits.max_body,
                         mask=outgoing.mask,
-                        on_wait=lambda: set_deadline(exchange, clock() + self._limits.read_gap),
+                        as_json=outgoing.decode,
+                        on_wait=lambda: set_deadline(exchange, clock() + limits.read_gap),
                     )
                 finally:
                     answer.close()

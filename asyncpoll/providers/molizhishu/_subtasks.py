@@ -10,7 +10,8 @@ from operator import attrgetter
 
 from attrs import field, frozen
 
-from asyncpoll._endpoint import Endpoint, Group, Job
+from asyncpoll._calls import Group
+from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll._errors import BadReply
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State, Vocabulary

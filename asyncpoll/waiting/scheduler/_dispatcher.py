@@ -16,7 +16,8 @@ from weakref import WeakValueDictionary
 
 from attrs import frozen
 
-from asyncpoll.waiting._decision import Decision, NEVER, OVERSLEPT
+from asyncpoll.waiting._decision import NEVER, OVERSLEPT, Decision
+from asyncpoll.waiting._policy import pace_of
 from asyncpoll.waiting.scheduler._lane import AdaptiveRateLimiter, Lane
 from asyncpoll.waiting.scheduler._targets import Target, WaitSink
 from asyncpoll.waiting.scheduler._timer_queue import TimerQueue
@@ -125,7 +126,10 @@ class Dispatcher:
     def schedule(self, target: Target, due: float) -> None:
         """Poll *target*, which is idle, at *due* or as soon after it as limits allow."""
         if target.due == NEVER:
-            self._lane_of(target).targets += 1
+            lane, pace = self._lane_of(target), pace_of(target.subject)
+            lane.targets += 1
+            if pace is not None and pace.per_second is not None:
+                lane.limit(target, pace.per_second)
         self._set(target, min(due, target.expires_at))
 
     def hasten(self, target: Target, due: float) -> None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from itertools import chain
 from types import MappingProxyType
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from asyncpoll._errors import LONGEST_HINT, PARKING_STATUSES, Throttled, TransportError, WaitTimeout
 from asyncpoll.waiting._misses import kind_of
@@ -146,6 +147,67 @@ class CircuitBreaker:
         return True
 
 
+class PacedTargets(MutableMapping[Any, None]):
+    """Targets that are ready, in a queue for each endpoint: some endpoints have a rate of their own.
+
+    Args:
+        ready: The targets that are ready already.
+    """
+
+    def __init__(self, ready: Iterable[Any]) -> None:
+        self._queues: dict[str, OrderedDict[Any, None]] = {}  # by the name of the endpoint, the next one to start first
+        self._limiters: dict[str, AdaptiveRateLimiter] = {}
+        self.update(dict.fromkeys(ready))
+
+    def limit(self, target: Any, rate: float) -> None:
+        """Start at most so many polls a second for the endpoint of *target*."""
+        self._limiters.setdefault(_endpoint_of(target), AdaptiveRateLimiter(rate))
+
+    @property
+    def opens_at(self) -> float:
+        """When the next of the targets may start."""
+        limiters = (self._limiters.get(name) for name in self._queues)
+        return min((-math.inf if limiter is None else limiter.opens_at for limiter in limiters), default=math.inf)
+
+    def is_at_rest(self, now: float) -> bool:
+        """Return whether new limiters would behave in the same way."""
+        return all(limiter.is_at_rest(now) for limiter in self._limiters.values())
+
+    def pop_next(self, at: float, now: float) -> Any:
+        """Remove and return the next target that may start; endpoints take turns. There must be one."""
+        open_now = (name for name in self._queues if name not in self._limiters or self._limiters[name].opens_at <= now)
+        name = next(open_now)
+        target = next(iter(self._queues[name]))
+        del self[target]
+        if name in self._queues:
+            self._queues[name] = self._queues.pop(name)
+        if name in self._limiters:
+            self._limiters[name].start(at)
+        return target
+
+    def copy(self) -> list[Any]:
+        """Return the targets, also in another thread."""
+        return [target for queue in self._queues.copy().values() for target in queue.copy()]
+
+    def __getitem__(self, target: Any) -> None:
+        return self._queues[_endpoint_of(target)][target]
+
+    def __setitem__(self, target: Any, value: None) -> None:
+        self._queues.setdefault(_endpoint_of(target), OrderedDict())[target] = value
+
+    def __delitem__(self, target: Any) -> None:
+        name = _endpoint_of(target)
+        del self._queues[name][target]
+        if not self._queues[name]:
+            del self._queues[name]
+
+    def __iter__(self) -> Iterator[Any]:
+        return chain.from_iterable(self._queues.values())
+
+    def __len__(self) -> int:
+        return sum(map(len, self._queues.values()))
+
+
 class Lane(Generic[Target]):
     """The polls towards one server.
 
@@ -165,7 +227,7 @@ class Lane(Generic[Target]):
 
     def __init__(self, transport: object, *, concurrency: float, rate: float) -> None:
         self.transport = transport
-        self.ready: OrderedDict[Target, None] = OrderedDict()
+        self.ready: OrderedDict[Target, None] | PacedTargets = OrderedDict()
         self.in_flight = 0
         self.targets = 0
         self.suspect: Target | None = None
@@ -175,6 +237,7 @@ class Lane(Generic[Target]):
         self._limiter = AdaptiveRateLimiter(rate)
         self._breaker = CircuitBreaker()
         self._parked_until = -math.inf
+        self._paced: PacedTargets | None = None  # as `ready`, once an endpoint has a rate of its own
 
     @property
     def opens_at(self) -> float:
@@ -183,12 +246,20 @@ class Lane(Generic[Target]):
             return math.inf
         if self.in_flight >= (1 if self._breaker.probing else self._concurrency):
             return math.inf
-        return max(self._parked_until, self._breaker.opens_at, self._limiter.opens_at)
+        opens_at = max(self._parked_until, self._breaker.opens_at, self._limiter.opens_at)
+        return opens_at if self._paced is None or self.suspect is not None else max(opens_at, self._paced.opens_at)
+
+    def limit(self, target: Target, rate: float) -> None:
+        """Start at most so many polls a second for the endpoint of *target*."""
+        if self._paced is None:
+            self.ready = self._paced = PacedTargets(self.ready)
+        self._paced.limit(target, rate)
 
     def is_at_rest(self, now: float) -> bool:
         """Return whether the lane holds nothing that a new one would not know."""
         busy = self.targets or self.suspect is not None or self._parked_until > now
-        return not busy and self._breaker.is_at_rest and self._limiter.is_at_rest(now)
+        unpaced = self._paced is None or self._paced.is_at_rest(now)
+        return not busy and unpaced and self._breaker.is_at_rest and self._limiter.is_at_rest(now)
 
     def start_next(self, at: float, now: float) -> Target | None:
         """Remove the next target from `ready`, and record that its poll starts; None if none may start now.
@@ -204,10 +275,11 @@ class Lane(Generic[Target]):
             self.spread_overdue(at)
         self.in_flight += 1
         self._limiter.start(at)
-        if self.suspect is None:
-            return self.ready.popitem(last=False)[0]
-        del self.ready[self.suspect]
-        return self.suspect
+        if self.suspect is not None:
+            del self.ready[self.suspect]
+            return self.suspect
+        paced = self._paced
+        return self.ready.popitem(last=False)[0] if paced is None else paced.pop_next(at, now)  # type: ignore[call-arg]  # it is an OrderedDict
 
     def finish(self, result: object, now: float, interval: float) -> None:
         """Record that a poll has finished, with a snapshot or an error, and how often its target is to be polled."""
@@ -236,6 +308,11 @@ class Lane(Generic[Target]):
             self._limiter.slow_down(now)
         if error.retry_after and (throttled or error.status in PARKING_STATUSES):
             self._parked_until = max(self._parked_until, now + min(error.retry_after, LONGEST_HINT))
+
+
+def _endpoint_of(target: Any) -> str:
+    name: str = getattr(getattr(target.subject, "endpoint", None), "name", "")
+    return name
 
 
 def _trouble(result: object) -> int:

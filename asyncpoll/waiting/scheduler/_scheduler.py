@@ -15,8 +15,9 @@ from asyncpoll._errors import ClientClosed, Draining, Rejected, WaitTimeout
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.waiting._counters import Counters, EndpointCounters
-from asyncpoll.waiting._decision import NEVER, Result, Verdict, WaitCheckpoint, as_outcome, as_result, awaitable_of
+from asyncpoll.waiting._decision import NEVER, Verdict, WaitCheckpoint
 from asyncpoll.waiting._emission import Announcer
+from asyncpoll.waiting._fetching import Result, as_outcome, as_result, awaitable_of
 from asyncpoll.waiting._misses import drop_tracebacks, is_condemning
 from asyncpoll.waiting._policy import Policy
 from asyncpoll.waiting._remote_cancel import RemoteCancels, remote_cancel_of
@@ -33,6 +34,7 @@ from asyncpoll.waiting.scheduler._targets import (
     WaitRegistry,
     WaitSink,
     transport_of,
+    waits_for,
 )
 
 _FEW = 1000  # with more waits than this, they keep no payloads of unfinished jobs
@@ -167,7 +169,7 @@ class Scheduler:
                 async with asyncio.timeout(grace):
                     await self._emptied.wait()
         now = self.now()
-        for wait in [wait for primary in self.registry for wait in primary.waits]:
+        for wait in waits_for(self.registry):
             sink, _ = self._detach(wait, abandoned=True)
             self._refuse(wait, sink, wait.timed_out(now, "drained", Draining), now)
         await self.cancels.settle()
@@ -182,10 +184,9 @@ class Scheduler:
     async def aclose(self) -> None:
         """End every wait that is left, cut every poll, and wait for the remote cancels. It may be called again."""
         if self._affinity.close():
-            for primary in self.registry:
-                for wait in primary.waits:
-                    closed = ClientClosed("the hub was closed while the job was awaited; wait inside its block")
-                    self._end(wait, closed, self.now(), abandoned=True)
+            for wait in waits_for(self.registry):
+                closed = ClientClosed("the hub was closed while the job was awaited; wait inside its block")
+                self._end(wait, closed, self.now(), abandoned=True)
         await self.dispatcher.aclose()
         await self.cancels.settle()
 
@@ -209,17 +210,19 @@ class Scheduler:
         counters = self.counters
         called_at = self._time()
         counters.in_flight += 1
-        result: Any = None
         try:
-            fetched = target.fetch() if isinstance(target, Batch) else target.subject()
-            result = await (fetched if hasattr(fetched, "__await__") else awaitable_of(fetched))
+            if isinstance(target, Batch):
+                result: Any = await target.fetch()
+            else:
+                subject = target.subject  # as in `begin_fetch`, which every poll would have to enter
+                poll_for = getattr(type(subject), "poll_for", None)
+                fetched = subject() if poll_for is None else poll_for(subject, target)
+                result = await (fetched if hasattr(fetched, "__await__") else awaitable_of(fetched))
+                result = result if isinstance(result, Snapshot) else as_result(result)
         except GeneratorExit:
             raise  # a coroutine that is closed must not go on; `fail` ends its waits
         except BaseException as error:  # noqa: BLE001  an error of any kind ends at most the waits for this target
             result = as_outcome(error)
-        else:
-            if not isinstance(result, Snapshot) and isinstance(target, Wait):
-                result = as_result(result)
         finally:
             counters.in_flight -= 1
         counters.polls += 1
@@ -230,9 +233,7 @@ class Scheduler:
         seconds = self._time() - called_at
         self._endpoint(target.subject).seconds += seconds
         if self._announcer is not None and self._announcer.wants_calls:
-            jobs = len(target.asked) if isinstance(target, Batch) else 1
-            waits = [wait for primary in target.primaries for wait in primary.waits]
-            self._announcer.call(waits, jobs, seconds, result)
+            self._announcer.calls(target, seconds, result)
         return result
 
     def _count_news(self, target: Target, steps: Sequence[Step]) -> None:
@@ -313,7 +314,7 @@ class Scheduler:
         if verdict.over:
             _, cancel = self._detach(wait, abandoned=isinstance(verdict.error, WaitTimeout))
         elif self.counters.pending > _FEW and isinstance(result, Snapshot):
-            wait.last = self._interner.intern(result)
+            wait.shrink(self._interner)
         steps.append(Step(wait, sink, result, verdict, cancel))
         return verdict
 
@@ -345,7 +346,7 @@ class Scheduler:
         if not self.dispatcher.is_suspect(target):
             return Effects(now, [], now, confirm=True)
         transport = transport_of(target)
-        waits = [wait for primary in self.registry if transport_of(primary) is transport for wait in primary.waits]
+        waits = waits_for(primary for primary in self.registry if transport_of(primary) is transport)
         refused = [(wait, self._detach(wait, abandoned=False)[0]) for wait in waits]
         return Effects(now, [], refusal=error, refused=refused)
 
@@ -381,14 +382,13 @@ class Scheduler:
     def expire(self, target: Target, now: float) -> None:
         """End the waits of *target* whose deadline has come."""
         in_flight = self.dispatcher.is_in_flight(target)
-        for primary in target.primaries:
-            for wait in primary.waits:
-                if wait.deadline <= now:
-                    try:
-                        error: BaseException = wait.cut(now) if in_flight else wait.timed_out(now)
-                    except BaseException as problem:  # noqa: BLE001  the key of a job is made by its endpoint
-                        error = as_outcome(problem)
-                    self._end(wait, error, now, abandoned=True)
+        for wait in waits_for(target.primaries):
+            if wait.deadline <= now:
+                try:
+                    error: BaseException = wait.cut(now) if in_flight else wait.timed_out(now)
+                except BaseException as problem:  # noqa: BLE001  the key of a job is made by its endpoint
+                    error = as_outcome(problem)
+                self._end(wait, error, now, abandoned=True)
 
     def fail(self, target: Target, error: BaseException) -> None:
         """Give up a poll that came to no end, and end its waits; one that never began is made again."""
@@ -396,9 +396,8 @@ class Scheduler:
         if isinstance(target, Batch):
             target.finish(error)
         if not isinstance(error, asyncio.CancelledError):
-            for primary in primaries:
-                for wait in primary.waits:
-                    self._end(wait, as_outcome(error), self.now())
+            for wait in waits_for(primaries):
+                self._end(wait, as_outcome(error), self.now())
         self.dispatcher.finish(target, error, self.now() if target.is_awaited else NEVER)
 
     # joining and leaving

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from contextvars import Context
 from itertools import islice
 from typing import Any, NamedTuple, Protocol
@@ -13,7 +13,8 @@ from attrs import evolve
 
 from asyncpoll._errors import Throttled
 from asyncpoll._snapshot import Snapshot
-from asyncpoll.waiting._decision import NEVER, Decision, Result, Verdict, WaitCheckpoint
+from asyncpoll.waiting._decision import NEVER, Decision, Verdict, WaitCheckpoint
+from asyncpoll.waiting._fetching import PollMemory, Result, begin_fetch
 from asyncpoll.waiting._misses import is_miss
 from asyncpoll.waiting._policy import Policy
 from asyncpoll.waiting.learning._learned import Learned
@@ -97,6 +98,8 @@ class Wait(Decision):
         """The first wait of each job that a poll asks about: this one."""
         return (self,)
 
+    asked = primaries
+
     @property
     def expires_at(self) -> float:
         """The first deadline of its waits; long past when none is left."""
@@ -109,6 +112,18 @@ class Wait(Decision):
         """The context to poll in for this wait, which is not over: its own where it is observed, or its caller's."""
         own = self._rare.context
         return self.sink.context if own is None else own  # type: ignore[union-attr]  # a wait that is not over has a sink
+
+    def seconds_left(self, now: float) -> float | None:
+        """Return the seconds until the last deadline of all waits for this job; None if one has none."""
+        latest = max((wait.deadline for wait in self.waits), default=now)
+        return None if latest == math.inf else max(0.0, latest - now)
+
+    def shrink(self, interner: SnapshotInterner) -> None:
+        """Keep no payload of what was last seen; the wait goes on."""
+        self.last = seen = interner.intern(self.last)  # type: ignore[arg-type]  # something was
+        memory = self.memory
+        if memory is not None and memory.seen is not None and not memory.seen.state.is_terminal:
+            memory.seen = seen
 
     def observe_in(self, context: Context) -> None:
         """Make polls in copies of this context, in which observers are told of the wait."""
@@ -149,7 +164,7 @@ class WaitRegistry:
 
     def waits_of(self, sink: WaitSink) -> list[Wait]:
         """Return every wait of this sink that is not over."""
-        return [wait for primary in self for wait in primary.waits if wait.sink is sink]
+        return [wait for wait in waits_for(self) if wait.sink is sink]
 
     def sample(self, most: int) -> list[Wait]:
         """Return the first waits of some of the jobs: of those that came first, and of those that came last."""
@@ -257,6 +272,11 @@ class Batch:
         """The first deadline of all waits; long past when none is left."""
         return min((member.expires_at for member in self.members), default=-math.inf)
 
+    @property
+    def memory(self) -> PollMemory | None:
+        """What the call keeps; None for a call about many jobs."""
+        return self.asked[0].memory if len(self.asked) == 1 else None
+
     def begin_poll(self) -> Context:
         """Settle which jobs the call is about, and return the context to make it in: a copy of the hub's own.
 
@@ -269,7 +289,7 @@ class Batch:
         """Ask about the jobs that are settled; return what was seen of each, as far as the answer tells."""
         jobs = [member.subject for member in self.asked]
         if len(jobs) == 1:  # its own call may bring the result, too
-            return {jobs[0]: await jobs[0]()}
+            return {jobs[0]: await begin_fetch(jobs[0], self.asked[0])}
         seen: dict[Any, Any] = await jobs[0].fetch_together(jobs)
         return seen
 
@@ -293,6 +313,11 @@ class Batch:
 
 
 Target = Wait | Batch
+
+
+def waits_for(primaries: Iterable[Wait]) -> list[Wait]:
+    """Return every wait for some jobs that is not over."""
+    return [wait for primary in primaries for wait in primary.waits]
 
 
 def transport_of(target: Target) -> object:

@@ -1,0 +1,82 @@
+"""The calls of an API besides asking about one job: `Group`, about many at once, and `Start`, the submit."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from typing import Any, Generic, TypeVar
+
+from attrs import field, frozen
+
+from asyncpoll._checks import by_field, function, refusal, whole
+from asyncpoll._snapshot import Snapshot
+from asyncpoll.http._message import Reply, Request
+
+Ref = TypeVar("Ref")
+T = TypeVar("T")
+
+
+def _optional_function(name: str, value: object) -> None:
+    if not (value is None or callable(value)):
+        raise refusal(TypeError, name, "a function or None", value)
+
+
+def _optional_text(name: str, value: object) -> None:
+    if not (value is None or isinstance(value, str)):
+        raise refusal(TypeError, name, "text or None", value)
+
+
+FUNCTION, OPTIONAL_FUNCTION, OPTIONAL_TEXT = by_field(function), by_field(_optional_function), by_field(_optional_text)
+"""Validators of fields."""
+
+
+@frozen
+class Group(Generic[Ref, T]):
+    """A request about many jobs, for an API that has such a call.
+
+    Attributes:
+        key: A function from a reference to a key. Jobs with the same key can be asked about together.
+        ask: A function from references with the same key to the request about their jobs.
+        read: A function from the reply and the references to a snapshot per reference. A job that it leaves out is
+            asked about with a request of its own. An error that it raises, other than a `PollError`, is logged once
+            per endpoint.
+        size: The largest number of jobs in one request.
+    """
+
+    key: Callable[[Ref], Hashable] = field(validator=FUNCTION)
+    ask: Callable[[Sequence[Ref]], Request] = field(validator=FUNCTION)
+    read: Callable[[Reply, Sequence[Ref]], Mapping[Ref, Snapshot[T]]] = field(validator=FUNCTION)
+    size: int = field(validator=by_field(whole(1)))
+
+
+@frozen
+class Poll:
+    """What `Endpoint.again` is told about the poll that it makes the request for.
+
+    Attributes:
+        seconds_left: The seconds until the wait must end if nothing changes, or None if it has no limit. In a hub it is
+            the largest of the waits for the job.
+        last: The last good reply of this wait, or None before the first one.
+    """
+
+    seconds_left: float | None = None
+    last: Reply | None = None
+
+
+@frozen
+class Start(Generic[Ref, T]):
+    """The request that submits a job, and the way to read its answer.
+
+    Attributes:
+        ask: A function, plain or async, from the arguments of `Endpoint.start` to the request. What it raises is
+            raised by `Endpoint.start`: a `ValueError` for a bad argument. Nothing has been sent then.
+        read: A function from the reply and the arguments, as a mapping, to the reference of the job.
+        snapshot: A function from the reply to a snapshot of the job, or None if the reply does not say how it is. With
+            a terminal snapshot no request is sent about the job.
+        key: The name of the argument that is the idempotency key, or None if the API has no such key. With a key, the
+            request may be repeated after a fault of the network. Without the argument, the key is random.
+    """
+
+    ask: Callable[..., Request | Awaitable[Request]] = field(validator=FUNCTION)
+    read: Callable[[Reply, Mapping[str, Any]], Ref] = field(validator=FUNCTION)
+    snapshot: Callable[[Reply], Snapshot[T] | None] | None = field(default=None, validator=OPTIONAL_FUNCTION)
+    key: str | None = field(default=None, validator=OPTIONAL_TEXT)
