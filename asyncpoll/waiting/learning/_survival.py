@@ -14,23 +14,19 @@ from collections.abc import Sequence
 
 from attrs import frozen
 
-from asyncpoll.waiting.learning._plan import RandomSource
-
 HORIZON = 86_400.0  # the longest duration that is planned for, unless intervals are of that order themselves
 
 _RATIO = 1.15  # from one candidate age to the next, where durations are far
-_GUESS = 10.0  # the typical duration while none was observed
+GUESS = 10.0  # the typical duration while none was observed
 _LEAST_PRIOR = 0.03  # the weight of the prior, however many durations were observed
-_NEIGHBOURS = (0.6, 0.3)  # of n durations, each reaches to the one that is the n ** 0.6th next, or n ** 0.3th
-_FEW = 10
-import os
-_M=float(os.environ.get('MG','.3'))
-_LEAST_DENSITY = 0.03
+_WIDE, _NARROW = 0.6, 0.3  # of n durations, each reaches to the one that is the n ** 0.6th next, or n ** 0.3th
+_FEW = 10  # durations, too few to tell which fits better
+_MUCH_BETTER = 0.6  # the logarithm of the density, by which the narrow reach must fit better
+_LEAST_DENSITY = 0.03  # of one duration that no other reaches
 _REACH_OF_FEW = 0.8  # the reach, as a logarithm, while there are fewer than that
 _LEAST_REACH = 0.01
 _SAME = 1.001  # ages within this ratio are one
 _MOST = 0.9  # the share of jobs for which an expected end holds
-_ABANDONED = 4.0  # an abandoned job is taken to have ended before this multiple of its last age
 
 
 @frozen
@@ -69,21 +65,11 @@ class SurvivalCurve:
         still = self.running_at(age)
         return max(0.0, self.age_at(still * (1 - _MOST)) - age) if still > 0 else age
 
-    def draw(self, lo: float, hi: float, random: RandomSource) -> float:
-        """Return a random duration of a job that ended in (*lo*, *hi*], distributed as the curve is there.
-
-        Args:
-            lo: The age at which the job was last seen running.
-            hi: The age at which it was first seen ended: *lo* for an exact duration, `math.inf` for a job that was
-                abandoned at *lo*.
-            random: The source of randomness.
-        """
-        if hi == math.inf:
-            hi = _ABANDONED * lo
+    def middle(self, lo: float, hi: float) -> float:
+        """Return the median duration of the jobs that end in (*lo*, *hi*], which may reach to infinity."""
         if lo == hi:
             return lo
-        late, early = self.running_at(hi), self.running_at(lo)
-        return min(max(lo, self.age_at(late + (early - late) * random())), hi)
+        return min(max(lo, self.age_at((self.running_at(lo) + self.running_at(hi)) / 2)), hi)
 
 
 def log_candidates(shortest: float) -> list[float]:
@@ -106,7 +92,7 @@ def estimate_survival(
     shortest, longest = math.exp(candidates[1]), math.exp(candidates[-2])
     logs = sorted(math.log(min(max(shortest, duration), longest)) for duration in durations)
     known = logs if hint is None else [*logs, math.log(hint)]
-    centre = math.fsum(known) / len(known) if known else math.log(_GUESS)
+    centre = math.fsum(known) / len(known) if known else math.log(GUESS)
     weight = max(_LEAST_PRIOR, 1 / (len(logs) + 1))
     ages, survival, ended, density, before = [0.0], [1.0], 0.0, 0.0, candidates[0]
     for at, change in _density_steps(logs, candidates):
@@ -131,16 +117,19 @@ def _density_steps(logs: Sequence[float], candidates: Sequence[float]) -> list[t
 
 
 def _reaches(logs: Sequence[float]) -> list[float]:
-    """Return how far each of the ascending *logs* reaches: to its k-th nearest neighbour, with the k that fits best.
+    """Return how far each of the ascending *logs* reaches: to its k-th nearest neighbour.
 
-    Where jobs end at the ticks of a clock, a small k fits, elsewhere a large one. A k fits as well as the density that
-    the others have at each of them.
+    Where jobs end at the ticks of a clock, a small k fits much better than a large one. It fits as well as the density
+    that the others have at each of them.
     """
-    wide, narrow = (_nearest(logs, max(1, round(len(logs) ** power))) for power in _NEIGHBOURS)
-    return narrow if len(logs) > _FEW and _fit(logs, narrow) > _fit(logs, wide) + _M * len(logs) else wide
+    wide = _distances(logs, max(1, round(len(logs) ** _WIDE)))
+    if len(logs) <= _FEW:
+        return wide
+    narrow = _distances(logs, round(len(logs) ** _NARROW))
+    return narrow if _fit(logs, narrow) > _fit(logs, wide) + _MUCH_BETTER else wide
 
 
-def _nearest(logs: Sequence[float], k: int) -> list[float]:
+def _distances(logs: Sequence[float], k: int) -> list[float]:
     """Return for each of the ascending *logs* the distance to its k-th nearest neighbour."""
     count = len(logs)
     if count <= k:
@@ -152,8 +141,8 @@ def _nearest(logs: Sequence[float], k: int) -> list[float]:
 
 def _fit(logs: Sequence[float], reaches: Sequence[float]) -> float:
     """Return the mean logarithm of the density that all others have at each of the ascending *logs*."""
-    fit = 0.0
-    for i, at in enumerate(logs):
-        density = sum(0.5 / reach for j, (other, reach) in enumerate(zip(logs, reaches, strict=True)) if j != i and abs(other - at) <= reach)
-        fit += math.log(max(density / len(logs), _LEAST_DENSITY))
-    return fit
+    densities = [-0.5 / reach for reach in reaches]  # without its own
+    for other, reach in zip(logs, reaches, strict=True):
+        for i in range(bisect_left(logs, other - reach), bisect_right(logs, other + reach)):
+            densities[i] += 0.5 / reach
+    return math.fsum(math.log(max(density / len(logs), _LEAST_DENSITY)) for density in densities) / len(logs)

@@ -195,9 +195,9 @@ class Scheduler:
     async def poll(self, target: Target) -> None:
         """Poll *target* once."""
         if self.prices is not None and isinstance(target, Wait):
-            late, waits = self.dispatcher.overdue(), self.counters.pending
-            self.prices.before_poll(target, self.now(), waits=waits, late=late)
-            self.dispatcher.is_eager = self.prices.is_scarce
+            worth = target.worth(self.prices.learned, self.now())
+            late = self.dispatcher.overdue()
+            self.dispatcher.is_eager = self.prices.update(worth, waits=self.counters.pending, late=late)
         result = await self._fetch(target)
         effects = self._apply(target, result)
         self.dispatcher.finish(target, result, effects.due, effects.interval, confirm=effects.confirm)
