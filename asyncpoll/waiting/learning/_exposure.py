@@ -83,6 +83,7 @@ class Exposure:
     def __init__(self, shortest: float, hint: float | None = None) -> None:
         self._cells = cells_for(shortest, GUESS if hint is None else hint)
         self._survival = self._cells.survival
+        self._change: list[int] = []  # of the jobs that passed, from cell to cell, since the last estimate
         self._forget()
 
     def fill(self, intervals: Iterable[tuple[float, float]]) -> SurvivalCurve:
@@ -133,7 +134,7 @@ class Exposure:
                 ended[cell] *= _MOST / passed[cell]
                 passed[cell] = _MOST
         count = len(passed)
-        self._change = [0.0] * (count + 1)
+        self._change = [0] * (count + 1)
         mass, left = [0.0] * count, 1.0
         for cell, ends in enumerate(ended):
             if ends > 0:
@@ -175,7 +176,7 @@ class Exposure:
     def _forget(self) -> None:
         count = len(self._cells.hazards)
         self._ended, self._passed = [0.0] * count, [0.0] * count
-        self._change = [0.0] * (count + 1)  # of those that passed, from cell to cell, since the last estimate
+        self._change = [0] * (count + 1)
         self.ends = 0
 
 

@@ -93,10 +93,12 @@ def test_an_end_is_shared_out_by_what_is_known() -> None:
 
 
 def test_where_jobs_are_taken_never_to_end_an_end_is_spread() -> None:
-    """Beyond the last age each cell of an interval gets the same."""
-    exposure, curve = exposure_of([(1e300, 1e300, True)] * 3)
-    assert exposure.ends == 3
-    assert curve.longest == curve.ages[-1]
+    """Each cell of the interval gets the same."""
+    exposure = Exposure(0.1, hint=1e18)
+    for _ in range(30):
+        exposure.ended(1.0, 2.0)
+    assert exposure.ends == 30
+    assert exposure.estimate().age_at(0.5) == pytest.approx(1.5, abs=0.3)
 
 
 def test_what_was_long_ago_is_forgotten() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from random import Random
 from typing import Any
 
@@ -64,18 +65,16 @@ def test_the_order_of_ends_does_not_matter_to_what_was_seen() -> None:
 def polled_by(schedule: Learned, how: str) -> None:
     """Show a schedule 300 jobs of a lognormal kind with a median of 5.3 s, polled in one of several ways."""
     random = Random(7)
+    polls: dict[str, Callable[[float], float]] = {
+        "often": lambda at: at + 1,
+        "by the plan": lambda at: at + schedule.delay(Progress(2, at, state="processing", in_state=at)),
+        "at 2 s": lambda at: 30.0 if at else 2.0,
+    }
     for _ in range(300):
         duration = 5.3 * math.exp(0.6 * random.gauss(0, 1))
         seen = 0.0
-        polls = {
-            "often": lambda at: at + 1,
-            "by the plan": lambda _: math.nan,
-            "at 2 s": lambda at: 30.0 if at else 2.0,
-        }
         while True:
             at = polls[how](seen)
-            if math.isnan(at):
-                at = seen + schedule.delay(Progress(2, seen, state="processing", in_state=seen))
             if at >= duration:
                 schedule.observe(seen, at, during=(0.0, at))
                 break
