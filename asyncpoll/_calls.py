@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
-from attrs import field, frozen
+from attrs import field, frozen, validators
 
-from asyncpoll._checks import by_field, function, refusal, whole
+from asyncpoll._checks import by_field, function, refusal, text, whole
 from asyncpoll._snapshot import Snapshot
 from asyncpoll.http._message import Reply, Request
 
@@ -20,13 +20,19 @@ def _optional_function(name: str, value: object) -> None:
         raise refusal(TypeError, name, "a function or None", value)
 
 
-def _optional_text(name: str, value: object) -> None:
-    if not (value is None or isinstance(value, str)):
-        raise refusal(TypeError, name, "text or None", value)
-
-
-FUNCTION, OPTIONAL_FUNCTION, OPTIONAL_TEXT = by_field(function), by_field(_optional_function), by_field(_optional_text)
+FUNCTION, OPTIONAL_FUNCTION = by_field(function), by_field(_optional_function)
+OPTIONAL_TEXT = validators.optional(by_field(text))
 """Validators of fields."""
+
+
+def optional_instance(kind: type) -> Any:
+    """Return a validator of fields that hold an instance of *kind*, or None."""
+
+    def check(name: str, value: object) -> None:
+        if not (value is None or isinstance(value, kind)):
+            raise refusal(TypeError, name, f"a {kind.__name__} or None", value)
+
+    return by_field(check)
 
 
 @frozen

@@ -22,8 +22,7 @@ _LONGEST = 1000  # characters of an `ETag` that is kept
 
 
 def conditional(request: Request, memory: PollMemory) -> Request:
-    """Return *request* as a conditional one, or *request* itself if its answer is not known; a new poll begins."""
-    memory.calls.clear()
+    """Return *request* as a conditional one, or *request* itself if its answer is not known."""
     if memory.asked is None or evolve(request, attempt=None) != memory.asked:
         return request
     return evolve(request, headers={**request.headers, _HEADER: memory.etag})

@@ -7,14 +7,13 @@ from asyncio import get_running_loop
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from functools import partial
 from inspect import isawaitable
-from itertools import count
 from typing import Any, Generic, TypeVar, Unpack
 from uuid import uuid4
 
 import attrs
 from attrs import Factory, evolve, field, frozen
 
-from asyncpoll._calls import FUNCTION, OPTIONAL_FUNCTION, OPTIONAL_TEXT, Group, Poll, Start
+from asyncpoll._calls import FUNCTION, OPTIONAL_FUNCTION, OPTIONAL_TEXT, Group, Poll, Start, optional_instance
 from asyncpoll._checks import by_field, flag, refusal
 from asyncpoll._conditional import NOT_MODIFIED, conditional, keep, same_again
 from asyncpoll._errors import BadReply, Rejected, TransportError
@@ -49,14 +48,6 @@ def _check_name(name: str, value: object) -> None:
         raise refusal(ValueError, name, wanted, value)
 
 
-def _instance(kind: type) -> Any:
-    def check(name: str, value: object) -> None:
-        if not (value is None or isinstance(value, kind)):
-            raise refusal(TypeError, name, f"a {kind.__name__} or None", value)
-
-    return by_field(check)
-
-
 @frozen
 class Endpoint(Generic[Ref, T]):
     """The way to ask one API about a job, and to read its answers, as data and pure functions.
@@ -77,7 +68,8 @@ class Endpoint(Generic[Ref, T]):
         then: A function from a reference and a snapshot to the next request of the same poll, or None if there is
             nothing more to ask. It is called when a poll has seen a success, and again after each `read_then`, so that
             results that need a call of their own, or come in pages, are read. After 1,000 calls the wait ends with
-            `Rejected`, of the kind "too_many_pages". If one of the calls fails, the poll is a miss.
+            `Rejected`, of the kind "too_many_pages". If one of the calls fails, the poll is a miss. A success that
+            `Group.read` sees is asked about with `ask` first.
         read_then: A function from the snapshot so far and the reply to `then` to the new snapshot. Needed with `then`.
         classify_then: As `classify`, for the replies to `then`; by default `classify` itself.
         about: A function from a reference and a reply to the part of the reply that speaks of this job, as a `Reply`
@@ -108,7 +100,7 @@ class Endpoint(Generic[Ref, T]):
     ask: Callable[[Ref], Request] = field(kw_only=True, validator=FUNCTION)
     read: Callable[[Reply], Snapshot[T]] = field(kw_only=True, validator=FUNCTION)
     classify: Callable[[Reply], None] = field(default=classify_status, kw_only=True, validator=FUNCTION)
-    _start: Start[Ref, T] | None = field(default=None, kw_only=True, validator=_instance(Start))
+    _start: Start[Ref, T] | None = field(default=None, kw_only=True, alias="start", validator=optional_instance(Start))
     cancel: Callable[[Ref], Request] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
     then: Callable[[Ref, Snapshot[T]], Request | None] | None = field(
         default=None, kw_only=True, validator=OPTIONAL_FUNCTION
@@ -118,8 +110,8 @@ class Endpoint(Generic[Ref, T]):
     )
     classify_then: Callable[[Reply], None] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
     about: Callable[[Ref, Reply], Reply] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
-    group: Group[Ref, T] | None = field(default=None, kw_only=True, validator=_instance(Group))
-    pace: Pace | None = field(default=None, kw_only=True, validator=_instance(Pace))
+    group: Group[Ref, T] | None = field(default=None, kw_only=True, validator=optional_instance(Group))
+    pace: Pace | None = field(default=None, kw_only=True, validator=optional_instance(Pace))
     predicts: Callable[[Ref], Hashable] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
     same_job: Callable[[Ref, Reply], bool] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
     again: Callable[[Ref, Poll], Request] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
@@ -146,6 +138,16 @@ class Endpoint(Generic[Ref, T]):
     def job(self, transport: Transport, ref: Ref) -> Job[T]:
         """Return the job with the reference *ref*. Its requests are sent over *transport*."""
         return Job(self, transport, ref)
+
+    @property
+    def can_start(self) -> bool:
+        """Whether `start` can submit jobs."""
+        return self._start is not None
+
+    @property
+    def start_key(self) -> str | None:
+        """The name of the argument of `start` that is the idempotency key, or None if there is none."""
+        return None if self._start is None else self._start.key
 
     async def start(self, transport: Transport, /, **arguments: Any) -> Job[T]:
         """Submit a job over *transport*, and return it.
@@ -204,8 +206,10 @@ class Endpoint(Generic[Ref, T]):
     async def _poll(self, transport: Transport, ref: Ref, wait: Decision | None) -> Snapshot[T]:
         """Ask about one job, as a poll of *wait* if there is one."""
         began = get_running_loop().time()
-        request = self.ask(ref) if wait is None or self.again is None else self._ask_again(self.again, ref, wait)
         memory = None if wait is None else wait.memory
+        if memory is not None:
+            memory.calls.clear()
+        request = self.ask(ref) if wait is None or self.again is None else self._ask_again(self.again, ref, wait)
         sent = request if memory is None else conditional(request, memory)
         reply = await exchange(transport, sent, self._check if sent is request else self._check_conditional)
         if memory is not None and sent is not request and reply.status == NOT_MODIFIED:
@@ -241,18 +245,18 @@ class Endpoint(Generic[Ref, T]):
         """Make the further calls of a poll that *began* then and has seen *seen*; return the whole snapshot."""
         call: Any = self._guard.call
         reply: Reply | None = None
-        for number in count():
-            if getattr(seen, "state", None) is not State.SUCCESS:
-                break
+        further = 0
+        while getattr(seen, "state", None) is State.SUCCESS:
             request = call("then", reply, (Request, type(None)), self.then, ref, seen)
             if request is None:
                 break
-            if number == MOST_CALLS:
+            if further == MOST_CALLS:
                 raise Rejected(
                     f"{self.name}: the result has more than {MOST_CALLS} pages; correct then=, which must return None "
                     "after the last one",
                     kind="too_many_pages",
                 )
+            further += 1
             if wait is not None:
                 calls, now = wait.own_memory().calls, get_running_loop().time()
                 calls.append(now - began)
@@ -269,7 +273,9 @@ class Endpoint(Generic[Ref, T]):
         answers = self._guard.call("Group.read", reply, Mapping, self.group.read, reply, refs)
         for seen in answers.values():
             self._guard.log_misfits(seen)
-        return answers
+        if self.then is None:
+            return answers
+        return {ref: seen for ref, seen in answers.items() if getattr(seen, "state", None) is not State.SUCCESS}
 
     def _ask_again(self, again: Callable[[Ref, Poll], Request], ref: Ref, wait: Decision) -> Request:
         last: Reply | None = None if wait.memory is None else wait.memory.reply

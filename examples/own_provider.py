@@ -14,7 +14,7 @@ import sys
 
 from attrs import frozen
 
-from asyncpoll import Endpoint, Job, PollError, Snapshot, State, Vocabulary, as_completed
+from asyncpoll import Endpoint, PollError, Snapshot, Start, State, Vocabulary, as_completed
 from asyncpoll.http import (
     AiohttpTransport,
     Bearer,
@@ -23,7 +23,6 @@ from asyncpoll.http import (
     Reply,
     Request,
     Retrying,
-    Transport,
     classify_status,
     segment,
     structure,
@@ -74,21 +73,26 @@ def read(reply: Reply) -> Snapshot[Image]:
     return Snapshot(state, status, image, reply.json.get("reason"), retry_after=reply.retry_after, raw=reply.json)
 
 
-RENDERS = Endpoint("acme.renders", ask=ask, read=read, classify=classify, cancel=cancel)
+def ask_to_start(scene: str) -> Request:
+    """Return the request that starts a render. It is sent once: a second one might start a second job."""
+    return Request("POST", "/renders", json={"scene": scene})
 
 
-async def start(transport: Transport, scene: str) -> Job[Image]:
-    """Start a render. The request is sent once: a second one might start a second job."""
-    reply = await transport.send(Request("POST", "/renders", json={"scene": scene}))
-    classify(reply)
-    return RENDERS.job(transport, reply.json["id"])
+RENDERS: Endpoint[str, Image] = Endpoint(
+    "acme.renders",
+    ask=ask,
+    read=read,
+    classify=classify,
+    start=Start(ask=ask_to_start, read=lambda reply, _arguments: reply.json["id"]),
+    cancel=cancel,
+)
 
 
 async def main(base_url: str, scenes: list[str]) -> None:
     """Render all scenes, and print each image as soon as it is there."""
     async with AiohttpTransport(base_url, auth=Bearer(os.environ["ACME_KEY"])) as connection:
         transport = Retrying(Paced(connection))
-        jobs = [await start(transport, scene) for scene in scenes]
+        jobs = [await RENDERS.start(transport, scene=scene) for scene in scenes]
         async with as_completed(jobs, timeout=600) as outcomes:
             async for outcome in outcomes:
                 try:

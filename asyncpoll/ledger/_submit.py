@@ -11,6 +11,8 @@ import os
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Iterable
 from contextlib import AsyncExitStack, aclosing
+from functools import partial
+from hashlib import sha256
 from pathlib import Path
 from typing import Any, Generic, Literal, TypeVar
 from uuid import uuid4
@@ -18,9 +20,11 @@ from uuid import uuid4
 from attrs import define, field, frozen
 
 from asyncpoll._checks import function, refusal, whole
-from asyncpoll._endpoint import Job
+from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll._errors import Rejected, Throttled, TransportError
+from asyncpoll._json_out import canonical_json
 from asyncpoll._schedule import Exponential, Progress
+from asyncpoll.http import Transport
 from asyncpoll.ledger._submissions import Submissions, Submitted
 from asyncpoll.waiting._misses import is_condemning
 from asyncpoll.waiting._run import aiter_any
@@ -160,8 +164,9 @@ class Submitter:
 
 async def submit_all(
     items: Iterable[Item] | AsyncIterable[Item],
-    start: Callable[[Item], Awaitable[Job[T]]],
+    start: Callable[[Item], Awaitable[Job[T]]] | Endpoint[Any, T],
     *,
+    transport: Transport | None = None,
     concurrency: int = 10,
     ledger: str | os.PathLike[str] | None = None,
     restore: Callable[[str], Job[T]] | None = None,
@@ -175,18 +180,22 @@ async def submit_all(
 
     A submit is never repeated by itself, except when the API throttles it, since then it did not accept it. With a
     *ledger* an item is written down before it is sent, so that another process goes on where this one stopped, and
-    sends no item twice. Equal items are items of their own. Leaving the loop waits for the submits that are under way,
-    so that their jobs are known; leave it early by `contextlib.aclosing`.
+    sends no item twice. If *start* is an endpoint with an idempotency key (`Start.key`), an item whose answer was lost
+    is sent again with the same key. Equal items are items of their own. Leaving the loop waits for the submits that
+    are under way, so that their jobs are known; leave it early by `contextlib.aclosing`.
 
     Args:
         items: What to submit.
-        start: Starts the job of an item, such as `lambda path: client.file_parser.start(path, tool_type="prime")`.
+        start: Starts the job of an item, such as `lambda path: client.file_parser.start(path, tool_type="prime")`. Or
+            an endpoint that can start jobs: then each item is a mapping with the arguments of its `start`.
+        transport: What sends the requests, if *start* is an endpoint.
         concurrency: The most submits at the same time.
         ledger: The file in which items are written down, on a local disk; made when there is none. It holds keys of
             items and ids of jobs, and no contents.
         restore: Makes the job of an item of an earlier process from its `Job.to_json`: `client.job_from_json`. Needed
-            with a *ledger*.
-        key: Returns a text that tells an item from all others; by default `str(item)` for text, paths and integers.
+            with a *ledger*, unless *start* is an endpoint.
+        key: Returns a text that tells an item from all others; by default `str(item)` for text, paths and integers, and
+            a digest of the arguments of an endpoint.
         retry_unknown: Whether to send again items of earlier processes whose answer was lost. Such a job may run twice.
 
     Raises:
@@ -195,7 +204,16 @@ async def submit_all(
         TypeError: An argument has a wrong type, or *key* is needed; nothing is sent for such an item.
     """
     whole(1)("submit_all(): concurrency", concurrency)
-    function("submit_all(): start", start)
+    takes_token = False
+    if isinstance(start, Endpoint):
+        if transport is None:
+            raise TypeError("submit_all(): an endpoint needs transport=, over which its jobs are started")
+        takes_token = start.start_key is not None
+        send, restore = partial(_start_from, start, transport), restore or partial(start.job_from_json, transport)
+        key = key or _digest
+    else:
+        function("submit_all(): start", start)
+        send = partial(_start_by, start)
     if ledger is not None and restore is None:
         raise TypeError("submit_all(): with a ledger, restore= is needed, such as client.job_from_json")
     async with AsyncExitStack() as stack:
@@ -203,7 +221,7 @@ async def submit_all(
         if submissions is not None:
             await asyncio.to_thread(submissions.__enter__)
             stack.push(submissions)
-        sender = _Sender(Submitter(submissions, retry_unknown), start, restore, key or _key_of)
+        sender = _Sender(Submitter(submissions, retry_unknown), send, restore, key or _key_of, takes_token)
         async with aclosing(_each(items, sender, concurrency)) as each:
             async for submission in each:
                 yield submission
@@ -212,9 +230,10 @@ async def submit_all(
 @define
 class _Sender(Generic[Item, T]):
     submitter: Submitter
-    start: Callable[[Item], Awaitable[Job[T]]]
+    start: Callable[[Item, str | None], Awaitable[Job[T]]]
     restore: Callable[[str], Job[T]] | None
     key: Callable[[Item], str]
+    takes_token: bool
     seen: Counter[str] = field(factory=Counter, init=False)
 
     def key_of(self, item: Item) -> str:
@@ -227,9 +246,21 @@ class _Sender(Generic[Item, T]):
         before = await self.submitter.before(key)
         if before is not None and before.job is not None and self.restore is not None:
             return Submission(item, "known", self.restore(before.job))
-        if not self.submitter.may_send(before, takes_token=False):
+        if not self.submitter.may_send(before, takes_token=self.takes_token):
             return Submission(item, "unknown")
-        return Submission(item, *await self.submitter.send(key, lambda _: self.start(item), Job.to_json, before=before))
+        start, token = partial(self.start, item), self.takes_token
+        sent = await self.submitter.send(key, start, Job.to_json, before=before, takes_token=token)
+        return Submission(item, *sent)
+
+
+def _start_by(start: Callable[[Item], Awaitable[Job[T]]], item: Item, _token: str | None) -> Awaitable[Job[T]]:
+    return start(item)
+
+
+def _start_from(endpoint: Endpoint[Any, T], transport: Transport, item: Any, token: str | None) -> Awaitable[Job[T]]:
+    """Start the job of an endpoint with the arguments in *item*; an idempotency key in there comes first."""
+    name = endpoint.start_key
+    return endpoint.start(transport, **(item if name is None or token is None else {name: token, **item}))
 
 
 async def _each(
@@ -258,6 +289,11 @@ async def _some(tasks: set[asyncio.Task[T]]) -> list[asyncio.Task[T]]:
     done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
     tasks -= done
     return sorted(done, key=lambda task: task.exception() is not None)
+
+
+def _digest(item: Any) -> str:
+    """Return the key of arguments. They may be confidential, and are not to be in the ledger themselves."""
+    return sha256(canonical_json(item).encode()).hexdigest()
 
 
 def _key_of(item: object) -> str:

@@ -16,7 +16,7 @@ from asyncpoll._snapshot import Snapshot
 from asyncpoll._timeout import Timeout
 from asyncpoll.waiting._decision import OVERSLEPT, Decision
 from asyncpoll.waiting._emission import WaitEvents, observers_of, often_wanted
-from asyncpoll.waiting._fetching import Result, as_outcome, as_result, begin_fetch
+from asyncpoll.waiting._fetching import Result, as_outcome, as_result, awaitable_of, begin_fetch
 from asyncpoll.waiting._policy import WaitOptions, check_options, policy_of
 from asyncpoll.waiting._remote_cancel import cancel_remotely, remote_cancel_of
 
@@ -135,6 +135,7 @@ class _SingleWait(Generic[T]):
         options = dict(options)
         self._observers = observers_of(caller, options.pop("observe", None))
         self._fetch = fetch
+        self._poll_for = getattr(type(fetch), "poll_for", None)
         self._policy = policy_of(caller, timeout, options, job=fetch)
         self._events: WaitEvents | None = None
         self._remote_cancel = remote_cancel_of(fetch, self._policy.on_abandon)
@@ -194,7 +195,10 @@ class _SingleWait(Generic[T]):
         self._in_flight = True
         try:
             if self._events is None:
-                result = as_result(await begin_fetch(self._fetch, self._decision))
+                poll_for = self._poll_for  # as in `begin_fetch`, which every poll would have to enter
+                fetched: Any = self._fetch() if poll_for is None else poll_for(self._fetch, self._decision)
+                awaitable = fetched if poll_for or hasattr(fetched, "__await__") else awaitable_of(fetched)
+                result = as_result(await awaitable)
             else:
                 result = as_result(await _call_in(self._events.context.copy(), self._fetch, self._decision))
         except BaseException as error:

@@ -90,8 +90,11 @@ def test_a_bad_argument_is_refused_before_the_submit(given: dict[str, Any], erro
 
 def test_an_endpoint_without_start_cannot_submit() -> None:
     """The message says what is missing."""
+    end = endpoint(start=None)
     with pytest.raises(TypeError, match=r"v.jobs cannot start jobs; give Endpoint\(start=Start"):
-        run_virtual(endpoint(start=None).start(answering({}), kind="maps"))
+        run_virtual(end.start(answering({}), kind="maps"))
+    assert (end.can_start, end.start_key) == (False, None)
+    assert (endpoint().can_start, endpoint().start_key) == (True, None)
 
 
 def test_start_takes_a_start_alone() -> None:
@@ -217,7 +220,7 @@ def test_an_endpoint_keeps_its_definition() -> None:
     made = endpoint(definition="name = 'v.jobs'")
     assert made.definition == "name = 'v.jobs'"
     assert "name =" not in repr(made)
-    with pytest.raises(TypeError, match=r"Endpoint.definition must be text or None, not 1"):
+    with pytest.raises(TypeError, match=r"Endpoint.definition must be text, not int"):
         endpoint(definition=1)
 
 

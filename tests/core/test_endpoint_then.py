@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import pytest
 from attrs import evolve
 
-from asyncpoll import BadReply, Endpoint, Fixed, Rejected, Snapshot, State, WaitTimeout
+from asyncpoll import BadReply, Endpoint, Fixed, Group, Rejected, Snapshot, State, WaitTimeout, wait_all
 from asyncpoll.http import Reply, Request
 from asyncpoll.testing import MemoryTransport, run_virtual
 
@@ -157,6 +157,24 @@ def test_a_function_that_fails_makes_a_miss(name: str, function: Any) -> None:
     with pytest.raises(WaitTimeout) as caught:
         run_virtual(job.wait(timeout=3, schedule=Fixed(1), max_misses=10))
     assert isinstance(caught.value.__cause__, BadReply)
+
+
+def test_a_success_that_a_group_sees_has_further_calls() -> None:
+    """The answer about many jobs ends none of them before its result has been asked for."""
+    items = [{"id": "1", "state": "success"}, {"id": "2", "state": "failed"}]
+    pages = {f"/jobs/{ref}/pages/0": {"items": [int(ref)], "next": None} for ref in "12"}
+    transport = serving({"/jobs": {"jobs": items}, "/jobs/1": DONE, **pages})
+
+    def read_group(reply: Reply, refs: Sequence[str]) -> dict[str, Snapshot[list[int]]]:
+        return {item["id"]: Snapshot(item["state"]) for item in reply.json["jobs"] if item["id"] in refs}
+
+    group = Group[str, list[int]](lambda _: 0, lambda _: Request("GET", "/jobs"), read_group, size=10)
+    end = endpoint(group=group)
+    first, second = run_virtual(wait_all([end.job(transport, ref) for ref in "12"], timeout=60))
+    assert first.unwrap() == [1]
+    assert second.snapshot is not None
+    assert second.snapshot.state is State.FAILED
+    assert paths(transport) == ["/jobs", "1", "1/pages/0"]
 
 
 def test_then_and_read_then_belong_together() -> None:

@@ -234,6 +234,25 @@ def test_deadlines_hold_while_a_rate_holds_up_polls() -> None:
     assert run_virtual(work()) == ([True] * 5 + [False] * 5, 7, 0)
 
 
+def test_a_run_with_a_rate_can_be_paused() -> None:
+    """Jobs that are due and wait for their turn are not polled meanwhile."""
+    calls: dict[str, list[float]] = {}
+    api = Api(Pace(per_second=2), beside=starts_of(calls).transport)
+
+    async def work() -> int:
+        async with Hub() as hub, hub.as_completed([api.job(f"a-{n}") for n in range(6)], timeout=60) as run:
+            await asyncio.sleep(1.2)
+            run.pause()
+            await asyncio.sleep(10)
+            run.resume()
+            return len([outcome async for outcome in run])
+
+    assert run_virtual(work()) == 6
+    assert calls["a"][:3] == [0, 0.5, 1]
+    assert calls["a"][3] > 11
+    assert apart(calls["a"]) == 0.5
+
+
 def test_a_refusal_is_confirmed_before_the_next_turn() -> None:
     """The second poll that confirms a refused credential is made at once, and ends the run."""
     api = Api(Pace(per_second=0.1))

@@ -203,7 +203,7 @@ def test_fetch_is_never_conditional() -> None:
     assert api.statuses == [200] * 3
 
 
-def test_an_answer_about_another_job_is_asked_afresh_without_condition() -> None:
+def test_another_jobs_answer_is_asked_afresh_without_condition() -> None:
     """A cache that mixes up answers must not say that nothing has changed."""
     api = Api()
     first = {"state": "pending", "id": "2"}
@@ -267,6 +267,13 @@ def test_a_request_that_changes_is_not_conditional() -> None:
     changing = Api(again=lambda ref, poll: Request("GET", f"/{ref}", query={"wait": str(poll.seconds_left)}))
     run_virtual(alone(changing.job()))
     assert changing.statuses == [200] * 4
+
+
+def test_again_without_conditional_requests() -> None:
+    """The last reply is kept, and its tag is not sent."""
+    api = Api(again=lambda ref, _poll: Request("GET", f"/{ref}"), conditional=False)
+    run_virtual(alone(api.job()))
+    assert api.conditions == [None] * 4
 
 
 @pytest.mark.parametrize("made", [None, "GET /1", KeyError("location")])
@@ -357,6 +364,30 @@ async def observed_in_a_hub(job: Job[Any], note: Callable[[Event], object]) -> N
     """Wait for a job in a hub."""
     async with Hub(observe=note) as hub:
         await hub.wait(job, timeout=60, schedule=SECONDS)
+
+
+@pytest.mark.parametrize("way", [observed_alone, observed_in_a_hub])
+def test_the_calls_of_an_earlier_poll_are_not_told_again(way: Any) -> None:
+    """Not even when the next poll fails before its first call."""
+    pages = [Reply(200, {"state": "success"}), Reply(503, {})]
+    asked = 0
+
+    def again(ref: str, _poll: Poll) -> Request:
+        nonlocal asked
+        asked += 1
+        if asked == 2:
+            raise KeyError("location")
+        return Request("GET", f"/{ref}")
+
+    api = Api(
+        again=again,
+        then=lambda _, seen: None if seen.value else Request("GET", "/page"),
+        read_then=lambda seen, _: evolve(seen, value=1),
+    )
+    success = Reply(200, {"state": "success"})
+    api.transport = MemoryTransport(lambda _: pages.pop(0) if pages else success, latency=0.25)
+    errors = [error for _, error in calls_of(way, api)]
+    assert errors == [None, "TransportError", "BadReply", None, None]
 
 
 @pytest.mark.parametrize("way", [observed_alone, observed_in_a_hub])

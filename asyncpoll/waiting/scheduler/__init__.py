@@ -3,7 +3,8 @@
 Terms. A *wait* is one caller's interest in one job. The first wait for a job is its *primary*: it is the *target* that
 is polled for all waits of the job, also when its own is over before the others. Where an API can tell about many jobs
 in one call, their primaries are *members* of a *batch*, and the batch is the target. A *lane* holds the targets of one
-transport, that is of one server and one credential. A *sink* is told how a wait ended.
+transport, that is of one server and one credential; an endpoint with a rate of its own has a queue of its own there.
+A *sink* is told how a wait ended.
 
 The life of a target. It is *idle* until its timer fires (`TimerQueue`), then *ready* in its lane until the lane and
 the hub let it start, then *in flight* until its poll is over; then it is idle again, with the next due time. While it

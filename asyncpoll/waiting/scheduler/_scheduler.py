@@ -217,7 +217,7 @@ class Scheduler:
                 subject = target.subject  # as in `begin_fetch`, which every poll would have to enter
                 poll_for = getattr(type(subject), "poll_for", None)
                 fetched = subject() if poll_for is None else poll_for(subject, target)
-                result = await (fetched if hasattr(fetched, "__await__") else awaitable_of(fetched))
+                result = await (fetched if poll_for or hasattr(fetched, "__await__") else awaitable_of(fetched))
                 result = result if isinstance(result, Snapshot) else as_result(result)
         except GeneratorExit:
             raise  # a coroutine that is closed must not go on; `fail` ends its waits
