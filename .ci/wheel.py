@@ -22,6 +22,8 @@ if not metadata("asyncpoll").get_all("Project-URL"):
 suffixes = {path.name.rpartition(".")[2] for path in (files("asyncpoll") / "cli" / "report").iterdir()}
 if not (files("asyncpoll") / "py.typed").is_file() or not suffixes >= {"css", "j2"}:
     sys.exit(f"data files are missing: {suffixes}")
+if not any(path.name.endswith(".toml") for path in (files("asyncpoll") / "catalog").iterdir()):
+    sys.exit("the catalogue of definitions is missing")
 
 
 def run(*arguments: str) -> tuple[int, str]:

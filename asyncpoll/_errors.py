@@ -247,9 +247,9 @@ class LedgerError(PollError):
             (the disk is full), "io" (reading or writing failed), "readonly" (the file cannot be written), "network"
             (the file is on a network file system), "gone" (the file was moved or removed while in use), "busy"
             (another program has locked the file), "value" (the given value cannot be stored), "missing" (there
-            is no such file), "incomplete" (the newest
-            changes are missing, because a file beside it was left behind or damaged) or "source" (the ledger has the
-            jobs of another source).
+            is no such file), "incomplete" (the newest changes are missing, because a file beside it was left behind or
+            damaged), "source" (the ledger has the jobs of another source) or "definition" (it has another definition
+            of an endpoint).
     """
 
     def __init__(self, message: str, *, kind: str) -> None:

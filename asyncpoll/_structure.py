@@ -14,6 +14,7 @@ the value, which may be secret.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -33,6 +34,8 @@ _WIRE_NAME = "asyncpoll.wire_name"
 _READ = "asyncpoll.read"
 _TEXT = (str, str | None, Any)
 _MOST_PASSES = 10
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LEAST_MILLISECONDS = 10**11  # in seconds this is the year 5138, in milliseconds 1973
 _LEFT_OUT = object()
 
 
@@ -89,6 +92,31 @@ def text_of(value: Any) -> str | None:
 def echoes(payload: Any, expected: str, *path: str) -> bool:
     """Return whether the id at *path* is *expected*, or there is no usable id at *path*."""
     return text_of(at(payload, *path)) in (None, expected)
+
+
+def timestamp(value: Any) -> datetime | None:
+    """Return a number of seconds or milliseconds since 1970 as a time in UTC, or None for 0 and None.
+
+    The magnitude tells which of both it is, since documents of APIs are often wrong about it. Text with a number, or
+    with a time in ISO 8601 and an offset, is accepted, too.
+
+    Raises:
+        ValueError: The value is not a point in time.
+        OverflowError: The time is too far away for a `datetime`.
+    """
+    if value is None or isinstance(value, datetime):
+        return value
+    if isinstance(value, str) and not value.strip().isdecimal():
+        time = datetime.fromisoformat(value.strip())
+        if time.tzinfo is None:
+            raise ValueError("the time has no offset")
+        return time.astimezone(UTC)
+    count = int(value) if isinstance(value, str) else value
+    if isinstance(count, bool) or not isinstance(count, int | float) or count < 0:
+        raise ValueError("this is not a point in time")
+    if count == 0:
+        return None
+    return _EPOCH + timedelta(seconds=count / 1000 if count >= _LEAST_MILLISECONDS else count)
 
 
 def structure(payload: Any, cls: type[T], *, where: str = "$") -> T:

@@ -25,14 +25,14 @@ from asyncpoll.testing import MemoryTransport
 BASELINE = "await job.fetch() in a loop"
 
 
-def in_memory() -> FileParser:
-    """Return the file parser of an API whose tasks are done when they have been asked about five times."""
+def in_memory(polls: int = POLLS_PER_JOB) -> FileParser:
+    """Return the file parser of an API whose tasks are done when they have been asked about so many times."""
     asked: Counter[str] = Counter()
 
     def answer(request: Request) -> Reply:
         name = request.path.split("/")[-2]
         asked[name] += 1
-        if asked[name] < POLLS_PER_JOB:
+        if asked[name] < polls:
             return Reply(200, {"task_id": name, "status": "processing"})
         del asked[name]
         return Reply(200, {"task_id": name, "status": "succeeded", "content": "the text of a document"})
@@ -69,14 +69,15 @@ async def hub(count: int) -> AsyncGenerator[SeeThrough, None]:
     """Wait for all jobs in one hub."""
     parser = in_memory()
     async with Hub(concurrency=count) as waiting:
+        yield lambda names: all_of(waiting, parser, names)
 
-        async def see_through(names: Sequence[str]) -> None:
-            jobs = [parser.job(task_id=name) for name in names]
-            async with waiting.as_completed(jobs, timeout=600, schedule=AtOnce()) as outcomes:
-                async for outcome in outcomes:
-                    outcome.unwrap()
 
-        yield see_through
+async def all_of(waiting: Hub, parser: FileParser, names: Sequence[str]) -> None:
+    """See these tasks through in a hub."""
+    jobs = [parser.job(task_id=name) for name in names]
+    async with waiting.as_completed(jobs, timeout=600, schedule=AtOnce()) as outcomes:
+        async for outcome in outcomes:
+            outcome.unwrap()
 
 
 def main() -> None:

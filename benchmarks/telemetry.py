@@ -10,13 +10,13 @@ observer in the same round. An observer that does nothing shows what making the 
 from __future__ import annotations
 
 import logging
-from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import drive
 import rounds
+from hub_over_memory import all_of, in_memory
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
 from opentelemetry.sdk.trace import TracerProvider
@@ -25,9 +25,6 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 
 from asyncpoll import Hub, telemetry
-from asyncpoll.http import Reply, Request
-from asyncpoll.providers import BigModel
-from asyncpoll.testing import MemoryTransport
 
 POLLS = 25
 BASELINE = "no observer"
@@ -81,17 +78,7 @@ OBSERVERS: dict[str, Callable[[], Made]] = {
 @asynccontextmanager
 async def hub(make: Callable[[], Made]) -> AsyncGenerator[drive.SeeThrough]:
     """Wait for all jobs in one hub that is observed."""
-    asked: Counter[str] = Counter()
-
-    def answer(request: Request) -> Reply:
-        name = request.path.split("/")[-2]
-        asked[name] += 1
-        if asked[name] < POLLS:
-            return Reply(200, {"task_id": name, "status": "processing"})
-        del asked[name]
-        return Reply(200, {"task_id": name, "status": "succeeded", "content": "the text of a document"})
-
-    parser = BigModel(drive.KEY, transport=MemoryTransport(answer)).file_parser
+    parser = in_memory(POLLS)
     observers, empty = make()
     async with Hub(concurrency=100, observe=observers) as waiting:
         for observer in observers:
@@ -100,10 +87,7 @@ async def hub(make: Callable[[], Made]) -> AsyncGenerator[drive.SeeThrough]:
 
         async def see_through(names: Sequence[str]) -> None:
             empty()
-            jobs = [parser.job(task_id=name) for name in names]
-            async with waiting.as_completed(jobs, timeout=600, schedule=drive.AtOnce()) as outcomes:
-                async for outcome in outcomes:
-                    outcome.unwrap()
+            await all_of(waiting, parser, names)
 
         yield see_through
 

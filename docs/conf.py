@@ -41,6 +41,7 @@ PUBLIC = (
     "asyncpoll",
     "asyncpoll.http",
     "asyncpoll.events",
+    "asyncpoll.definitions",
     "asyncpoll.ledger",
     "asyncpoll.providers",
     "asyncpoll.providers.bigmodel",

@@ -5,6 +5,9 @@ verb itself is a module of the same name behind an underscore, with a function `
 `report` is a package. `main` imports the module of one verb, runs it, and turns whatever may be expected to go wrong
 into one line on standard error and an exit status.
 
+An endpoint is written as a built-in name, a file with a definition, or code of the user. `_targets` finds it, with
+`_resolution` where it is not built in. What it finds is a `Target` of `_access`.
+
 The life of a line of `asyncpoll run`: `_lines` reads it from the file and knows JSON from CSV. `_ingest` has it do so
 in a thread, since a disk may be slow and a pipe may be silent for hours, and makes a job of the line with a client from
 `_clients`. `_run` gives the job to a hub and a ledger, and brings the results file up to date twice a second, while
@@ -49,7 +52,7 @@ EXIT_OF_STATE: Mapping[str, Exit] = MappingProxyType(
 )
 """How a wait exits that reached a terminal state."""
 
-_USAGE = frozenset({"missing", "source"})  # kinds of trouble with a ledger that a user makes
+_USAGE = frozenset({"missing", "source", "definition"})  # kinds of trouble with a ledger that a user makes
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import json
 import os
-from collections.abc import Iterator
-from importlib import import_module
+from collections.abc import Iterator, Mapping
 
 from attrs import asdict, frozen
 
-from asyncpoll._state import State, Vocabulary
+from asyncpoll._state import State, Word
 from asyncpoll.cli import Exit
-from asyncpoll.cli._clients import client_of
+from asyncpoll.cli._access import Target
 from asyncpoll.cli._output import Grid, say, say_json
+from asyncpoll.cli._targets import Targets
+from asyncpoll.definitions import catalog
 from asyncpoll.providers import ENDPOINTS
 
 
@@ -30,8 +32,16 @@ class _Entry:
 
 
 def run(args: argparse.Namespace) -> int:
-    """List the endpoints."""
-    entries = [_entry(name) for name in ENDPOINTS]
+    """List the endpoints that are built in, or those that are named, or all of the catalogue.
+
+    Raises:
+        ValueError: There is no such endpoint.
+        OSError: A file cannot be read.
+    """
+    if args.all:
+        return _list_catalog(as_json=args.json)
+    targets = Targets()
+    entries = [_entry(targets.load(spec)) for spec in args.endpoints or ENDPOINTS]
     if args.json:
         say_json({entry.endpoint: asdict(entry) for entry in entries})
     else:
@@ -40,16 +50,37 @@ def run(args: argparse.Namespace) -> int:
     return Exit.SUCCESS
 
 
-def _entry(name: str) -> _Entry:
-    listing, client = ENDPOINTS[name], client_of(name)
-    environment = {variable: variable in os.environ for variable in (client.key_variable, client.url_variable)}
-    words = _words(import_module(f"asyncpoll.providers.{name.replace('.', '._')}").STATUSES)
-    return _Entry(name, listing.description, listing.required, listing.optional, listing.open, words, environment)
+def _list_catalog(*, as_json: bool) -> int:
+    """List the endpoints of the catalogue, with the documents that each was written from, and when."""
+    facts: dict[str, tuple[str, tuple[str, ...]]] = dict.fromkeys(ENDPOINTS, ("built in", ()))
+    facts |= {name: (one.written, one.documents) for name, one in catalog().items() if name not in facts}
+    if as_json:
+        say_json({name: {"written": written, "documents": documents} for name, (written, documents) in facts.items()})
+        return Exit.SUCCESS
+    rows = [(name, written, " ".join(documents)) for name, (written, documents) in sorted(facts.items())]
+    for line in Grid(("endpoint", "written", "from"), "<<<", tuple(rows)).lines():
+        say(line)
+    return Exit.SUCCESS
 
 
-def _words(vocabulary: Vocabulary) -> dict[State, list[str]]:
-    by_state = {state: [str(word) for word, means in vocabulary.words.items() if means is state] for state in State}
-    return {state: words for state, words in by_state.items() if words}
+def _entry(target: Target) -> _Entry:
+    listing = target.listing
+    environment = {variable: variable in os.environ for variable in target.vendor.variables(None) if variable}
+    words = words_by_state(target.words())
+    return _Entry(
+        target.name, listing.description, listing.required, listing.optional, listing.open, words, environment
+    )
+
+
+def words_by_state(words: Mapping[Word, State]) -> dict[State, list[str]]:
+    """Return the status words of each state that has any."""
+    by_state = {state: [spelled(word) for word, means in words.items() if means is state] for state in State}
+    return {state: found for state, found in by_state.items() if found}
+
+
+def spelled(word: Word) -> str:
+    """Return a status word as JSON has it; text is not quoted."""
+    return word if isinstance(word, str) else json.dumps(word)
 
 
 def _page(entries: list[_Entry]) -> Iterator[str]:

@@ -141,13 +141,13 @@ class LineIngest:
         """
         if isinstance(line, BadLine):
             return line
-        named = address(line, "ref", _USAGE)
+        named = address(line, "ref", _USAGE, self.clients.targets)
         if isinstance(named, BadLine):
             return named
-        self.clients.open(named.kind, named.client)  # an unusable key is not a fault of the line
+        self.clients.open(named.target, named.client)  # an unusable key is not a fault of the line
         try:
-            job = self.clients.job(named.endpoint, {**named.content, CLIENT: named.client})
-        except (ValueError, TypeError) as problem:
+            job = self.clients.job(named.target, {**named.content, CLIENT: named.client})
+        except ValueError as problem:
             return BadLine(line.number, str(problem))
         job = evolve(job, submitted=_ended(line.data))
         if named.meta is None:

@@ -21,10 +21,11 @@ from typing import Any, BinaryIO, NoReturn
 
 from attrs import define, frozen
 
-from asyncpoll.cli._clients import client_of
-from asyncpoll.cli._output import counted, note, shown
-from asyncpoll.providers import ENDPOINTS
-from asyncpoll.providers._client import CLIENT, Client, check_name
+from asyncpoll.cli._access import Target
+from asyncpoll.cli._output import counted, message_of, note, shown
+from asyncpoll.cli._targets import Targets
+from asyncpoll.providers import ENDPOINTS, Listing
+from asyncpoll.providers._client import CLIENT, check_name
 
 STANDARD_INPUT = "-"
 LONGEST_LINE = 4 << 20
@@ -32,6 +33,9 @@ LONGEST_LINE = 4 << 20
 
 MOST_REPORTED = 20
 """The most bad lines that are reported one by one."""
+
+SUBMIT = "submit"
+"""The key of a line under which the arguments of a submit are."""
 
 META = "meta"
 """The key of a line, and of a result, under which the caller's own columns and keys are."""
@@ -109,40 +113,42 @@ class Addressed:
     """The endpoint that a line names, and the content for it.
 
     Attributes:
-        endpoint: The name of the endpoint.
-        kind: The client class that has it.
+        target: The endpoint.
         content: A reference, or the arguments of a submit.
         client: The name of the client, or None.
         meta: The caller's own columns and keys.
     """
 
-    endpoint: str
-    kind: type[Client]
+    target: Target
     content: dict[str, Any]
     client: str | None = None
     meta: Mapping[str, Any] | None = None
 
 
-def address(line: Line, member: str, usage: str) -> Addressed | BadLine:
+def address(line: Line, member: str, usage: str, targets: Targets) -> Addressed | BadLine:
     """Return the endpoint and the content of a line, or what is wrong with it.
 
     Args:
         line: The line.
         member: The name of the member that has the content.
         usage: What to say of a line that lacks the endpoint or the content.
+        targets: Finds the endpoint.
     """
     endpoint, content = line.data.get(_ENDPOINT), line.data.get(member)
-    if not (isinstance(endpoint, str) and isinstance(content, dict)):
+    if not isinstance(endpoint, str):
         return BadLine(line.number, usage)
     try:
-        kind = client_of(endpoint)
+        target = targets.find(endpoint)
+        content = content if member == SUBMIT else target.fields_of(content)
+        if not isinstance(content, dict):
+            return BadLine(line.number, usage)
         meta = _meta_of(line, member)
         if line.columns:
-            content, meta = _split(endpoint, content)
+            content, meta = _split(target, content)
         client = check_name(content.get(CLIENT))
-    except ValueError as problem:
-        return BadLine(line.number, str(problem))
-    return Addressed(endpoint, kind, {name: content[name] for name in content if name != CLIENT}, client, meta or None)
+    except (ValueError, OSError) as problem:
+        return BadLine(line.number, message_of(problem))
+    return Addressed(target, {name: content[name] for name in content if name != CLIENT}, client, meta or None)
 
 
 def _meta_of(line: Line, member: str) -> dict[str, Any]:
@@ -154,13 +160,13 @@ def _meta_of(line: Line, member: str) -> dict[str, Any]:
     return {**own, **(meta if isinstance(meta, dict) else {} if meta is None else {META: meta})}
 
 
-def _split(endpoint: str, cells: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
+def _split(target: Target, cells: Mapping[str, str]) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the reference in the cells of a row, and the other cells.
 
     A column that is not a field of the endpoint is the caller's own. Where an endpoint takes any other fields, they are
     in columns that begin with "ref.".
     """
-    listing = ENDPOINTS[endpoint]
+    listing = target.listing
     fields = {*listing.required, *listing.optional, CLIENT}
     ref = {name: cell.strip() for name, cell in cells.items() if name in fields and cell}
     meta = {name: cell for name, cell in cells.items() if name not in fields}
@@ -169,7 +175,7 @@ def _split(endpoint: str, cells: Mapping[str, str]) -> tuple[dict[str, Any], dic
             ref[name.removeprefix("ref.")] = cell
     for name in listing.required:
         if name not in ref and (near := get_close_matches(name, meta, 1, 0.8)):
-            raise ValueError(f"{endpoint} has no field {shown(near[0])}; did you mean {name}?")
+            raise ValueError(f"{target.name} has no field {shown(near[0])}; did you mean {name}?")
     return ref, meta
 
 
@@ -243,38 +249,36 @@ def _after(first: list[Line | BadLine], lines: Lines) -> Lines:
 # the formats
 
 
-def read_objects(file: BinaryIO) -> Lines:
-    """Yield the object of every line of JSON; empty lines are passed over."""
-    yield from _objects(_numbered(file))
+def read_objects(file: BinaryIO, target: Target | None = None) -> Lines:
+    """Yield the object of every line of JSON, with the endpoint of lines that do not name one; pass over empty ones."""
+    yield from _objects(_numbered(file), target)
 
 
-def read_jobs(file: BinaryIO, endpoint: str | None = None) -> Lines:
+def read_jobs(file: BinaryIO, target: Target | None = None) -> Lines:
     """Yield an object with `endpoint` and `ref` for every line of JSON, row of CSV or id.
 
     If the first line is the header of a CSV, all others are its rows, and their cells are text.
 
     Args:
         file: The file.
-        endpoint: The name of the endpoint of lines that do not name one.
+        target: The endpoint of lines that do not name one.
 
     Raises:
-        ValueError: The header is of no use, there is no such endpoint, or its jobs are not named by a single id.
+        ValueError: The header is of no use, or the jobs of the endpoint are not named by a single id.
     """
-    if endpoint is not None:
-        client_of(endpoint)
     lines = _numbered(file)
     for number, line in lines:
         if not line.strip():
             continue
-        head = _header(number, line, endpoint)
+        head = _header(number, line, target)
         if head is not None:
-            yield from _rows(head, number, lines, endpoint)
-        elif endpoint is not None and not line.lstrip().startswith(b"{"):
-            yield from _ids(endpoint, chain([(number, line)], lines))
+            yield from _rows(head, number, lines, target)
+        elif target is not None and not line.lstrip().startswith(b"{"):
+            yield from _ids(target, chain([(number, line)], lines))
         elif _ID.fullmatch(line):
             yield BadLine(number, "not JSON; for a file of ids pass --endpoint NAME")
         else:
-            yield from _objects(chain([(number, line)], lines), endpoint)
+            yield from _objects(chain([(number, line)], lines), target)
 
 
 def _numbered(file: BinaryIO) -> _Numbered:
@@ -290,8 +294,8 @@ def _numbered(file: BinaryIO) -> _Numbered:
         yield number, line.removeprefix(_BOM) if number == 1 else line
 
 
-def _objects(lines: _Numbered, endpoint: str | None = None) -> Iterator[Line | BadLine]:
-    usual = {} if endpoint is None else {_ENDPOINT: endpoint}
+def _objects(lines: _Numbered, target: Target | None = None) -> Iterator[Line | BadLine]:
+    usual = {} if target is None else {_ENDPOINT: target.name}
     for number, line in lines:
         if line.strip():
             yield _object(number, line, usual)
@@ -313,8 +317,8 @@ def _not_a_number(word: str) -> NoReturn:
     raise ValueError(f"{word} is not JSON")
 
 
-def _ids(endpoint: str, lines: _Numbered) -> Iterator[Line | BadLine]:
-    field = _only_field(endpoint)
+def _ids(target: Target, lines: _Numbered) -> Iterator[Line | BadLine]:
+    field = _only_field(target.listing, target.name)
     for number, line in lines:
         try:
             word = line.decode().strip()
@@ -322,18 +326,17 @@ def _ids(endpoint: str, lines: _Numbered) -> Iterator[Line | BadLine]:
             yield BadLine(number, "not UTF-8")
             continue
         if word:
-            yield Line(number, {_ENDPOINT: endpoint, "ref": {field: word}})
+            yield Line(number, {_ENDPOINT: target.name, "ref": {field: word}})
 
 
-def _only_field(endpoint: str) -> str:
-    field, *others = ENDPOINTS[endpoint].required
-    if others or ENDPOINTS[endpoint].open:
-        fields = ", ".join((field, *others, *ENDPOINTS[endpoint].optional))
-        raise ValueError(f"a job of {endpoint} is not named by one id; give a CSV with a header, with columns {fields}")
-    return field
+def _only_field(listing: Listing, name: str) -> str:
+    if len(listing.required) != 1 or listing.open:
+        fields = ", ".join((*listing.required, *listing.optional, *(["ref.NAME"] if listing.open else [])))
+        raise ValueError(f"a job of {name} is not named by one id; give a CSV with a header, with columns {fields}")
+    return listing.required[0]
 
 
-def _header(number: int, line: bytes, endpoint: str | None) -> list[str] | None:
+def _header(number: int, line: bytes, target: Target | None) -> list[str] | None:
     """Return the columns that a line names, or None when it is not a header.
 
     Raises:
@@ -342,8 +345,8 @@ def _header(number: int, line: bytes, endpoint: str | None) -> list[str] | None:
     titles = _cells(line, ",")
     if titles is None or not titles or line.lstrip().startswith((b"{", b"[")):
         return None
-    wanted = {_ENDPOINT} if endpoint is None else {_ENDPOINT, *ENDPOINTS[endpoint].required}
-    if wanted & set(titles):
+    required = () if target is None else target.listing.required
+    if {_ENDPOINT, *required} & set(titles):
         named = [title for title in titles if title]
         if len(set(named)) < len(named):
             raise ValueError("the header names a column twice; name each of them once")
@@ -351,11 +354,10 @@ def _header(number: int, line: bytes, endpoint: str | None) -> list[str] | None:
     for separator, marks in _SEPARATORS:
         if {_ENDPOINT, *_FIELDS} & set(_cells(line, separator) or ()) and separator in line.decode():
             raise ValueError(f"line {number}: the columns are separated by {marks}; separate them with commas")
-    if endpoint is not None and len(titles) == 1 and _ID_TITLE.fullmatch(titles[0]):
-        return [_only_field(endpoint)]
+    if target is not None and len(titles) == 1 and _ID_TITLE.fullmatch(titles[0]):
+        return [_only_field(target.listing, target.name)]
     if all(map(_TITLE.fullmatch, titles)) and (len(titles) > 1 or titles[0] in _FIELDS):
-        needed = _ENDPOINT if endpoint is None else ENDPOINTS[endpoint].required[0]
-        raise ValueError(f"line {number}: {_wrong_header(titles, needed)}")
+        raise ValueError(f"line {number}: {_wrong_header(titles, next(iter(required), _ENDPOINT))}")
     return None
 
 
@@ -374,7 +376,8 @@ def _cells(line: bytes, separator: str) -> list[str] | None:
         return None
 
 
-def _rows(head: list[str], number: int, lines: _Numbered, endpoint: str | None) -> Iterator[Line | BadLine]:
+def _rows(head: list[str], number: int, lines: _Numbered, target: Target | None) -> Iterator[Line | BadLine]:
+    usual = "" if target is None else target.name
     columns = tuple(title for title in head if title not in {"", _ENDPOINT})
     reader = csv.reader((line.decode(errors="surrogateescape") for _, line in lines), strict=True)
     while True:
@@ -386,10 +389,10 @@ def _rows(head: list[str], number: int, lines: _Numbered, endpoint: str | None) 
         if cells is None:
             return
         if any(cells):
-            yield _row(number + reader.line_num, head, cells, columns, endpoint or "")
+            yield _row(number + reader.line_num, head, cells, columns, usual)
 
 
-def _row(number: int, head: list[str], cells: list[str], columns: tuple[str, ...], endpoint: str) -> Line | BadLine:
+def _row(number: int, head: list[str], cells: list[str], columns: tuple[str, ...], usual: str) -> Line | BadLine:
     if len(cells) != len(head):
         return BadLine(number, f"{counted(len(cells), 'cell')} where the header has {len(head)}")
     try:
@@ -398,4 +401,4 @@ def _row(number: int, head: list[str], cells: list[str], columns: tuple[str, ...
         return BadLine(number, "not UTF-8")
     fields = {name: cell for name, cell in zip(head, cells, strict=True) if name}
     named = fields.pop(_ENDPOINT, "").strip()
-    return Line(number, {_ENDPOINT: named or endpoint, "ref": fields}, columns)
+    return Line(number, {_ENDPOINT: named or usual, "ref": fields}, columns)

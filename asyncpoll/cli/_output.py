@@ -60,6 +60,8 @@ _SWITCHES: Final = (
     (re.compile(r"\baccept_loss=True\b"), "--accept-loss"),
     (re.compile(r"\bresume that run, or pass append=True"), "go on with asyncpoll resume, or pass --append"),
     (re.compile(r"\bssl="), "--ca-file"),
+    (re.compile(r'\bkey_env="\w+", or (--key-env \w+) on the command line'), r"\1"),
+    (re.compile(r"\bbase_url=$"), "--base-url URL"),
     (re.compile(r"\bbase_url\b"), "the base address"),
     (re.compile(r'\bformat="download_link"'), "format=download_link"),
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import re
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -102,7 +103,7 @@ def _demo(verb: argparse.ArgumentParser) -> None:
 def _wait(verb: argparse.ArgumentParser) -> None:
     verb.formatter_class = argparse.RawDescriptionHelpFormatter
     verb.epilog = _EXITS
-    verb.add_argument("endpoint", metavar="ENDPOINT", help="such as bigmodel.agents; `asyncpoll endpoints` lists them")
+    verb.add_argument("endpoint", metavar="ENDPOINT", help="such as bigmodel.agents, ./acme.toml or module:attribute")
     verb.add_argument(
         "ref", nargs="+", type=_pair, metavar="KEY=VALUE", help="what names the job; KEY:=JSON for other than text"
     )
@@ -123,13 +124,14 @@ def _run(verb: argparse.ArgumentParser) -> None:
     verb.epilog = f"{_RUN_LINES}\n\n{_RUN_EXITS}"
     verb.add_argument("jobs", metavar="JOBS", help="a file that names a job in every line, or - for standard input")
     verb.add_argument("-o", "--output", type=Path, metavar="FILE", help="where the results go, as they come")
-    verb.add_argument("--endpoint", metavar="NAME", help="the endpoint of every line that does not name one")
+    _named(verb, "the endpoint of every line that does not name one")
     verb.add_argument("--format", choices=("jsonl", "csv"), help="of the results (default: as FILE ends, else jsonl)")
     verb.add_argument("--ledger", type=Path, metavar="FILE", help="what remembers the run (default: OUTPUT.ledger)")
     verb.add_argument("--append", action="store_true", help="add the jobs to the run of another file of jobs")
     verb.add_argument("--links", action="store_true", help="keep signed links in results, which are masked otherwise")
     verb.add_argument("--strict", action="store_true", help="send nothing if any line is bad")
     _pace(verb)
+    _plain(verb)
     _loss(verb)
     _access(verb)
 
@@ -146,7 +148,9 @@ def _resume(verb: argparse.ArgumentParser) -> None:
         metavar="ENDINGS",
         help="wait again for jobs that ended so: rejected, unfinished, failed, or several of them with commas",
     )
+    _named(verb, "where an endpoint in Python is: package.module:attribute")
     _pace(verb, usual="as before")
+    _plain(verb)
     _access(verb)
 
 
@@ -162,7 +166,11 @@ def _pace(verb: argparse.ArgumentParser, usual: str | None = None) -> None:
     add("--timeout", _positive_or_none, "SECONDS", "give up on a job after so long, or 'none'", "86400, a day")
     add("--interval", _positive_or_none, "SECONDS", "poll a job at this pace, or 'none' to learn it", "none")
     add("--price", _positive, "SHARE", "the worth of a poll, as a share of how long a job takes", "0.03")
-    _plain(verb)
+
+
+def _named(verb: argparse.ArgumentParser, text: str) -> None:
+    """Add the option that names endpoints: one or several times."""
+    verb.add_argument("--endpoint", action="append", default=[], metavar="NAME", help=text)
 
 
 def _plain(verb: argparse.ArgumentParser) -> None:
@@ -175,7 +183,9 @@ def _loss(verb: argparse.ArgumentParser) -> None:
 
 def _access(verb: argparse.ArgumentParser) -> None:
     """Add the options that say how APIs are reached."""
-    verb.add_argument("--key-file", type=Path, metavar="FILE", help="a file that holds nothing but the key")
+    key = verb.add_mutually_exclusive_group()
+    key.add_argument("--key-file", type=Path, metavar="FILE", help="a file that holds nothing but the key")
+    key.add_argument("--key-env", type=_variable, metavar="NAME", help="the environment variable that holds the key")
     verb.add_argument("--base-url", metavar="URL", help="where the API is, if not at its usual address")
     verb.add_argument("--proxy", metavar="URL", help="such as http://host:3128 (default: HTTPS_PROXY, HTTP_PROXY)")
     verb.add_argument("--ca-file", type=Path, metavar="FILE", help="certificates to trust as well, in PEM format")
@@ -226,6 +236,7 @@ def _submit(verb: argparse.ArgumentParser) -> None:
     verb.epilog = f"{_SUBMIT_LINES}\n\n{_SUBMIT_EXITS}"
     verb.add_argument("items", metavar="ITEMS", help="a file that holds an item in every line, or - for standard input")
     verb.add_argument("-o", "--output", type=Path, required=True, metavar="FILE", help="the jobs, for asyncpoll run")
+    _named(verb, "the endpoint of every item that does not name one")
     verb.add_argument("--ledger", type=Path, metavar="FILE", help="what remembers it (default: OUTPUT.submitted)")
     verb.add_argument("--concurrency", type=_whole, default=4, metavar="N", help="the most at once (default: 4)")
     verb.add_argument("--rate", type=_positive, metavar="N", help="the most a second (default: any number)")
@@ -237,7 +248,46 @@ def _submit(verb: argparse.ArgumentParser) -> None:
     _access(verb)
 
 
+def _file(verb: argparse.ArgumentParser, name: str = "file", **how_many: Any) -> None:
+    text = "a definition: acme.toml, or acme.toml#NAME for one of its endpoints, or a name of the catalogue"
+    verb.add_argument(name, metavar="FILE", help=text, **how_many)
+
+
+def _show(verb: argparse.ArgumentParser) -> None:
+    _file(verb)
+    verb.add_argument("--base-url", metavar="URL", help="where the API is, if not where the definition says")
+    verb.add_argument("--key-env", type=_variable, metavar="NAME", help="the environment variable that holds the key")
+
+
+def _lint(verb: argparse.ArgumentParser) -> None:
+    _file(verb, "files", nargs="+")
+    verb.add_argument("--strict", action="store_true", help="exit with 1 on any finding, not only on errors")
+    verb.add_argument("--json", action="store_true", help="as one JSON list")
+
+
+def _draft(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("document", metavar="DOCUMENT", help="an OpenAPI document, or waiters-2.json#WAITER of botocore")
+    verb.add_argument("--path", metavar="PATH", help="the path that tells the status of a job, such as '/tasks/{id}'")
+    verb.add_argument("--method", metavar="METHOD", help="its method, where it has several")
+    text = "service-2.json of a waiter, which has its request (default: that beside it)"
+    verb.add_argument("--service", type=Path, metavar="FILE", help=text)
+
+
+def _rehearse(verb: argparse.ArgumentParser) -> None:
+    _file(verb)
+    verb.add_argument(
+        "--durations", type=Path, required=True, metavar="FILE", help="seconds that each job takes, one in every line"
+    )
+    verb.add_argument("--arrivals", type=_seconds, default=0.0, metavar="SECONDS", help="submit them over so long")
+    verb.add_argument("--outage", type=_outage, metavar="START,SECONDS", help="when the API fails, and for how long")
+    verb.add_argument("--seed", type=int, default=0, help="another seed, other jitter (default: 0)")
+    _pace(verb)
+    verb.add_argument("--json", action="store_true", help="as one JSON object")
+
+
 def _simulate(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("file", nargs="?", metavar="FILE", help="a definition to serve, instead of the built-in APIs")
+    verb.add_argument("--log", type=Path, metavar="FILE", help="write a line for each request; needs a definition")
     verb.add_argument("--port", type=_port, default=8765, help="the port, 0 for any free one (default: 8765)")
     verb.add_argument("--seed", type=int, default=0, help="another seed, other jobs (default: 0)")
     verb.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: 127.0.0.1)")
@@ -251,6 +301,8 @@ def _simulate(verb: argparse.ArgumentParser) -> None:
 
 
 def _endpoints(verb: argparse.ArgumentParser) -> None:
+    verb.add_argument("endpoints", nargs="*", metavar="ENDPOINT", help="such as ./acme.toml (default: those built in)")
+    verb.add_argument("--all", action="store_true", help="list the catalogue, too, with sources and dates")
     verb.add_argument("--json", action="store_true", help="as one JSON object")
 
 
@@ -265,7 +317,11 @@ _VERBS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = Ma
         "report": ("make a page that shows a run", _report),
         "tune": ("compare the cost of a run with that of other schedules", _tune),
         "wait": ("wait for one job and print its result as a line of JSON", _wait),
+        "draft": ("draft the definition of an API from a document about it", _draft),
+        "lint": ("find what is wrong with a definition", _lint),
+        "show": ("show what a definition says, and which key goes where", _show),
         "simulate": ("serve simulated APIs until Ctrl-C", _simulate),
+        "rehearse": ("try a bulk run on a simulated API, in virtual time", _rehearse),
         "endpoints": ("list the endpoints, their status words and environment variables", _endpoints),
     }
 )
@@ -308,6 +364,21 @@ def _positive(text: str) -> float:
     if not 0 < number < math.inf:
         raise argparse.ArgumentTypeError(f"{text!r} is not a number above 0")
     return number
+
+
+def _variable(text: str) -> str:
+    if not re.fullmatch(r"[A-Z_][A-Z0-9_]{0,99}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not the name of an environment variable such as ACME_API_KEY")
+    return text
+
+
+def _seconds(text: str) -> float:
+    return 0.0 if text == "0" else _positive(text)
+
+
+def _outage(text: str) -> tuple[float, float]:
+    start, _, length = text.partition(",")
+    return _seconds(start), _positive(length)
 
 
 def _positive_or_none(text: str) -> float | None:

@@ -6,12 +6,14 @@ import argparse
 from contextlib import nullcontext
 from pathlib import Path
 
-from asyncpoll.cli._clients import Access, Clients
+from asyncpoll.cli._access import Access
+from asyncpoll.cli._clients import Clients
 from asyncpoll.cli._lines import read_jobs, reading
 from asyncpoll.cli._output import note
 from asyncpoll.cli._run import RunStart, drive, refuse_output
 from asyncpoll.cli._run_options import Options
 from asyncpoll.cli._signals import run_stoppable
+from asyncpoll.cli._targets import Targets
 from asyncpoll.ledger import Reader
 
 
@@ -24,13 +26,16 @@ def run(args: argparse.Namespace) -> int:
                 "else begin with asyncpoll run"
             )
         kept = Options.kept(reader.options)
-    options = kept.changed(args)
+        targets = Targets(reader.definitions, {**kept.code})
+    targets.name(args.endpoint)
+    options = kept.changed(args, targets)
     if args.output is not None:
         refuse_output(args.ledger, options, args.output.absolute(), fresh=kept.output != options.output)
-    clients = Clients(options.access(Access.of(args)))
+    clients = Clients(options.access(Access.of(args)), targets)
     source = _unread(options)
     with nullcontext() if source is None else reading(source) as file:
-        lines = None if file is None else read_jobs(file, options.endpoint)
+        usual = None if options.endpoint is None else targets.find(options.endpoint)
+        lines = None if file is None else read_jobs(file, usual)
         start = RunStart(accept_loss=args.accept_loss, retry=args.retry)
         return run_stoppable(drive(args.ledger, options, start, lines, clients, plain=args.plain))
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import shlex
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ from asyncpoll._endpoint import Job
 from asyncpoll._errors import LedgerError
 from asyncpoll._state import State
 from asyncpoll.cli import Exit
-from asyncpoll.cli._clients import Access, Clients
+from asyncpoll.cli._access import Access
+from asyncpoll.cli._clients import Clients
 from asyncpoll.cli._ingest import Feed, LineIngest, check
 from asyncpoll.cli._lines import STANDARD_INPUT, Lines, read_jobs, reading, with_checked_start
 from asyncpoll.cli._output import counted, duration, message_of, note
@@ -24,6 +25,7 @@ from asyncpoll.cli._pacing import Sample, history_of
 from asyncpoll.cli._progress import Gauge, endings, follow, misses_of, view_of
 from asyncpoll.cli._run_options import Options
 from asyncpoll.cli._signals import halt, run_stoppable, stoppable
+from asyncpoll.cli._targets import Targets
 from asyncpoll.ledger import DurableRun, Ledger, Reader, RetryKind
 from asyncpoll.waiting._hub import Hub
 from asyncpoll.waiting.learning._history import History
@@ -40,14 +42,17 @@ _SAVING = 2.0  # seconds that a run which was asked to end may take to save
 
 def run(args: argparse.Namespace) -> int:
     """Wait for the jobs that a file names; if the ledger exists already, go on with its run."""
-    options, path, clients = Options.of(args), _ledger_of(args), Clients(Access.of(args))
-    kept = _kept(path, accept_loss=args.accept_loss)
+    path, access = _ledger_of(args), Access.of(args)
+    kept, definitions = _kept(path, accept_loss=args.accept_loss)
+    targets = Targets(definitions, {} if kept is None else {**kept.code})
+    usual = targets.name(args.endpoint)
+    options, clients = Options.of(args, usual, targets), Clients(access, targets)
     _refuse_mistakes(path, options, kept, append=args.append)
     with reading(args.jobs, twice=args.strict) as file:
         if args.strict:
-            check(read_jobs(file, args.endpoint), clients)
+            check(read_jobs(file, usual), clients)
             file.seek(0)
-        lines = read_jobs(file, args.endpoint)
+        lines = read_jobs(file, usual)
         if kept is None:
             lines = with_checked_start(lines, LineIngest(clients).read)
         start = RunStart(source=_source_of(args.jobs), append=args.append, accept_loss=args.accept_loss)
@@ -88,12 +93,12 @@ def _ledger_of(args: argparse.Namespace) -> Path:
     return output.with_name(f"{output.name}.ledger")
 
 
-def _kept(path: Path, *, accept_loss: bool) -> Options | None:
-    """Return the options that a ledger keeps, or None if it keeps none yet, or does not exist."""
+def _kept(path: Path, *, accept_loss: bool) -> tuple[Options | None, Mapping[str, str]]:
+    """Return the options that a ledger keeps, or None if it keeps none or does not exist, and its definitions."""
     if not path.exists():
-        return None
+        return None, {}
     with Reader(path, accept_loss=accept_loss) as reader:
-        return Options.kept(reader.options) if reader.options else None
+        return Options.kept(reader.options) if reader.options else None, reader.definitions
 
 
 def _refuse_mistakes(path: Path, options: Options, kept: Options | None, *, append: bool) -> None:
@@ -225,7 +230,7 @@ class Drive:
         try:
             async for entry in self.ledger.unfinished():
                 given += 1
-                yield self.clients.job(entry.endpoint, entry.ref)
+                yield self.clients.job(self.clients.targets.find(entry.endpoint), entry.ref)
             if lines is not None:
                 async with aclosing(self.ingest.each(Feed(lines).each())) as jobs:
                     async for job in jobs:
@@ -313,7 +318,7 @@ async def drive(
         Ledger(path, links=options.links, accept_loss=start.accept_loss) as ledger,
         options.hub(history := history_of(ledger.options)) as hub,
     ):
-        await _prepare(ledger, start)
+        await _prepare(ledger, start, clients.targets.definitions)
         run = Drive(options, ledger, hub, clients, LineIngest(clients), history)
         entries = ledger.counts.entries
         try:
@@ -323,7 +328,9 @@ async def drive(
         return run.status()
 
 
-async def _prepare(ledger: Ledger, start: RunStart) -> None:
+async def _prepare(ledger: Ledger, start: RunStart, definitions: Mapping[str, str]) -> None:
+    for endpoint, text in definitions.items():
+        await ledger.define(endpoint, text)
     if ledger.loss is not None:
         note(f"asyncpoll: warning: {ledger.loss}")
     if start.source is not None:

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Self
 
-from attrs import asdict, evolve, fields_dict, frozen
+from attrs import asdict, evolve, field, fields_dict, frozen
 
 from asyncpoll._schedule import Exponential, Fixed, Schedule
-from asyncpoll.cli._clients import Access
+from asyncpoll.cli._access import Access, Target
+from asyncpoll.cli._targets import Targets
 from asyncpoll.ledger import Csv, JsonLines
 from asyncpoll.waiting._hub import Hub
 from asyncpoll.waiting.learning._history import History
@@ -27,6 +28,7 @@ class Options:
     Attributes:
         input: The absolute path of the file that names the jobs, or None for standard input.
         endpoint: The name of the endpoint of its lines that do not name one, or None.
+        code: Where endpoints in Python are that it uses, by name.
         complete: Whether it has been read to its end.
         output: The absolute path of the results, or None for none.
         format: The format of the results: "jsonl" or "csv".
@@ -38,10 +40,12 @@ class Options:
         price: The share of a job's duration that a poll is worth, or None for the usual one.
         base_url: The address of the API, or None.
         key_file: The absolute path of a file with the key, or None.
+        key_env: The environment variable with the key, or None for the usual one.
     """
 
     input: str | None = None
     endpoint: str | None = None
+    code: Mapping[str, str] = field(factory=dict)
     complete: bool = False
     output: str | None = None
     format: str = "jsonl"
@@ -53,14 +57,16 @@ class Options:
     price: float | None = None
     base_url: str | None = None
     key_file: str | None = None
+    key_env: str | None = None
 
     @classmethod
-    def of(cls, args: argparse.Namespace) -> Self:
-        """Return the options of `asyncpoll run`."""
+    def of(cls, args: argparse.Namespace, usual: Target | None, targets: Targets) -> Self:
+        """Return the options of `asyncpoll run`, given the endpoint of lines without one, and those that were found."""
         output: Path | None = args.output
         return cls(
             input=None if args.jobs == "-" else str(Path(args.jobs).absolute()),
-            endpoint=args.endpoint,
+            endpoint=None if usual is None else usual.name,
+            code=targets.code,
             output=None if output is None else str(output.absolute()),
             format=args.format or format_of(output),
             links=args.links,
@@ -74,13 +80,13 @@ class Options:
         known.setdefault("complete", True)
         return cls(**known)
 
-    def changed(self, args: argparse.Namespace) -> Self:
+    def changed(self, args: argparse.Namespace, targets: Targets) -> Self:
         """Return the options with those that `asyncpoll resume` was given in place of the earlier ones."""
         output: Path | None = args.output
         elsewhere: dict[str, Any] = {}
         if output is not None:
             elsewhere = {"output": str(output.absolute()), "format": format_of(output)}
-        return evolve(self, **elsewhere, **_given(args))
+        return evolve(self, code=targets.code, **elsewhere, **_given(args))
 
     def plain(self) -> dict[str, Any]:
         """Return the options as JSON data."""
@@ -89,7 +95,7 @@ class Options:
     def access(self, access: Access) -> Access:
         """Return *access* with the address and the key file of the run."""
         key_file = None if self.key_file is None else Path(self.key_file)
-        return evolve(access, base_url=self.base_url, key_file=key_file)
+        return evolve(access, base_url=self.base_url, key_file=key_file, key_env=self.key_env)
 
     def hub(self, history: History) -> Hub:
         """Return a hub for the run, given how long jobs have taken so far."""
@@ -111,8 +117,9 @@ def _given(args: argparse.Namespace) -> dict[str, Any]:
     given = {name: value for name, value in vars(args).items() if name in _PACE}
     if args.base_url is not None:
         given["base_url"] = args.base_url
-    if args.key_file is not None:
-        given["key_file"] = str(args.key_file.absolute())
+    if args.key_file is not None or args.key_env is not None:
+        given["key_file"] = None if args.key_file is None else str(args.key_file.absolute())
+        given["key_env"] = args.key_env
     return given
 
 

@@ -1,16 +1,19 @@
-"""`asyncpoll simulate`: the simulated APIs in a process of their own, to try things out with."""
+"""`asyncpoll simulate`: simulated APIs in a process of their own, to try things out with."""
 
 from __future__ import annotations
 
 import argparse
 import asyncio
 import signal
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, suppress
 from types import MappingProxyType
+from typing import Any
 
 from asyncpoll.cli import Exit
 from asyncpoll.cli._output import note, say
+from asyncpoll.cli._resolution import definition_of, variables_of
+from asyncpoll.definitions import Definition, DefinitionServer, simulate
 from asyncpoll.http._urls import is_loopback
 from asyncpoll.providers import BigModel, Molizhishu
 from asyncpoll.simulator import Constant, Duration, LogNormal, Simulator, Uniform
@@ -27,26 +30,52 @@ _CLIENTS = ((BigModel, "/api"), (Molizhishu, "/api/business/monitor"))
 
 
 def run(args: argparse.Namespace) -> int:
-    """Serve until Ctrl-C or SIGTERM."""
+    """Serve until Ctrl-C or SIGTERM.
+
+    Raises:
+        ValueError: The definition cannot be used, or other machines could reach the server.
+        OSError: A file cannot be used, or the port is in use.
+    """
     if not (args.expose or is_loopback(args.host)):
         raise ValueError(f"other machines could reach {args.host}; if they may, add --expose")
-    with suppress(KeyboardInterrupt):
-        asyncio.run(_serve(args))
+    if args.log is not None and args.file is None:
+        raise ValueError("only the server of a definition writes a log; name one: asyncpoll simulate FILE --log LOG")
+    pending, processing = _DURATIONS[args.durations]
+    where: dict[str, Any] = {"seed": args.seed, "host": args.host, "port": args.port}
+    where |= {"pending": pending, "processing": processing}
+    with ExitStack() as files, suppress(KeyboardInterrupt):
+        if args.file is None:
+            world = Simulator(**where)
+            asyncio.run(_serve(world, lambda: _announce(world.url)))
+            return Exit.SUCCESS
+        definition, log = definition_of(args.file), None
+        if args.log is not None:
+            file = files.enter_context(args.log.open("w", encoding="utf-8", buffering=1))
+            log = lambda line: file.write(f"{line}\n")  # noqa: E731  None without a file
+        server = simulate(definition, log=log, **where)
+        asyncio.run(_serve(server, lambda: _announce_definition(args.file, definition, server.base_url)))
     return Exit.SUCCESS
 
 
-async def _serve(args: argparse.Namespace) -> None:
+async def _serve(world: Simulator | DefinitionServer, announce: Callable[[], None]) -> None:
     stop = asyncio.Event()
     with suppress(NotImplementedError):  # Windows: only Ctrl-C ends it
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, stop.set)
-    pending, processing = _DURATIONS[args.durations]
-    world = Simulator(args.seed, host=args.host, port=args.port, pending=pending, processing=processing)
     async with world:
-        _announce(world.url)
+        announce()
         await stop.wait()
 
 
 def _announce(url: str) -> None:
     for client, path in _CLIENTS:
         say(f"export {client.url_variable}={url}{path} {client.key_variable}=any")
+    note("the simulator is running; Ctrl-C ends it")
+
+
+def _announce_definition(file: str, definition: Definition, base_url: str) -> None:
+    key, address = variables_of(definition)
+    say(f"export {address}={base_url}" + ("" if definition.spec.auth.scheme == "none" else f" {key}=any"))
+    name, spec = next(iter(definition.spec.endpoints.items()))
+    part = "#" + name.removeprefix(f"{definition.name}.") if len(definition.spec.endpoints) > 1 else ""
+    note(f"try: asyncpoll wait {file}{part} {' '.join(f'{name}=1' for name in spec.required)}")
     note("the simulator is running; Ctrl-C ends it")

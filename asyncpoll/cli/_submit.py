@@ -15,7 +15,6 @@ from collections import Counter
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 from attrs import define, field, frozen
@@ -24,10 +23,12 @@ from asyncpoll._atomic_file import replacing
 from asyncpoll._endpoint import Job
 from asyncpoll._errors import PollError, Rejected
 from asyncpoll.cli import Exit
-from asyncpoll.cli._clients import Access, Clients
+from asyncpoll.cli._access import Access, Target
+from asyncpoll.cli._clients import Clients
 from asyncpoll.cli._ingest import Feed
 from asyncpoll.cli._lines import (
     META,
+    SUBMIT,
     BadLine,
     BadLines,
     Line,
@@ -40,14 +41,12 @@ from asyncpoll.cli._lines import (
 from asyncpoll.cli._output import message_of, note, result_of
 from asyncpoll.cli._progress import ProgressView, follow, view_of
 from asyncpoll.cli._signals import halt, run_stoppable, stoppable
+from asyncpoll.cli._targets import Targets
 from asyncpoll.events import Ended
 from asyncpoll.ledger._serialize import json_text
 from asyncpoll.ledger._submissions import Submissions, Submitted
 from asyncpoll.ledger._submit import Fate, Submitter
 from asyncpoll.providers._client import CLIENT
-
-IDEMPOTENCY_KEYS: Mapping[str, str] = MappingProxyType({"molizhishu.tasks": "consumer_task_id"})
-"""From the name of an endpoint to the argument with which its API tells a repeated submit from a new one."""
 
 _USAGE = 'an item has an "endpoint" (text) and a "submit" (object)'
 _MOST_REPORTED = 20
@@ -60,7 +59,7 @@ class Item:
     Attributes:
         line: The number of its line.
         key: A text that tells it from all others: the content of its line, and how often that came before.
-        endpoint: The name of its endpoint.
+        target: Its endpoint.
         start: Starts its job.
         arguments: The arguments of *start*.
         meta: The caller's own keys of its line.
@@ -68,7 +67,7 @@ class Item:
 
     line: int
     key: str
-    endpoint: str
+    target: Target
     start: Callable[..., Awaitable[Job[Any]]] = field(repr=False)
     arguments: Mapping[str, Any] = field(repr=False)
     meta: Mapping[str, Any] | None = field(default=None, repr=False)
@@ -76,13 +75,14 @@ class Item:
     @property
     def takes_token(self) -> bool:
         """Whether it may be sent again with the same idempotency key without a second job."""
-        return self.endpoint in IDEMPOTENCY_KEYS
+        return self.target.listing.token is not None
 
     def with_token(self, token: str | None) -> Mapping[str, Any]:
         """Return the arguments with an idempotency key: that of the line if it has one, else *token*."""
-        if not self.takes_token or self.arguments.get(IDEMPOTENCY_KEYS[self.endpoint]) is not None:
-            return self.arguments
-        return {**self.arguments, IDEMPOTENCY_KEYS[self.endpoint]: token}
+        name = self.target.listing.token
+        return (
+            self.arguments if name is None or self.arguments.get(name) is not None else {**self.arguments, name: token}
+        )
 
 
 @define
@@ -104,20 +104,19 @@ class Items:
         """
         if isinstance(line, BadLine):
             return line
-        named = address(line, "submit", _USAGE)
+        named = address(line, SUBMIT, _USAGE, self.clients.targets)
         if isinstance(named, BadLine):
             return named
-        endpoint, kind, arguments = named.endpoint, named.kind, named.content
-        client = self.clients.open(kind, named.client)
-        start = getattr(getattr(client, endpoint.removeprefix(f"{kind.provider}.")), "start", None)
+        target, arguments = named.target, named.content
+        start = self.clients.starter(target, named.client)
         if start is None:
-            return BadLine(line.number, f"jobs of {endpoint} are not started on their own")
+            return BadLine(line.number, f"jobs of {target.name} are not started on their own")
         try:
             inspect.signature(start).bind(**arguments)
         except TypeError as problem:
-            return BadLine(line.number, f"start of {endpoint}: {problem}")
+            return BadLine(line.number, f"start of {target.name}: {problem}")
         said = arguments if named.client is None else {**arguments, CLIENT: named.client}
-        return Item(line.number, self._key(endpoint, said), endpoint, start, arguments, named.meta)
+        return Item(line.number, self._key(target.name, said), target, start, arguments, named.meta)
 
     def _key(self, endpoint: str, arguments: dict[str, Any]) -> str:
         content = json.dumps([endpoint, arguments], sort_keys=True, separators=(",", ":"))
@@ -175,7 +174,7 @@ class Sender:
                 item.key,
                 lambda token: item.start(**item.with_token(token)),
                 lambda job: self._line(item, job),
-                endpoint=item.endpoint,
+                endpoint=item.target.name,
                 before=before,
                 takes_token=item.takes_token,
             )
@@ -209,9 +208,10 @@ def run(args: argparse.Namespace) -> int:
     """Submit the items of a file, and write the jobs that are known to another file."""
     output: Path = args.output
     path: Path = args.ledger or output.with_name(f"{output.name}.submitted")
-    clients = Clients(Access.of(args))
+    clients = Clients(Access.of(args), targets := Targets())
+    usual = targets.name(args.endpoint)
     with reading(args.items) as file:
-        lines = read_objects(file)
+        lines = read_objects(file, usual)
         if not path.exists():
             lines = with_checked_start(lines, Items(clients).read)
         with Submissions(path) as submissions:

@@ -78,6 +78,12 @@ KINDS: Mapping[str, Kind] = MappingProxyType(
     }
 )
 
+ABOUT_ACCOUNT = frozenset({"credential", "forbidden", "unpaid", "quota", "plan"})
+"""The kinds of trouble that are the account's, whatever the job."""
+
+ABOUT_SERVICE = frozenset({"throttled", "overloaded", "internal"})
+"""The kinds of trouble that are the service's, whatever the job."""
+
 _UNSUPPORTED = (405, 406, 411, 414, 415, 426, 428, 431, 501, 505)
 _IN_TROUBLE = (408, 421, 423, 425)  # these pass, unlike the rest of 4xx
 STATUSES: Mapping[int, str] = MappingProxyType(

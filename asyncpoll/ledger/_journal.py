@@ -170,6 +170,19 @@ class Journal:
         statuses: list[EntryStatus] = await self.do(enter)
         return statuses
 
+    async def define(self, endpoint: str, text: str) -> None:
+        """Keep the definition of an endpoint, so that another process can poll its jobs.
+
+        Raises:
+            LedgerError: Another definition with this name is kept; the kind is "definition".
+        """
+        if await self.do(partial(Store.define, endpoint=endpoint, text=text)) != text:
+            raise LedgerError(
+                f"the run of {self._store.path} was begun with another definition of {endpoint}; go on with that one, "
+                "as asyncpoll resume does, or use another ledger for the new one",
+                kind="definition",
+            )
+
     def submit(self, outcome: OutcomeInput) -> asyncio.Future[Record | None]:
         """Queue an outcome; return the future of its record, or of None when the job has an outcome already.
 

@@ -132,6 +132,19 @@ class Ledger:
         await self._opened().do(partial(Store.keep, text=text))
         self.options = json.loads(text)
 
+    async def define(self, endpoint: str, text: str) -> None:
+        """Keep the definition of an endpoint; a run keeps those of its jobs by itself.
+
+        Raises:
+            LedgerError: The ledger keeps another one with this name ("definition"), or cannot be written.
+        """
+        await self._opened().define(endpoint, text)
+
+    async def definitions(self) -> dict[str, str]:
+        """Return the text of the definition of each endpoint of the run that was made from one, by its name."""
+        kept: dict[str, str] = await self._opened().do(Store.definitions)
+        return kept
+
     async def claim_source(self, source: str | Path, *, append: bool = False) -> None:
         """Check that the jobs come from where they came from before, so that two runs are not merged by mistake.
 

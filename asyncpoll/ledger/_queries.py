@@ -254,6 +254,12 @@ def options(connection: sqlite3.Connection) -> dict[str, Any]:
     return kept
 
 
+def definitions(connection: sqlite3.Connection) -> dict[str, str]:
+    """Return the definitions that were kept, by the name of the endpoint."""
+    rows = connection.execute("SELECT endpoint, text, digest FROM definition ORDER BY endpoint").fetchall()
+    return dict(verified(f"the definition of {row[0]}", row) for row in rows)
+
+
 def sessions(connection: sqlite3.Connection) -> list[tuple[float, float]]:
     """Return when each session began and until when it is known to have been alive, in seconds of Unix time."""
     rows = connection.execute("SELECT number, began_at, alive_until, digest FROM session ORDER BY number").fetchall()

@@ -81,6 +81,11 @@ class Reader:
         return self._read(_queries.options)
 
     @property
+    def definitions(self) -> dict[str, str]:
+        """The text of the definition of each endpoint of the run that was made from one, by its name."""
+        return self._read(_queries.definitions)
+
+    @property
     def sources(self) -> list[str]:
         """The names of the sources that `Ledger.claim_source` has accepted."""
         return [name for name, *_ in self._read(Head.read).sources]
@@ -162,7 +167,7 @@ def _problems(connection: sqlite3.Connection, path: Path) -> Iterator[str]:
     except LedgerError as error:
         yield str(error)
         return
-    for table in ("session", "progress", "consumer", "retry", "meta"):
+    for table in ("session", "progress", "consumer", "retry", "meta", "definition"):
         yield from (str(row) for row in walk(connection, table, path) if isinstance(row, LedgerError))
     attempts = {row[0]: row[1] for row in walk(connection, "retry", path) if not isinstance(row, LedgerError)}
     counted = Head(anomalies=head.anomalies)

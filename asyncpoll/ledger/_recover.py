@@ -72,6 +72,7 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection, path: Path, so
     fits: dict[str, Callable[[tuple[Any, ...]], bool]] = {
         "options": lambda _: True,
         "session": lambda _: True,
+        "definition": lambda _: True,
         "retry": lambda row: row[0] <= head.entries,
         "meta": lambda row: row[0] <= head.entries,
         "progress": lambda row: row[0] <= head.entries,

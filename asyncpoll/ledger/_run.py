@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Sized
+from collections.abc import AsyncGenerator, Sequence, Sized
 from contextlib import aclosing, suppress
 from functools import partial
 from types import TracebackType
@@ -274,6 +274,7 @@ class Ingest:
         self._jobs = jobs
         self._numbers: dict[int, int] = {}  # of the jobs that are awaited, by the identity of their objects
         self._checkpoints: dict[int, WaitCheckpoint] = {}
+        self._definitions: dict[str, str] = {}
         self._is_taken = bytearray()  # by number
         self.taken = 0
         self.duplicates = 0
@@ -284,13 +285,23 @@ class Ingest:
         pages = _Pages(self._jobs)
         try:
             while page := await pages.next():
-                statuses = await self._journal.enter([_described(job) for job in page], [job.meta for job in page])
+                described = [_described(job) for job in page]
+                await self._define(page)
+                statuses = await self._journal.enter(described, [job.meta for job in page])
                 self.taken += len(page)
                 for job, status in zip(page, statuses, strict=True):
                     if self._is_wanted(job, status):
                         yield job
         finally:
             await pages.aclose()
+
+    async def _define(self, page: Sequence[Any]) -> None:
+        """Keep the definitions of endpoints that were made from one."""
+        for endpoint in {id(job.endpoint): job.endpoint for job in page}.values():
+            text = endpoint.definition
+            if text is not None and self._definitions.get(endpoint.name) != text:
+                await self._journal.define(endpoint.name, text)
+                self._definitions[endpoint.name] = text
 
     def number_of(self, job: Any) -> int:
         """Return the number of a job that is awaited, and forget it."""

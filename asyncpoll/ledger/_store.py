@@ -282,6 +282,16 @@ class Store:
         """Keep the options, as JSON text."""
         self._open().execute(PUT["options"], (1, text, digest(START, 1, text)))
 
+    def define(self, endpoint: str, text: str) -> str:
+        """Keep the definition of an endpoint, unless there is one already; return the one that is kept."""
+        kept = self.definitions().setdefault(endpoint, text)
+        self._open().execute(PUT["definition"], (endpoint, kept, digest(START, endpoint, kept)))
+        return kept
+
+    def definitions(self) -> dict[str, str]:
+        """Return the definitions that were kept, by the name of the endpoint."""
+        return _queries.definitions(self._open())
+
     def sources(self) -> list[list[Any]]:
         """Return the sources of the jobs: name, length and digest of each."""
         return list(self._head.sources)

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
+from difflib import get_close_matches
 from types import MappingProxyType
 
 from attrs import frozen
+
+_LONGEST = 40
+
+
+def _quoted(name: str) -> str:
+    return repr(name[:_LONGEST])
 
 
 @frozen
@@ -19,6 +26,7 @@ class Listing:
         optional: The fields that it may have.
         open: Whether it may have other fields as well.
         predicts: The fields that predict how long a job takes.
+        token: The argument of `start` by which the API tells a repeated submit from a new one, or None.
     """
 
     client: str
@@ -27,19 +35,32 @@ class Listing:
     optional: tuple[str, ...] = ()
     open: bool = False
     predicts: tuple[str, ...] = ()
+    token: str | None = None
 
-    def check(self, fields: Collection[str]) -> None:
-        """Check the fields of a reference.
+    def check(
+        self, fields: Collection[str], owner: str = "a reference", quoted: Callable[[str], str] = _quoted
+    ) -> None:
+        """Check the names of the fields of a reference, and suggest the name that was meant.
+
+        Args:
+            fields: The names.
+            owner: What has them, for messages.
+            quoted: Returns a name as it is shown.
 
         Raises:
             ValueError: A field is missing or unknown.
         """
-        if missing := [name for name in self.required if name not in fields]:
+        missing = [name for name in self.required if name not in fields]
+        unknown = [name for name in fields if name not in {*self.required, *self.optional}]
+        absent = [name for name in (*self.required, *self.optional) if name not in fields]
+        for name in unknown:
+            if meant := get_close_matches(name.lower().replace("-", "_"), absent, 1, 0.7 if missing else 0.85):
+                raise ValueError(f"{owner} has no field {quoted(name)}; did you mean {meant[0]}?")
+        if missing:
             raise ValueError(f"a reference needs {', '.join(self.required)}; it lacks {', '.join(missing)}")
-        unknown = sorted(set(fields) - {*self.required, *self.optional})
         if unknown and not self.open:
             known = ", ".join((*self.required, *self.optional))
-            raise ValueError(f"a reference has no {unknown[0][:40]!r}; its fields are {known}")
+            raise ValueError(f"a reference has no {quoted(unknown[0])}; its fields are {known}")
 
 
 ENDPOINTS: Mapping[str, Listing] = MappingProxyType(
@@ -62,7 +83,10 @@ ENDPOINTS: Mapping[str, Listing] = MappingProxyType(
             "Molizhishu", "batches of questions, with all of their answers", ("task_id",)
         ),
         "molizhishu.tasks": Listing(
-            "Molizhishu", "batches of questions, with the count of their subtasks", ("task_id",)
+            "Molizhishu",
+            "batches of questions, with the count of their subtasks",
+            ("task_id",),
+            token="consumer_task_id",  # noqa: S106  the name of an argument
         ),
     }
 )

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import re
+from abc import abstractmethod
 from collections.abc import Callable, Mapping
 from functools import partial
 from types import MappingProxyType, TracebackType
@@ -26,7 +27,7 @@ from asyncpoll.http._auth import Key
 from asyncpoll.providers._catalog import ENDPOINTS
 
 if TYPE_CHECKING:
-    from asyncpoll.http import AiohttpTransport, Transport
+    from asyncpoll.http import AiohttpTransport, Auth, Transport
 
 T = TypeVar("T")
 Ref = TypeVar("Ref")
@@ -53,6 +54,11 @@ def check_name(name: object) -> str | None:
     if name is None or (isinstance(name, str) and _NAME.fullmatch(name)):
         return name
     raise ValueError("name must be 1 to 40 lower-case letters, digits, '-' and '_'")
+
+
+def suffix_of(name: str | None) -> str:
+    """Return how the environment variables of a client with this name end, or raise as `check_name`."""
+    return "" if check_name(name) is None else f"_{name}".upper().replace("-", "_")
 
 
 @frozen
@@ -85,7 +91,7 @@ class Adaptation:
                 group = evolve(group, read=_reading(group.read, words))
             endpoint = evolve(endpoint, read=_reading(endpoint.read, words), group=group)
         if self.name is not None:
-            endpoint = evolve(endpoint, plain=partial(_named, endpoint.plain, self.name))
+            endpoint = evolve(endpoint, plain=partial(named, endpoint.plain, self.name))
         return endpoint
 
 
@@ -93,12 +99,96 @@ def _reading(read: Callable[..., Any], words: Vocabulary) -> Callable[..., Any]:
     return partial(read, words=words)
 
 
-def _named(plain: Callable[[Any], Any], name: str, ref: Any) -> dict[str, Any]:
+def named(plain: Callable[[Any], Any], name: str, ref: Any) -> dict[str, Any]:
+    """Return a written reference with the name of the client."""
     return {**plain(ref), CLIENT: name}
 
 
-class Client:
-    """The base of all clients: an async context manager. Its subclasses have an attribute for each endpoint.
+class BaseClient:
+    """A transport of its own, or a given one, and jobs: the base of the clients of providers and of definitions.
+
+    Args:
+        auth: The credential of a transport of its own, or None.
+        base_url: The address of the API.
+        transport: A transport to use instead of a new one, or None.
+        name: The name of the client, or None.
+        settings: The settings of a transport of its own.
+    """
+
+    def __init__(
+        self,
+        auth: Auth | None,
+        base_url: str,
+        transport: Transport | None,
+        name: str | None,
+        settings: TransportSettings,
+    ) -> None:
+        for setting in settings:
+            if setting not in TransportSettings.__annotations__:
+                raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {setting!r}")
+            if transport is not None:
+                raise ValueError(f"a given transport has settings of its own; pass {setting}= to it instead")
+        self.name = check_name(name)
+        self._own: AiohttpTransport | None = None
+        if transport is None:
+            from asyncpoll.http import AiohttpTransport  # noqa: PLC0415  aiohttp takes 0.2 s to import
+
+            self._own = own = AiohttpTransport(base_url, auth=auth, **settings)
+            transport = Retrying(Paced(own))
+        self.transport: Transport = transport
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Close the transport of the client. A transport that was passed to it stays open."""
+        if self._own is not None:
+            await self._own.aclose()
+
+    @property
+    def requests(self) -> int:
+        """Return how many requests were sent, or 0 for a transport of another class that does not count them."""
+        count: int = getattr(self._own or self.transport, "requests", 0)
+        return count
+
+    def own_fields(self, ref: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the fields of a reference without the name of its client, which must be this one.
+
+        Raises:
+            ValueError: The job belongs to a client with another name.
+        """
+        fields = dict(ref)
+        owner = fields.pop(CLIENT, self.name)
+        if owner != self.name:
+            raise ValueError(f"the job belongs to {_described(owner)}, and this is {_described(self.name)}")
+        return fields
+
+    @abstractmethod
+    def job(self, endpoint: str, /, **ref: Any) -> Job[Any]:
+        """Return a job by the name of its endpoint."""
+
+    def job_from_json(self, text: str) -> Job[Any]:
+        """Return the job that `Job.to_json` wrote, in this process or another one.
+
+        Raises:
+            ValueError: The text was not written by `Job.to_json`, was written by another version, or names an endpoint
+                that this client does not have.
+        """
+        endpoint, ref = read_token(text)
+        if not isinstance(ref, dict):
+            raise ValueError(  # noqa: TRY004  as all bad tokens
+                "this is not a job of a client: version, endpoint and ref are expected, and ref is an object"
+            )
+        return self.job(endpoint, **{CLIENT: None, **ref})
+
+
+class Client(BaseClient):
+    """The base of the clients of providers, async context managers with an attribute for each endpoint.
 
     Args:
         key: The API key or token, sent as `Authorization: Bearer ...` to the origin of *base_url* only: text, or a
@@ -131,16 +221,8 @@ class Client:
         words: Words = NO_WORDS,
         **settings: Unpack[TransportSettings],
     ) -> None:
-        auth = Bearer(key)
-        self._check_settings(settings, transport)
+        super().__init__(Bearer(key), base_url, transport, name, settings)
         self._adaptation = Adaptation(name, self._own_words(words))
-        self._own: AiohttpTransport | None = None
-        if transport is None:
-            from asyncpoll.http import AiohttpTransport  # noqa: PLC0415  aiohttp takes 0.2 s to import
-
-            self._own = own = AiohttpTransport(base_url, auth=auth, **settings)
-            transport = Retrying(Paced(own))
-        self.transport: Transport = transport
 
     @classmethod
     def from_env(
@@ -171,20 +253,8 @@ class Client:
         Raises:
             ValueError: *name* is unusable as the name of a client.
         """
-        suffix = "" if check_name(name) is None else f"_{name}".upper().replace("-", "_")
+        suffix = suffix_of(name)
         return cls.key_variable + suffix, cls.url_variable + suffix
-
-    @property
-    def name(self) -> str | None:
-        """Return the name of the client, or None."""
-        return self._adaptation.name
-
-    def _check_settings(self, settings: TransportSettings, transport: Transport | None) -> None:
-        for setting in settings:
-            if setting not in TransportSettings.__annotations__:
-                raise TypeError(f"{type(self).__name__}() got an unexpected keyword argument {setting!r}")
-            if transport is not None:
-                raise ValueError(f"a given transport has settings of its own; pass {setting}= to it instead")
 
     def _own_words(self, words: Words) -> Words:
         known = [name for name in ENDPOINTS if name.startswith(f"{self.provider}.")]
@@ -192,25 +262,6 @@ class Client:
             if endpoint not in known:
                 raise ValueError(f"words: there is no endpoint {endpoint!r:.60} here; choose from {', '.join(known)}")
         return words
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        await self.aclose()
-
-    async def aclose(self) -> None:
-        """Close the transport of the client. A transport that was passed to it stays open."""
-        if self._own is not None:
-            await self._own.aclose()
-
-    @property
-    def requests(self) -> int:
-        """Return how many requests were sent, or 0 for a transport of another class that does not count them."""
-        count: int = getattr(self._own or self.transport, "requests", 0)
-        return count
 
     def job(self, endpoint: str, /, **ref: Any) -> Job[Any]:
         """Return a job by the name of its endpoint; `asyncpoll.providers.ENDPOINTS` lists names and fields.
@@ -226,26 +277,11 @@ class Client:
         if endpoint not in ENDPOINTS or not endpoint.startswith(f"{self.provider}."):
             known = ", ".join(name for name in ENDPOINTS if name.startswith(f"{self.provider}."))
             raise ValueError(f"there is no endpoint {endpoint[:_LONGEST_NAME]!r} here; choose from {known}")
-        owner = ref.pop(CLIENT, self.name)
-        if owner != self.name:
-            raise ValueError(f"the job belongs to {_described(owner)}, and this is {_described(self.name)}")
-        ENDPOINTS[endpoint].check(ref)
+        fields = self.own_fields(ref)
+        ENDPOINTS[endpoint].check(fields)
         jobs = getattr(self, endpoint.removeprefix(f"{self.provider}."))
-        job: Job[Any] = jobs.job(**ref)
+        job: Job[Any] = jobs.job(**fields)
         return job
-
-    def job_from_json(self, text: str) -> Job[Any]:
-        """Return the job that `Job.to_json` wrote, in this process or another one.
-
-        Raises:
-            ValueError: The text was not written by `Job.to_json`, was written by another version, or names an endpoint
-                that this client does not have.
-        """
-        endpoint, ref = read_token(text)
-        fields = ref if isinstance(ref, dict) else None
-        if fields is None:
-            raise ValueError("this is not a job of a client: version, endpoint and ref are expected, ref as an object")
-        return self.job(endpoint, **{CLIENT: None, **fields})
 
 
 def _described(name: object) -> str:

@@ -48,6 +48,7 @@ class Response:
         headers: The headers besides those that frame the message.
         delay: Seconds to wait before the first byte.
         delivery: The steps that send it, if it is not sent in one piece over a connection that stays open.
+        route: The name to count the request under, where that is not the name of its route.
     """
 
     status: int = 200
@@ -55,6 +56,7 @@ class Response:
     headers: Mapping[str, str] = HTML_HEADERS
     delay: float = 0.0
     delivery: Delivery | None = None
+    route: str | None = None
 
     @property
     def payload(self) -> Any:
@@ -150,6 +152,38 @@ class Route:
     path: str
     guard: Guard
     handler: Handler
+
+
+@frozen
+class Call:
+    """A request that was received, read to its end.
+
+    Attributes:
+        method: The HTTP method.
+        path: The path as it was sent, percent-encoded.
+        query: The query parameters, decoded.
+        headers: The headers; look them up by their lower-case names.
+        json: The JSON body, or None where the body is not JSON.
+    """
+
+    method: str
+    path: str
+    query: Mapping[str, str] = MappingProxyType({})
+    headers: Mapping[str, str] = MappingProxyType({})
+    json: Any = None
+
+
+def read_whole(answer: Callable[[Call], Response]) -> Handler:
+    """Return the handler that reads a request to its end, and answers with a function of it."""
+
+    async def handle(request: web.Request) -> Response:
+        try:
+            body = await request.json()
+        except ValueError:
+            body = None
+        return answer(Call(request.method, request.rel_url.raw_path, dict(request.query), request.headers, body))
+
+    return handle
 
 
 class Clock:

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections import Counter
-from collections.abc import Coroutine, Iterable, Mapping
-from functools import partial
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Literal, Self, cast, get_args
-
-from aiohttp import web
+from typing import Literal, get_args
 
 from asyncpoll.simulator._batches import Batches
 from asyncpoll.simulator._bigmodel import BigModel
-from asyncpoll.simulator._faults import Fault, FaultInjector
-from asyncpoll.simulator._http import Clock, Response, Route, Shapes, html_response
+from asyncpoll.simulator._faults import Fault
+from asyncpoll.simulator._http import Clock, Route, Shapes
+from asyncpoll.simulator._http_server import HttpServer
 from asyncpoll.simulator._jobs import AGENTS, FILE_PARSER, SUBTASKS, Id, JobKind, Jobs, Truth
 from asyncpoll.simulator._lives import Duration, Exponential, Life, LifeGenerator, LogNormal
 from asyncpoll.simulator._molizhishu import Molizhishu
@@ -22,9 +18,6 @@ from asyncpoll.simulator._molizhishu import Molizhishu
 _KINDS: Mapping[str, JobKind] = MappingProxyType({kind.name: kind for kind in (AGENTS, FILE_PARSER, SUBTASKS)})
 _TASKS = "molizhishu.tasks"
 POLLS = (*_KINDS, _TASKS)
-_LARGEST_UPLOAD = 128 << 20  # bytes; the parser's own limit is 100 MB
-_BACKLOG = 1024  # connections that a bulk client opens at once
-_GRACE = 0.1  # seconds for connections to notice that they are closed
 _QUEUE = Exponential(0.3)
 _WORK = LogNormal(1.0, 0.5)
 _USUAL: Mapping[str, Mapping[str, float]] = MappingProxyType({})
@@ -44,30 +37,7 @@ def _parts_of(endpoint: str, ident: str | Id) -> Id:
     return parts
 
 
-def origin(host: str, port: int) -> str:
-    """Return the URL of a server's root."""
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-def _no_guard(_request: web.Request) -> None:
-    """Accept every caller."""
-
-
-async def _not_found(_request: web.Request) -> Response:
-    return html_response("404 Not Found", 404)
-
-
-async def _finish(closing: Coroutine[Any, Any, None]) -> None:
-    """Await a clean-up to its end, also when this task is cancelled."""
-    task = asyncio.ensure_future(closing)
-    try:
-        await asyncio.shield(task)
-    except asyncio.CancelledError:
-        await task
-        raise
-
-
-class Simulator:
+class Simulator(HttpServer):
     """A server of BigModel's and Molizhishu's APIs, reproducible from its seed.
 
     Use it as an async context manager; `url` is then its address. BigModel is at `url + "/api"`, Molizhishu at
@@ -118,40 +88,19 @@ class Simulator:
         for endpoint in outcomes:
             _check("endpoint", endpoint, tuple(_KINDS))
         accept_unknown, lives = unknown_ids == "draw", LifeGenerator(seed, pending, processing)
-        self.requests = 0
-        self.counts: Counter[str] = Counter()
+        super().__init__(seed, host=host, port=port, faults=faults)
         self._seed, self._link_lifetime = seed, link_lifetime
         self._shapes: Shapes = shapes
         self._keys = bigmodel_key, molizhishu_token
-        self._address = host, port
         self._jobs = {
             name: Jobs(kind, lives, outcomes.get(name), accept_unknown=accept_unknown) for name, kind in _KINDS.items()
         }
         self._batches = Batches(seed, self._jobs[SUBTASKS.name], accept_unknown=accept_unknown)
-        self._injector = FaultInjector(seed, faults)
-        self._runner: web.AppRunner | None = None
-        self._serving: set[asyncio.Task[Any]] = set()
-
-    @property
-    def url(self) -> str:
-        """The address, such as "http://127.0.0.1:54321".
-
-        Raises:
-            RuntimeError: The simulator is not running.
-        """
-        if self._runner is None:
-            raise RuntimeError("the simulator has an address only while it runs; use it in `async with`")
-        return origin(*self._runner.addresses[0][:2])
 
     @property
     def polls(self) -> int:
         """The number of polls: requests for the state of a job."""
         return sum(self.counts[name] for name in POLLS)
-
-    @property
-    def faults(self) -> list[Fault]:
-        """The faults that apply from now on; the list can be changed at any time."""
-        return self._injector.faults
 
     def script(self, endpoint: str, ident: str | Id, life: Life) -> None:
         """Set the life of one job, whether or not it has been polled.
@@ -186,50 +135,10 @@ class Simulator:
         parts = _parts_of(endpoint, ident)
         return self._batches.truth(parts[0]) if endpoint == _TASKS else self._jobs[endpoint].truth(parts)
 
-    async def __aenter__(self) -> Self:
-        if self._runner is not None:
-            raise RuntimeError("the simulator is running already; open another one")
-        runner = web.AppRunner(self._app(), access_log=None, handler_cancellation=True, shutdown_timeout=_GRACE)
-        try:
-            await runner.setup()
-            await web.TCPSite(runner, *self._address, backlog=_BACKLOG).start()
-        except BaseException:
-            await runner.cleanup()
-            raise
-        self._runner = runner
-        return self
-
-    async def __aexit__(self, *_exc: object) -> None:
-        runner, self._runner = self._runner, None
-        for task in self._serving:
-            task.cancel()
-        if runner is not None:
-            await _finish(runner.cleanup())
-
-    def _app(self) -> web.Application:
+    def routes(self) -> Iterable[Route]:
+        """Return the entries of both vendors' APIs."""
         clock, (key, token) = Clock(), self._keys
         agents, parser = self._jobs[AGENTS.name], self._jobs[FILE_PARSER.name]
         bigmodel = BigModel(self._seed, clock, agents, parser, self._shapes, key, self._link_lifetime)
         molizhishu = Molizhishu(self._seed, clock, self._batches, self._shapes, token)
-        app = web.Application(client_max_size=_LARGEST_UPLOAD)
-        for route in (
-            *bigmodel.routes(),
-            *molizhishu.routes(),
-            Route("nowhere", "*", "/{path:.*}", _no_guard, _not_found),
-        ):
-            app.router.add_route(route.method, route.path, partial(self._serve, route))
-        return app
-
-    async def _serve(self, route: Route, request: web.Request) -> web.StreamResponse:
-        self.requests += 1
-        self.counts[route.name] += 1
-        number = self.requests
-        # The task outlives the handler: it also sends the response, possibly in slow steps.
-        task = cast("asyncio.Task[Any]", asyncio.current_task())
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
-        response = route.guard(request) or await route.handler(request)
-        path = request.rel_url.raw_path
-        response = self._injector.inject(response, route=route.name, path=path, number=number)
-        await asyncio.sleep(response.delay)
-        return response.for_aiohttp()
+        return (*bigmodel.routes(), *molizhishu.routes())

@@ -8,7 +8,8 @@ import sys
 from importlib import import_module
 
 import pytest
-from cli_kit import PATIENCE, process
+from cli_kit import process
+from server_kit import PATIENCE
 
 import asyncpoll
 from asyncpoll._state import State
@@ -55,7 +56,7 @@ def test_the_value_of_an_unknown_option_is_not_repeated(words: list[str], capsys
 
 def test_too_many_arguments_are_not_repeated(capsys: Output) -> None:
     """They may be keys, too."""
-    assert main(["endpoints", "sk-secret"]) == 2
+    assert main(["demo", "sk-secret"]) == 2
     assert "too many arguments" in capsys.readouterr().err
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 from attrs import evolve, frozen
-from cli_kit import PATIENCE, process, subtask
+from cli_kit import process, subtask
+from server_kit import PATIENCE
 
 from asyncpoll._errors import TransportError
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.cli import _demo, main
-from asyncpoll.cli._demo._checks import IDS, MEANS, End, Finding, Report, Tally, p95
+from asyncpoll.cli._demo._checks import IDS, MEANS, CheckedJob, End, Report, Tally, p95
 from asyncpoll.cli._parser import build_parser
 from asyncpoll.providers import ENDPOINTS
 from asyncpoll.simulator import Simulator, Truth
@@ -31,17 +32,17 @@ class Answer:
     sub_task_id: str
 
 
-def found(state: State, outcome: str, *, value: Any = None, error: Exception | None = None) -> Finding:
+def found(state: State, outcome: str, *, value: Any = None, error: Exception | None = None) -> CheckedJob:
     """Return what was found out about a job, known 1.5 s after its end."""
     told = Outcome(subtask(), Snapshot(state, value=value), error, polls=4, waited=3.0)
-    return Finding(End(told, 11.5), Truth(outcome, 2.0, 10.0))
+    return CheckedJob(End(told, 11.5), Truth(outcome, 2.0, 10.0))
 
 
 GOOD = found(State.SUCCESS, "completed", value=Answer("1"))
 BAD = found(State.FAILED, "stopped")
 
 
-def report(*findings: Finding, sent: int = 4, received: int = 4) -> Report:
+def report(*findings: CheckedJob, sent: int = 4, received: int = 4) -> Report:
     """Return the report of a demo with one job, and these findings about it."""
     tally = Tally.of([subtask()])
     tally.polls["molizhishu.subtasks"] = 4
@@ -100,7 +101,7 @@ def test_a_lie_is_found_out(capsys: Output) -> None:
         ),
     ],
 )
-def test_an_outcome_is_true_if_state_and_result_are(finding: Finding, mismatch: str | None) -> None:
+def test_an_outcome_is_true_if_state_and_result_are(finding: CheckedJob, mismatch: str | None) -> None:
     """An outcome is the truth when the state is, and when the result is that of the very job."""
     assert finding.mismatch() == (mismatch and f"{finding.job.key}: {mismatch}")
 

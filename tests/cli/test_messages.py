@@ -10,8 +10,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_kit import KEY, PATIENCE, process, simulator
+from cli_kit import KEY, process, simulator
 from run_kit import FAST, environment, live, subtask, surroundings, until, write_lines
+from server_kit import PATIENCE
 
 from asyncpoll._errors import BadReply, Rejected, TransportError
 from asyncpoll.cli import main
@@ -60,6 +61,9 @@ def said(capsys: Output) -> str:
         ["wait", "molizhishu.tasks", "task_id=1", "--max-body", "SECRET"],
         ["wait", "molizhishu.tasks", "task_id=1", "--key", "SECRET"],
         ["wait", "molizhishu.tasks", "task_id=1", "--base-url", "SECRET"],
+        ["wait", "molizhishu.tasks", "task_id=1", "--key-env", "SECRET"],
+        ["show", "SECRET"],
+        ["endpoints", "SECRET"],
         ["wait", "molizhishu.tasks", "task_id=1", "--proxy", "SECRET"],
         ["run", "jobs", "--format", "SECRET"],
         ["run", "jobs", "--concurrency", "SECRET"],
@@ -317,12 +321,13 @@ def test_status_tells_why_polls_are_missed(world: Simulator, tmp_path: Path, cap
     with process("run", "jobs", "-o", "out.jsonl", *FAST, **surroundings(world), cwd=tmp_path) as child:
         assert child.stderr is not None
         line = child.stderr.readline()
-        until(lambda: main(["status", "out.jsonl.ledger"]) == 0 and "polls missed" in capsys.readouterr().out)
+        status = ["status", "out.jsonl.ledger"]
+        until(lambda: main(status) == 0 and "polls missed" in capsys.readouterr().out, every=0.2)
         child.terminate()
         _, err = child.communicate(timeout=PATIENCE)
     for text in (line, err):
         assert "polls missed, the last one: the server is in trouble (HTTP 503" in text
-    assert main(["status", "out.jsonl.ledger", "--json"]) == 0
+    assert main([*status, "--json"]) == 0
     assert "HTTP 503" in json.loads(capsys.readouterr().out)["misses"]
 
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import ssl
-import threading
-from collections.abc import Awaitable, Callable, Generator
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator
+from contextlib import AbstractContextManager, asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -16,60 +13,32 @@ import pytest
 from cli_kit import process
 from forward_proxy import ForwardProxy, forward_proxy
 from raw_server import Act, RawServer, Script, json_reply, raw_server
+from server_kit import PATIENCE, TLS, beside, server_side, without_proxies
 
 from asyncpoll.cli import main
 
-TLS = Path(__file__).parents[1] / "tls"
 KEY = "canary-0123456789"
 OTHER = "canary-9876543210"
 DONE = {"task_id": "1", "status": "succeeded", "content": "text " * 100}
-PATIENCE = 30.0
 Output = pytest.CaptureFixture[str]
 
 
-@contextmanager
-def beside(serve: Callable[[asyncio.Event], Awaitable[None]]) -> Generator[None, None, None]:
-    """Run servers beside the event loop that the command line opens for itself."""
-    loop = asyncio.new_event_loop()
-    over = asyncio.Event()
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve(over)))
-    thread.start()
-    try:
-        yield
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join(PATIENCE)
-        loop.close()
-
-
-@contextmanager
-def network(*, tls: bool = False) -> Generator[tuple[RawServer, ForwardProxy], None, None]:
+def network(*, tls: bool = False) -> AbstractContextManager[tuple[RawServer, ForwardProxy]]:
     """Run a server that says that each job is done, and a proxy."""
-    context = None
-    if tls:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        context.load_cert_chain(TLS / "server-of-private-ca.pem")
-    running: list[tuple[RawServer, ForwardProxy]] = []
-    ready = threading.Event()
     script: Script = [Act.READ, json_reply(DONE)] * 4
 
-    async def serve(over: asyncio.Event) -> None:
-        async with raw_server(script, ssl=context) as server, forward_proxy() as proxy:
-            running.append((server, proxy))
-            ready.set()
-            await over.wait()
+    @asynccontextmanager
+    async def run() -> AsyncGenerator[tuple[RawServer, ForwardProxy]]:
+        async with raw_server(script, ssl=server_side() if tls else None) as server, forward_proxy() as proxy:
+            yield server, proxy
 
-    with beside(serve):
-        assert ready.wait(PATIENCE)
-        yield running[0]
+    return beside(run)
 
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """A key, and nothing about proxies or certificates."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+    without_proxies(monkeypatch)
     monkeypatch.setenv("BIGMODEL_API_KEY", KEY)
 
 

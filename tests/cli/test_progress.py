@@ -14,7 +14,8 @@ from rich.console import Console
 from asyncpoll._errors import LedgerError, WaitTimeout
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
-from asyncpoll.cli._clients import Access, Clients
+from asyncpoll.cli._access import Access
+from asyncpoll.cli._clients import Clients
 from asyncpoll.cli._demo import _watch
 from asyncpoll.cli._demo._checks import Tally
 from asyncpoll.cli._ingest import LineIngest

@@ -12,8 +12,9 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
-from cli_kit import PATIENCE, process, simulator
+from cli_kit import process, simulator
 from run_kit import FAST, SUBTASKS, environment, live, numbers, read_lines, subtask, surroundings, until, write_lines
+from server_kit import PATIENCE
 
 from asyncpoll.cli import main
 from asyncpoll.ledger import Reader

@@ -12,13 +12,15 @@ import pytest
 
 from asyncpoll._errors import LedgerError
 from asyncpoll._schedule import Fixed
-from asyncpoll.cli._clients import Access, Clients, DrainableTransport
+from asyncpoll.cli._access import Access
+from asyncpoll.cli._clients import Clients, DrainableTransport
 from asyncpoll.cli._ingest import LineIngest
 from asyncpoll.cli._lines import BadLines
 from asyncpoll.cli._parser import build_parser
 from asyncpoll.cli._run import Drive
 from asyncpoll.cli._run_options import Options
 from asyncpoll.cli._signals import halt, run_stoppable, stoppable
+from asyncpoll.cli._targets import Targets
 from asyncpoll.http import Reply, Request
 from asyncpoll.testing import MemoryTransport, run_virtual
 from asyncpoll.waiting._hub import Hub
@@ -73,8 +75,8 @@ async def test_one_client_for_each_provider(monkeypatch: pytest.MonkeyPatch) -> 
     """Jobs of one provider share a client and a lane."""
     monkeypatch.setenv("MOLIZHISHU_TOKEN", "any")
     async with Clients(Access()) as clients:
-        one = clients.job("molizhishu.tasks", {"task_id": "1"})
-        two = clients.job("molizhishu.subtasks", {"task_id": "1", "sub_task_id": "2"})
+        one = clients.job(clients.targets.find("molizhishu.tasks"), {"task_id": "1"})
+        two = clients.job(clients.targets.find("molizhishu.subtasks"), {"task_id": "1", "sub_task_id": "2"})
         assert one.transport is two.transport
         assert isinstance(one.transport, DrainableTransport)
 
@@ -134,7 +136,7 @@ async def test_a_loop_without_signals_works_all_the_same(monkeypatch: pytest.Mon
 
 def run_options(*arguments: str) -> Options:
     """Return the options that these arguments of `run` make."""
-    return Options.of(build_parser().parse_args(["run", "-", *arguments]))
+    return Options.of(build_parser().parse_args(["run", "-", *arguments]), None, Targets())
 
 
 def test_options_have_usual_values() -> None:
@@ -156,7 +158,9 @@ def test_options_are_as_given() -> None:
 def test_options_come_back_from_a_ledger() -> None:
     """Options come back from a ledger, but for those that are given anew; names of later versions are passed over."""
     kept = Options.kept({**run_options("-o", "o", "--rate", "5", "--concurrency", "7").plain(), "later": 1})
-    changed = kept.changed(build_parser().parse_args(["resume", "o.ledger", "--rate", "none", "--timeout", "9"]))
+    changed = kept.changed(
+        build_parser().parse_args(["resume", "o.ledger", "--rate", "none", "--timeout", "9"]), Targets()
+    )
     assert (kept.rate, kept.complete) == (5.0, False)
     assert (changed.concurrency, changed.rate, changed.timeout, changed.output) == (7, None, 9.0, kept.output)
 

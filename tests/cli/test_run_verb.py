@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_kit import KEY, PATIENCE, process, simulator
+from cli_kit import KEY, process, simulator
 from run_kit import FAST, SUBTASKS, environment, live, numbers, read_lines, subtask, surroundings, write_lines
+from server_kit import PATIENCE
 
 from asyncpoll.cli import main
 from asyncpoll.cli._pacing import history_of

@@ -8,7 +8,8 @@ import signal
 import socket
 
 import pytest
-from cli_kit import PATIENCE, process, simulating
+from cli_kit import process, simulating
+from server_kit import PATIENCE
 
 from asyncpoll.cli import main
 

@@ -6,19 +6,23 @@ import asyncio
 import json
 import signal
 import socket
+import sqlite3
 import subprocess
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_kit import KEY, PATIENCE, process, simulator
+from cli_kit import KEY, process, simulator
 from run_kit import environment, read_lines, surroundings, until, write_lines
+from server_kit import PATIENCE
 
 from asyncpoll._endpoint import Job
-from asyncpoll._errors import LedgerError, Throttled
+from asyncpoll._errors import Throttled
 from asyncpoll.cli import main
 from asyncpoll.cli._submit import Item, Sender
+from asyncpoll.cli._targets import Targets
 from asyncpoll.ledger._submissions import Submissions
 from asyncpoll.ledger._submit import Submitter
 from asyncpoll.simulator import Constant, Effect, ErrorStatus, Fault, Latency, Reset, Rewrite, Simulator
@@ -219,7 +223,7 @@ async def test_a_throttled_item_does_not_hold_up_the_end(tmp_path: Path) -> None
     asked = asyncio.get_running_loop().create_future()
     with Submissions(tmp_path / "items.db") as submissions:
         sender = Sender(Submitter(submissions, stop=asked))
-        await sender.send(Item(1, "k", "bigmodel.agents", start, {}))
+        await sender.send(Item(1, "k", Targets().find("bigmodel.agents"), start, {}))
         assert sender.counts == {"refused": 1}
 
 
@@ -338,15 +342,13 @@ def test_a_file_of_another_list_is_not_replaced(world: Simulator, tmp_path: Path
     assert world.requests == 0
 
 
-def test_nothing_is_sent_that_is_not_written_down(
-    world: Simulator, tmp_path: Path, capsys: Output, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_nothing_is_sent_that_is_not_written_down(world: Simulator, tmp_path: Path, capsys: Output) -> None:
     """When nothing can be written down any more, nothing more is sent, and it ends with 6."""
-
-    def fail(*_: object) -> int:
-        raise LedgerError("no space left", kind="full")
-
-    monkeypatch.setattr(Submissions, "begin", fail)
-    assert submit(write_lines(tmp_path / "items", agent("a"), agent("b"))) == 6
+    items = write_lines(tmp_path / "items", agent("a"))
+    assert submit(items) == 0
+    with closing(sqlite3.connect(tmp_path / "jobs.jsonl.submitted")) as file:  # from now on it takes no further item
+        file.execute("CREATE TRIGGER full BEFORE INSERT ON item BEGIN SELECT RAISE(FAIL, 'no space left'); END")
+    write_lines(items, agent("b"), agent("c"))
+    assert submit(items) == 6
     assert "no space left" in capsys.readouterr().err
-    assert world.requests == 0
+    assert world.counts[AGENTS] == 1

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from cli_kit import KEY, PATIENCE, process, simulator
+from cli_kit import KEY, process, simulator
+from server_kit import PATIENCE
 
 from asyncpoll.cli import main
 from asyncpoll.simulator import Fault, Life, Rewrite, Simulator

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from attrs import field, frozen
 from await_points import MOMENTS, Moment, cancelled_everywhere
+from memory_kit import answering
 
 from asyncpoll._calls import Group
 from asyncpoll._endpoint import Endpoint, Job
@@ -43,19 +44,6 @@ def endpoint(**more: Any) -> Endpoint[Any, int]:
     """Return an endpoint of the made-up API."""
     options: dict[str, Any] = {"ask": lambda ref: Request("GET", f"/jobs/{ref}", repeatable=True), "read": read}
     return Endpoint("v.jobs", **options | more)
-
-
-def answering(*answers: dict[str, Any] | Reply | Exception) -> MemoryTransport:
-    """Return a transport that gives one answer after the other, and the last one for ever."""
-    rest = list(answers)
-
-    def answer(_request: Request) -> Reply:
-        now = rest.pop(0) if len(rest) > 1 else rest[0]
-        if isinstance(now, Exception):
-            raise now
-        return now if isinstance(now, Reply) else Reply(200, now, origin="https://api.example.org")
-
-    return MemoryTransport(answer)
 
 
 def anybody() -> MemoryTransport:

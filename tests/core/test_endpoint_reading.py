@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import pytest
+from memory_kit import ORIGIN, answering
 
 from asyncpoll import Hub
 from asyncpoll._calls import Group
@@ -22,7 +23,6 @@ from asyncpoll.testing import MemoryTransport, run_virtual
 
 WORDS = Vocabulary("acme.jobs", {"queued": State.PENDING, "done": State.SUCCESS})
 DONE = {"status": "done", "value": 42}
-ORIGIN = "https://api.example.org"
 
 
 def read(reply: Reply) -> Snapshot[int]:
@@ -35,17 +35,6 @@ def endpoint(**more: Any) -> Endpoint[str, int]:
     """Return the endpoint of the README, with some functions changed."""
     options: dict[str, Any] = {"ask": lambda ref: Request("GET", f"/jobs/{ref}", repeatable=True), "read": read}
     return Endpoint("acme.jobs", **options | more)
-
-
-def answering(*answers: Any) -> MemoryTransport:
-    """Return a transport that gives one answer after the other, and the last one for ever."""
-    rest = list(answers)
-
-    def answer(_request: Request) -> Reply:
-        now = rest.pop(0) if len(rest) > 1 else rest[0]
-        return now if isinstance(now, Reply) else Reply(200, now, origin=ORIGIN)
-
-    return MemoryTransport(answer)
 
 
 ODD = {

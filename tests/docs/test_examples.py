@@ -5,17 +5,21 @@ from __future__ import annotations
 import asyncio
 import fnmatch
 import inspect
+import os
 import re
 import shlex
 import signal
+import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 from aiohttp import web
-from cli_kit import PATIENCE, process, simulator
+from cli_kit import process, simulator
 from pages_kit import DOCS, README, ROOT, Block, blocks, pages
+from server_kit import PATIENCE, serving
 
 from asyncpoll import Fixed
 from asyncpoll.cli import main
@@ -24,6 +28,7 @@ from asyncpoll.simulator import Constant
 
 EVERY = [block for page in pages() for block in blocks(page)]
 PYTHON = [block for block in EVERY if block.language == "python"]
+FILES = [shown for block in EVERY if (shown := block.file()) is not None]
 CONSOLE = sorted({block.page for block in EVERY if block.language == "console"})
 SHOWN = {"text", "sh", "json", "csv", "toml"}
 """The languages of blocks that show something: a file, a picture, or the two commands of the README."""
@@ -51,8 +56,11 @@ def duration() -> float:
 
 @pytest.fixture
 def world(duration: float, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give a directory with a few files, and the environment of a simulator whose jobs succeed."""
+    """Give a directory with a few files and those of pages, and the environment of a simulator of jobs that succeed."""
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    for name, content in FILES:
+        (tmp_path / name).write_text(content, encoding="utf-8")
     (tmp_path / "report.pdf").write_bytes(b"%PDF-1.7 a report")
     submit = '{"endpoint": "bigmodel.file_parser", "submit": {"file": "report.pdf", "tool_type": "lite"}}\n'
     (tmp_path / "items.jsonl").write_text(submit, encoding="utf-8")
@@ -90,16 +98,17 @@ def test_every_example_runs(block: Block, world: Path) -> None:
 @pytest.mark.parametrize("page", CONSOLE, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_command_works(page: Path, world: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The commands of a page work one after the other; where it shows their output, they print it."""
-    for block in blocks(page):
-        for command, output in block.commands() if block.language == "console" else ():
-            printed = outcome_of(shlex.split(command), capsys)
-            assert fnmatch.fnmatchcase(printed, pattern(output)), (str(block), command, printed)
+    with ExitStack() as servers:
+        for block in blocks(page):
+            for command, output in block.commands() if block.language == "console" else ():
+                printed = outcome_of(shlex.split(os.path.expandvars(command)), capsys, servers)
+                assert fnmatch.fnmatchcase(printed, pattern(output)), (str(block), command, printed)
 
 
-def outcome_of(words: list[str], capsys: pytest.CaptureFixture[str]) -> str:
+def outcome_of(words: list[str], capsys: pytest.CaptureFixture[str], servers: ExitStack) -> str:
     """Run a command of asyncpoll, which must end with 0, and return what it prints; compare any other command."""
     if words[:2] == ["asyncpoll", "simulate"]:
-        return simulate(words[2:])
+        return serve(words[2:], servers) if words[2:3] == ["acme.toml"] else simulate(words[2:])
     if words[0] == "asyncpoll" and "demo" not in words:
         status = main(words[1:])
         out, err = capsys.readouterr()
@@ -124,6 +133,17 @@ def simulate(arguments: list[str]) -> str:
         rest, notes = child.communicate(timeout=PATIENCE)
     assert child.returncode == 0
     return re.sub(r":\d+/", ":8765/", lines) + rest + notes
+
+
+def serve(arguments: list[str], servers: ExitStack) -> str:
+    """Start the server of a definition until the end of the page, with jobs that end at once; set what it says."""
+    child = servers.enter_context(process("simulate", *arguments, "--port", "0", "--durations", "instant"))
+    servers.callback(child.kill)
+    assert child.stdout is not None
+    line = child.stdout.readline()
+    for name, value in (word.split("=", 1) for word in line.split()[1:]):
+        servers.enter_context(pytest.MonkeyPatch.context()).setenv(name, value)
+    return re.sub(r":\d+/", ":8765/", line)
 
 
 def is_known(command: str) -> bool:
@@ -155,16 +175,8 @@ def test_the_endpoint_of_the_pages_works_over_http() -> None:
         return web.json_response({"status": next(words), "url": request.path})
 
     async def wait() -> Any:
-        app = web.Application()
-        app.router.add_get("/renders/{name}", answer)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        base = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        async with AiohttpTransport(base, auth=Bearer("secret")) as transport:
-            result = await made["renders"].job(transport, "a b").result(timeout=60, schedule=Fixed(0.01))
-        await runner.cleanup()
-        return result
+        async with serving(answer) as base, AiohttpTransport(base, auth=Bearer("secret")) as transport:
+            return await made["renders"].job(transport, "a b").result(timeout=60, schedule=Fixed(0.01))
 
     assert asyncio.run(wait()) == "/renders/a b"
     assert keys == {"Bearer secret"}

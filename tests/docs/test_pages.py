@@ -29,6 +29,7 @@ PUBLIC = [
     "asyncpoll",
     "asyncpoll.http",
     "asyncpoll.events",
+    "asyncpoll.definitions",
     "asyncpoll.ledger",
     "asyncpoll.providers",
     "asyncpoll.testing",
@@ -46,8 +47,8 @@ _NAME = re.compile(r"[A-Z]\w*[a-z]\w*(?:\.\w+)*")
 _METAPHORS = re.compile(
     r"\b(doors?|columns?|rooms?|house|floors?|nobody|somebody|whom|whoever|whomever|take[ns]? in)\b", re.IGNORECASE
 )
-_NOT_HERE = {"asyncpoll/providers/NAME/", "docs/_build", "release.yml"}
-"""What readers are to fill in, what Sphinx makes, and what a page calls by its last name."""
+_NOT_HERE = {"asyncpoll/providers/NAME/", "docs/_build", "release.yml", "acme.toml"}
+"""What readers are to fill in, what Sphinx and a reader make, and what a page calls by its last name."""
 
 _NOT_OURS = {"Any", "ClientSession"}
 """Names of other libraries."""

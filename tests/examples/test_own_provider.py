@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from example_kit import EXAMPLES, output_of, serving
+from example_kit import EXAMPLES, output_of
+from server_kit import serving
 
 from asyncpoll import Rejected
 from asyncpoll.http import AiohttpTransport

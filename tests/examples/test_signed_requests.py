@@ -10,7 +10,8 @@ from pathlib import Path
 
 from aiohttp import web
 from attrs import define, field
-from example_kit import output_of, serving
+from example_kit import output_of
+from server_kit import serving
 
 
 @define

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 from aiohttp import web
-from field_kit import KEY, TLS, beside, server_side, serving
+from field_kit import KEY
 from forward_proxy import ForwardProxy, forward_proxy
 from raw_server import Act, RawServer, Script, json_reply, raw_server
+from server_kit import TLS, beside, server_side, serving, without_proxies
 
 from asyncpoll.cli import main
 
@@ -23,9 +24,7 @@ Output = pytest.CaptureFixture[str]
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two keys, and nothing about proxies."""
-    for name in ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "ALL_PROXY"):
-        monkeypatch.delenv(name, raising=False)
-        monkeypatch.delenv(name.lower(), raising=False)
+    without_proxies(monkeypatch)
     monkeypatch.setenv("BIGMODEL_API_KEY", KEY)
     monkeypatch.setenv("MOLIZHISHU_TOKEN", KEY)
 

@@ -13,7 +13,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 from aiohttp import web
-from field_kit import RENDERS, answering, ask, read, serving, wait
+from field_kit import RENDERS, ask, read, wait
+from memory_kit import answering
+from server_kit import serving
 
 from asyncpoll import Endpoint, Fixed, Hub, Rejected, Snapshot, State, Vocabulary
 from asyncpoll.http import AiohttpTransport, OutgoingRequest, Reply, Request, classify_status

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from field_kit import answering, wait
+from field_kit import wait
+from memory_kit import answering
 from raw_server import json_reply, polls, raw_server
 
 from asyncpoll import Hub, State

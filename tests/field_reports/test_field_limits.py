@@ -11,7 +11,8 @@ from typing import Any
 
 import aiohttp
 import pytest
-from field_kit import RENDERS, answering, wait
+from field_kit import RENDERS, wait
+from memory_kit import answering
 from raw_server import Act, Script, json_reply, polls, raw_server, reply
 
 from asyncpoll import BadReply, Fixed, State, Throttled, TransportError, WaitTimeout

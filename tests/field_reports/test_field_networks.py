@@ -11,13 +11,14 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp.abc import AbstractResolver, ResolveResult
-from field_kit import KEY, RENDERS, server_side, trusting, wait
+from field_kit import KEY, RENDERS, wait
 from forward_proxy import ForwardProxy, forward_proxy
 from opentelemetry.instrumentation.aiohttp_client import create_trace_config
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from raw_server import Act, Script, json_reply, polls, raw_server, reply
+from server_kit import server_side, trusting
 
 from asyncpoll import Fixed, Hub, Rejected, State, TransportError
 from asyncpoll.http import AiohttpTransport, Bearer, Request

@@ -10,7 +10,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from field_kit import RENDERS, answering, wait
+from field_kit import RENDERS, wait
+from memory_kit import answering
 from raw_server import json_reply, polls, raw_server, reply
 
 from asyncpoll import BadReply, Endpoint, Fixed, Hub, Rejected, Snapshot, State, Vocabulary, WaitTimeout

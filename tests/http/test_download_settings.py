@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from pathlib import Path
 from typing import Any
 
@@ -10,33 +9,25 @@ import aiohttp
 import pytest
 from forward_proxy import forward_proxy
 from raw_server import Act, Script, polls, raw_server, reply
+from server_kit import server_side, trusting
 
 from asyncpoll import BadReply, Rejected, TransportError
 from asyncpoll.http import download
 from asyncpoll.providers import BigModel
 from asyncpoll.providers.bigmodel import ParsedFile
 
-TLS = Path(__file__).parents[1] / "tls"
-
-
-def _trusting() -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=TLS / "private-ca.pem")
-
 
 async def test_a_private_ca_through_a_proxy(tmp_path: Path) -> None:
     """The tunnel leads to a storage whose certificate is from a private authority."""
-    server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server_side.load_cert_chain(TLS / "server-of-private-ca.pem")
-    async with raw_server(polls(reply(b"abc")), ssl=server_side) as storage, forward_proxy("user:secret-word") as proxy:
+    async with (
+        raw_server(polls(reply(b"abc")), ssl=server_side()) as storage,
+        forward_proxy("user:secret-word") as proxy,
+    ):
         trusted = [storage.url]
         with pytest.raises(Rejected, match="certificate"):
             await download(f"{storage.url}/a", tmp_path / "a", trusted_origins=trusted)
         path = await download(
-            f"{storage.url}/a",
-            tmp_path / "a",
-            trusted_origins=trusted,
-            proxy=proxy.url_with_credential,
-            ssl=_trusting(),
+            f"{storage.url}/a", tmp_path / "a", trusted_origins=trusted, proxy=proxy.url_with_credential, ssl=trusting()
         )
     assert path.read_bytes() == b"abc"
     assert proxy.asked == [f"CONNECT {storage.url.removeprefix('https://')} HTTP/1.1"]

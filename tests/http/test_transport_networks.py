@@ -8,7 +8,6 @@ import ssl
 import subprocess
 import sys
 from functools import wraps
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, Self
 
@@ -16,26 +15,16 @@ import aiohttp
 import pytest
 from forward_proxy import forward_proxy
 from raw_server import Act, Script, json_reply, polls, raw_server, reply
+from server_kit import server_side, trusting
 
 from asyncpoll._errors import ClientClosed, PollError, Rejected, TransportError
 from asyncpoll.http import AiohttpTransport, Request, TransportSettings, Upload
 from asyncpoll.http._auth import Bearer
 from asyncpoll.http.transport import _pool
 
-TLS = Path(__file__).parents[1] / "tls"
 CANARY = "canary-0123456789"
 POLL = Request("GET", "/poll")
 FRESH = Request("GET", "/poll", fresh=True)
-
-
-def _server_side() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(TLS / "server-of-private-ca.pem")
-    return context
-
-
-def _trusting() -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=TLS / "private-ca.pem")
 
 
 async def _failure(transport: AiohttpTransport) -> PollError:
@@ -56,11 +45,11 @@ async def test_a_tunnel_through_a_proxy(credential: str | None) -> None:
     """TLS goes through one CONNECT for all requests; the proxy alone sees its password, the server alone the key."""
     plain = None if credential is None else credential.replace("%40", "@").replace("%3A", ":")
     async with (
-        raw_server(polls(json_reply(1), json_reply(2)), ssl=_server_side()) as server,
+        raw_server(polls(json_reply(1), json_reply(2)), ssl=server_side()) as server,
         forward_proxy(plain) as proxy,
     ):
         url = proxy.url if credential is None else proxy.url.replace("://", f"://{credential}@")
-        async with AiohttpTransport(server.url, auth=Bearer("key-of-api"), proxy=url, ssl=_trusting()) as transport:
+        async with AiohttpTransport(server.url, auth=Bearer("key-of-api"), proxy=url, ssl=trusting()) as transport:
             assert transport.path == "session"
             assert [(await transport.send(POLL)).json for _ in range(2)] == [1, 2]
             assert transport.requests == 2
@@ -194,9 +183,9 @@ def test_ssl_is_a_context(context: Any) -> None:
 async def test_a_private_authority(*, proxied: bool) -> None:
     """Its certificates are trusted with ssl=, and refused without, in words that name the cure."""
     script = polls(json_reply(1))
-    async with raw_server(script, ssl=_server_side()) as server, forward_proxy() as proxy:
+    async with raw_server(script, ssl=server_side()) as server, forward_proxy() as proxy:
         way = proxy.url if proxied else None
-        async with AiohttpTransport(server.url, ssl=_trusting(), proxy=way) as transport:
+        async with AiohttpTransport(server.url, ssl=trusting(), proxy=way) as transport:
             assert (await transport.send(POLL)).json == 1
         error = await _failure(AiohttpTransport(server.url, proxy=way))
     assert vars(error)["kind"] == "certificate"
@@ -355,9 +344,9 @@ async def test_an_end_of_memory_is_told_as_it_is() -> None:
 
 async def test_a_lent_session_with_its_own_certificates() -> None:
     """The connector of a lent session decides whom to trust."""
-    connector = aiohttp.TCPConnector(ssl=_trusting())
+    connector = aiohttp.TCPConnector(ssl=trusting())
     async with (
-        raw_server(polls(json_reply(1)), ssl=_server_side()) as server,
+        raw_server(polls(json_reply(1)), ssl=server_side()) as server,
         aiohttp.ClientSession(connector=connector) as session,
         AiohttpTransport(server.url, session=session) as transport,
     ):

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from typing import Any
 
+import server_kit
 from aiohttp import web
 from attrs import define, field
 from raw_server import json_reply, polls, raw_server
@@ -48,17 +49,8 @@ class Server:
 async def serving(accepts: str, **facts: Any) -> AsyncGenerator[Server]:
     """Run a server that accepts one value of the header."""
     server = Server(accepts, **facts)
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", server.answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    server.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
+    async with server_kit.serving(server.answer) as server.url:
         yield server
-    finally:
-        await runner.cleanup()
 
 
 @define

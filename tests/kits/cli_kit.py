@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import shlex
 import subprocess
 import sys
-import threading
 from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Any
+
+from server_kit import beside
 
 from asyncpoll._endpoint import Job
 from asyncpoll.http import Reply
@@ -18,31 +18,14 @@ from asyncpoll.simulator import Simulator
 from asyncpoll.testing import MemoryTransport
 
 KEY = "canary-7f3e9c51"
-PATIENCE = 30.0  # seconds until a test that hangs fails
 SILENCE = MemoryTransport(lambda request: Reply(500))
 
 
 @contextmanager
 def simulator(**options: Any) -> Generator[Simulator, None, None]:
     """Run a simulator beside the event loop that the command line opens for itself."""
-    world = Simulator(**options)
-    loop = asyncio.new_event_loop()
-    running, over = threading.Event(), asyncio.Event()
-
-    async def serve() -> None:
-        async with world:
-            running.set()
-            await over.wait()
-
-    thread = threading.Thread(target=lambda: loop.run_until_complete(serve()))
-    thread.start()
-    assert running.wait(PATIENCE)
-    try:
+    with beside(lambda: Simulator(**options)) as world:
         yield world
-    finally:
-        loop.call_soon_threadsafe(over.set)
-        thread.join(PATIENCE)
-        loop.close()
 
 
 def process(*arguments: str, **options: Any) -> subprocess.Popen[str]:

@@ -11,6 +11,7 @@ from types import MappingProxyType
 
 from attrs import define, field
 from raw_server import read_request
+from server_kit import listening
 
 REFUSAL = b"HTTP/1.1 407 Proxy Authentication Required\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"
 
@@ -26,6 +27,7 @@ class ForwardProxy:
         url: Its address, without the credential.
         asked: The first line of every request, in order.
         heads: Every request with its headers.
+        serving: The tasks that serve a connection.
     """
 
     credential: str | None = None
@@ -34,7 +36,7 @@ class ForwardProxy:
     url: str = ""
     asked: list[str] = field(factory=list)
     heads: list[bytes] = field(factory=list)
-    _tasks: set[asyncio.Task[None]] = field(factory=set)
+    serving: set[asyncio.Task[None]] = field(factory=set)
 
     @property
     def url_with_credential(self) -> str:
@@ -44,8 +46,8 @@ class ForwardProxy:
     def accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve a new connection."""
         task = asyncio.create_task(self._serve(reader, writer))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.serving.add(task)
+        task.add_done_callback(self.serving.discard)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
@@ -102,13 +104,6 @@ class ForwardProxy:
         finally:
             far_writer.close()
 
-    async def end(self) -> None:
-        """Break off what is under way."""
-        tasks = list(self._tasks)
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
-
 
 async def _pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     with suppress(OSError):
@@ -127,11 +122,5 @@ async def forward_proxy(
 ) -> AsyncGenerator[ForwardProxy]:
     """Run a proxy on a free port of 127.0.0.1, which speaks TLS if there is a context for it."""
     running = ForwardProxy(credential, answer, hosts)
-    server = await asyncio.start_server(running.accept, "127.0.0.1", 0, ssl=ssl)
-    scheme = "http" if ssl is None else "https"
-    running.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(running.accept, running.serving, ssl) as running.url:
         yield running
-    finally:
-        server.close()
-        await running.end()

@@ -13,6 +13,7 @@ README = ROOT / "README.md"
 DOCS = ROOT / "docs"
 
 _FENCE = re.compile(r"^(?P<fence>```+)(?P<language>\S*)[^\n]*\n(?P<text>.*?)^(?P=fence)$", re.DOTALL | re.MULTILINE)
+_FILE = re.compile(r":caption: (?P<name>[\w.-]+)\n\n")
 _SPAN = re.compile(r"(?<!`)`([^`\n]+)`(?!`)")
 _LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 _HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
@@ -29,6 +30,11 @@ class Block:
 
     def __str__(self) -> str:
         return f"{self.page.relative_to(ROOT)}:{self.line}"
+
+    def file(self) -> tuple[str, str] | None:
+        """Return the name and the content of the file that the block shows, or None."""
+        found = _FILE.match(self.text) if self.language == "{code-block}" else None
+        return None if found is None else (found["name"], self.text[found.end() :])
 
     def commands(self) -> Iterator[tuple[str, str]]:
         """Yield every command of a console block, without its comment, and the output that follows it."""

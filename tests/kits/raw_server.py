@@ -14,6 +14,7 @@ from ssl import SSLContext
 from typing import Any
 
 from attrs import define, field
+from server_kit import listening
 
 RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -139,14 +140,5 @@ async def read_request(reader: asyncio.StreamReader) -> bytes:
 async def raw_server(*scripts: Script, ssl: SSLContext | None = None) -> AsyncGenerator[RawServer]:
     """Run a server on a free port of 127.0.0.1; in the end its scripts are broken off."""
     running = RawServer(scripts)
-    server = await asyncio.start_server(running.accept, "127.0.0.1", 0, ssl=ssl)
-    scheme = "http" if ssl is None else "https"
-    running.url = f"{scheme}://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-    try:
+    async with listening(running.accept, running.serving, ssl) as running.url:
         yield running
-    finally:
-        server.close()
-        serving = list(running.serving)
-        for task in serving:
-            task.cancel()
-        await asyncio.gather(*serving, return_exceptions=True)

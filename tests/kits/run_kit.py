@@ -11,7 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
-from cli_kit import KEY, PATIENCE
+from cli_kit import KEY
+from server_kit import PATIENCE
 
 from asyncpoll._state import State
 from asyncpoll.ledger import Ledger, OutcomeInput
@@ -62,12 +63,12 @@ def live(world: Simulator, number: object, outcome: str = "completed", **life: f
     world.script(SUBTASKS, (f"t{number}", str(number)), Life(outcome=outcome, **life))
 
 
-def until(come: Callable[[], object]) -> None:
-    """Wait until something has come."""
+def until(come: Callable[[], object], *, every: float = 0.01) -> None:
+    """Wait until something has come, and look every so many seconds."""
     give_up_at = time.monotonic() + PATIENCE
     while not come():
         assert time.monotonic() < give_up_at, "it never came"
-        time.sleep(0.01)
+        time.sleep(every)
 
 
 def make_ledger(path: Path, *endings: str | None, options: Mapping[str, Any] = MappingProxyType({})) -> Path:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hub_kit import arriving, jobs_of, now, transport_of
-from ledger_kit import BEGINNING, Faults, directory, in_run, records_of, success
+from ledger_kit import BEGINNING, Faults, in_run, records_of, success
 
 from asyncpoll._endpoint import Job
 from asyncpoll._errors import ClientClosed, LedgerError, Rejected
@@ -21,13 +21,6 @@ from asyncpoll.http import Request
 from asyncpoll.ledger import Ledger, Reader, Record
 from asyncpoll.testing import MemoryTransport, Script, run_virtual
 from asyncpoll.waiting._hub import Hub
-
-
-@pytest.fixture
-def path() -> Iterator[Path]:
-    """Return where a ledger may be made."""
-    with directory() as place:
-        yield place / "run.db"
 
 
 class Server:

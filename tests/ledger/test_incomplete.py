@@ -8,12 +8,12 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from ledger_kit import QUICK, batch, directory, filled, success
+from ledger_kit import QUICK, batch, filled, success
 
 from asyncpoll._errors import LedgerError
 from asyncpoll.ledger import Ledger, Reader, recover
@@ -21,13 +21,6 @@ from asyncpoll.ledger._files import is_whole
 
 FILES = "run.db", "run.db-wal", "run.db.lock"
 CHANGES = 60
-
-
-@pytest.fixture
-def path() -> Iterator[Path]:
-    """Return where a ledger may be made."""
-    with directory() as place:
-        yield place / "run.db"
 
 
 def killed(path: Path, *, copied: tuple[str, ...] = FILES) -> Path:

@@ -121,6 +121,7 @@ def killed_again_and_again(place: Path, kills: int, jobs: int, seed: int) -> Non
     assert delivered == Counter(range(jobs))
 
 
+@pytest.mark.no_cover
 def test_a_run_that_is_killed_fifty_times_is_as_good_as_any() -> None:
     """Every job has its outcome once, in the ledger and in both files, and none is asked about after it ended."""
     with directory() as place:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from ledger_kit import batch, directory, filled, in_run, journal_of, success
+from ledger_kit import batch, filled, in_run, journal_of, success
 
 from asyncpoll._errors import LedgerError
 from asyncpoll._state import State
@@ -18,13 +17,6 @@ from asyncpoll.waiting._decision import WaitCheckpoint
 from asyncpoll.waiting._hub import Hub
 
 SEEN = {1: State.PENDING, 2: State.PROCESSING, 3: None, 5: State.PROCESSING, 6: State.PENDING}
-
-
-@pytest.fixture
-def path() -> Iterator[Path]:
-    """Return where a ledger may be made."""
-    with directory() as place:
-        yield place / "run.db"
 
 
 def write(path: Path) -> None:

@@ -5,28 +5,19 @@ from __future__ import annotations
 import asyncio
 import os
 import stat
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import frozen
-from ledger_kit import BEGINNING, QUICK, batch, directory, filled, in_run, journal_of, quick, records_of, success
+from ledger_kit import BEGINNING, QUICK, batch, filled, in_run, journal_of, quick, records_of, success
 
 from asyncpoll._errors import ClientClosed, LedgerError
 from asyncpoll._state import State
 from asyncpoll.ledger import EntryStatus, Ledger, OutcomeInput, Reader
 from asyncpoll.waiting._decision import WaitCheckpoint
 from asyncpoll.waiting._hub import Hub
-
-
-@pytest.fixture
-def path() -> Iterator[Path]:
-    """Return where a ledger may be made."""
-    with directory() as place:
-        yield place / "run.db"
-
 
 # jobs
 

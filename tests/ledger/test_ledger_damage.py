@@ -5,27 +5,19 @@ from __future__ import annotations
 import asyncio
 import random
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import define
-from ledger_kit import QUICK, batch, directory, files_up_to, filled, records_of, success
+from ledger_kit import QUICK, batch, files_up_to, filled, records_of, success
 
 from asyncpoll._errors import LedgerError
 from asyncpoll.ledger import Entry, Ledger, Reader, Record, recover
 
 FLIPS = 300
 CUTS = 40
-
-
-@pytest.fixture
-def path() -> Iterator[Path]:
-    """Return where a ledger may be made."""
-    with directory() as place:
-        yield place / "run.db"
 
 
 @define

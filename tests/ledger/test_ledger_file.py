@@ -7,24 +7,17 @@ import errno
 import fcntl
 import os
 import sqlite3
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
-from ledger_kit import QUICK, batch, directory, filled, journal_of, quick
+from ledger_kit import QUICK, batch, filled, journal_of, quick
 
 from asyncpoll._errors import LedgerError
 from asyncpoll.ledger import Ledger, Reader, recover
 from asyncpoll.ledger._files import ledger_error, os_trouble
 from asyncpoll.ledger._lock import holder_of, refuse_network
-
-
-@pytest.fixture
-def path() -> Iterator[Path]:
-    """Return where a ledger may be made."""
-    with directory() as place:
-        yield place / "run.db"
 
 
 def refusal(path: Path) -> LedgerError:
@@ -51,7 +44,7 @@ def newer_ledger(path: Path) -> None:
     """Make a ledger of a later format."""
     filled(path)
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 3")
+        connection.execute("PRAGMA user_version = 4")
 
 
 def cut_header(path: Path) -> None:
@@ -70,7 +63,7 @@ STRANGERS: list[tuple[str, str, Callable[[Path], object]]] = [
     ("foreign", "not an asyncpoll ledger", lambda path: path.write_text('{"endpoint": "bigmodel.agents"}\n')),
     ("foreign", "not an asyncpoll ledger", lambda path: path.write_bytes(bytes(4096))),
     ("foreign", "not an asyncpoll ledger", foreign_database),
-    ("version", "format 3", newer_ledger),
+    ("version", "format 4", newer_ledger),
     ("damaged", "empty file", lambda path: path.touch()),
     ("foreign", "its header is damaged", cut_header),
     ("damaged", "recover", cut_end),

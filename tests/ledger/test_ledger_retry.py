@@ -6,14 +6,13 @@ import asyncio
 import csv
 import json
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hub_kit import jobs_of, now, transport_of
-from ledger_kit import BEGINNING, QUICK, batch, directory, filled, in_run, quick, success
+from ledger_kit import BEGINNING, QUICK, batch, filled, in_run, quick, success
 
 from asyncpoll import Hub
 from asyncpoll._errors import LedgerError
@@ -29,13 +28,6 @@ ENDS: dict[int, dict[str, Any]] = {
     5: {"state": "pending", "error": "WaitTimeout"},
     6: {"state": "cancelled"},
 }
-
-
-@pytest.fixture
-def path() -> Iterator[Path]:
-    """Return where a ledger may be made."""
-    with directory() as place:
-        yield place / "run.db"
 
 
 async def ended(ledger: Ledger) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hub_kit import jobs_of, transport_of
-from ledger_kit import directory, in_run, records_of
+from ledger_kit import in_run, records_of
 
 from asyncpoll._endpoint import Job
 from asyncpoll._errors import LedgerError
@@ -20,13 +20,6 @@ from asyncpoll.ledger import Csv, JsonLines, Ledger, Reader, recover
 from asyncpoll.waiting._hub import Hub
 
 LINK = "https://a.example/?sig=canary"
-
-
-@pytest.fixture
-def path() -> Iterator[Path]:
-    """Return where a ledger may be made."""
-    with directory() as place:
-        yield place / "run.db"
 
 
 def jobs_with(*metas: Mapping[str, Any] | None) -> list[Job[str]]:

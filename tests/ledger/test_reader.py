@@ -4,21 +4,13 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from ledger_kit import QUICK, batch, directory, filled, success
+from ledger_kit import QUICK, batch, filled, success
 
 from asyncpoll._errors import LedgerError
 from asyncpoll.ledger import Ledger, Reader
-
-
-@pytest.fixture
-def path() -> Iterator[Path]:
-    """Return where a ledger may be made."""
-    with directory() as place:
-        yield place / "run.db"
 
 
 def test_a_reader_reads_everything(path: Path) -> None:
@@ -91,5 +83,5 @@ def test_what_is_stored_can_be_read_with_any_sqlite(path: Path) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         rows = connection.execute("SELECT ref, value FROM outcome JOIN entry USING (number) LIMIT 1").fetchall()
     connection.close()
-    assert (application.to_bytes(4).decode(), version) == ("aplg", 2)
+    assert (application.to_bytes(4).decode(), version) == ("aplg", 3)
     assert [(json.loads(ref), json.loads(value)) for ref, value in rows] == [({"id": 1}, {"n": 1})]

@@ -5,24 +5,16 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from ledger_kit import QUICK, batch, directory, filled, records_of, success
+from ledger_kit import QUICK, batch, filled, records_of, success
 
 from asyncpoll._errors import LedgerError
 from asyncpoll.ledger import Csv, JsonLines, Ledger, OutcomeInput, Sink
 
 KINDS = pytest.mark.parametrize("kind", [JsonLines, Csv])
-
-
-@pytest.fixture
-def path() -> Iterator[Path]:
-    """Return where a ledger may be made."""
-    with directory() as place:
-        yield place / "run.db"
 
 
 def deliver(path: Path, sink: Sink) -> int:

@@ -7,14 +7,13 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from attrs import frozen
 from hub_kit import jobs_of, now, transport_of
-from ledger_kit import Faults, directory, in_run, records_of
+from ledger_kit import Faults, in_run, records_of
 
 import asyncpoll
 from asyncpoll import Endpoint, Hub, Job, Outcome, Snapshot, State
@@ -22,13 +21,6 @@ from asyncpoll._errors import LedgerError
 from asyncpoll.http import Reply, Request
 from asyncpoll.ledger import Ledger, OutcomeInput, Reader, Record, RunItem
 from asyncpoll.testing import MemoryTransport
-
-
-@pytest.fixture
-def path() -> Iterator[Path]:
-    """Return where a ledger may be made."""
-    with directory() as place:
-        yield place / "run.db"
 
 
 class Server:

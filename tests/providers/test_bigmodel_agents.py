@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 from attrs import asdict
+from memory_kit import answering_once
 from schemas import check, example, request_example, request_schema
 
 from asyncpoll._endpoint import Job
@@ -21,8 +21,7 @@ LINK = "https://cdn.example.com/a.pdf?sig=s3cret"
 
 
 def _client(*payloads: Any, status: int = 200) -> tuple[BigModel, MemoryTransport]:
-    answers: Iterator[Any] = iter(payloads)
-    transport = MemoryTransport(lambda _request: Reply(status, next(answers)))
+    transport = answering_once(*payloads, status=status)
     return BigModel("key", transport=transport), transport
 
 

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from memory_kit import answering_once
 from schemas import check, example, request_example, request_schema
 
 from asyncpoll._endpoint import Job
 from asyncpoll._errors import BadReply, JobFailed, Rejected, TransportError
 from asyncpoll._state import State
-from asyncpoll.http import Reply, Request, Upload
+from asyncpoll.http import Request, Upload
 from asyncpoll.providers.bigmodel import BigModel, FileParserRef, ParsedFile
 from asyncpoll.testing import MemoryTransport
 
@@ -23,8 +23,7 @@ MB = 1 << 20
 
 
 def _client(*payloads: Any, status: int = 200) -> tuple[BigModel, MemoryTransport]:
-    answers: Iterator[Any] = iter(payloads)
-    transport = MemoryTransport(lambda _request: Reply(status, next(answers)))
+    transport = answering_once(*payloads, status=status)
     return BigModel("key", transport=transport), transport
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import ssl
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ import aiohttp
 import pytest
 from forward_proxy import forward_proxy
 from raw_server import json_reply, polls, raw_server, reply
+from server_kit import server_side, trusting
 
 from asyncpoll import Hub, Rejected, State
 from asyncpoll.http import Reply, Request, TransportSettings
@@ -20,7 +20,6 @@ from asyncpoll.providers._client import Client
 from asyncpoll.providers.bigmodel import ParsedFile
 from asyncpoll.testing import MemoryTransport
 
-TLS = Path(__file__).parents[1] / "tls"
 CLIENTS: list[type[Client]] = [BigModel, Molizhishu]
 KEY = "canary-0123456789"
 DONE = {"task_id": "1", "status": "succeeded", "content": "text"}
@@ -28,16 +27,6 @@ DONE = {"task_id": "1", "status": "succeeded", "content": "text"}
 
 def _silent() -> MemoryTransport:
     return MemoryTransport(lambda _request: Reply(500))
-
-
-def _trusting() -> ssl.SSLContext:
-    return ssl.create_default_context(cafile=TLS / "private-ca.pem")
-
-
-def _server_side() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(TLS / "server-of-private-ca.pem")
-    return context
 
 
 # settings of the transport
@@ -49,13 +38,13 @@ async def test_a_client_behind_a_proxy_and_a_private_ca(
     from_env: bool,  # noqa: FBT001  a parameter of a test
 ) -> None:
     """The settings are the same for the class and its from_env."""
-    async with raw_server(polls(json_reply(DONE)), ssl=_server_side()) as server, forward_proxy(f"user:{KEY}") as proxy:
+    async with raw_server(polls(json_reply(DONE)), ssl=server_side()) as server, forward_proxy(f"user:{KEY}") as proxy:
         if from_env:
             monkeypatch.setenv("BIGMODEL_API_KEY", KEY)
             monkeypatch.setenv("BIGMODEL_BASE_URL", server.url)
-            client = BigModel.from_env(proxy=proxy.url_with_credential, ssl=_trusting())
+            client = BigModel.from_env(proxy=proxy.url_with_credential, ssl=trusting())
         else:
-            client = BigModel(KEY, base_url=server.url, proxy=proxy.url_with_credential, ssl=_trusting())
+            client = BigModel(KEY, base_url=server.url, proxy=proxy.url_with_credential, ssl=trusting())
         async with client:
             result = await client.file_parser.job(task_id=1).result(timeout=20)
     assert result.content == "text"
@@ -69,7 +58,7 @@ async def test_from_env_takes_every_setting(cls: type[Client], monkeypatch: pyte
     monkeypatch.setenv(cls.key_variable, KEY)
     async with aiohttp.ClientSession() as session:
         settings = TransportSettings(
-            session=session, proxy="http://127.0.0.1:9", trust_env=True, ssl=_trusting(), insecure=True, attempt=1.0,
+            session=session, proxy="http://127.0.0.1:9", trust_env=True, ssl=trusting(), insecure=True, attempt=1.0,
             connect=1.0, read_gap=1.0, max_body=1, connections=1,
         )  # fmt: skip
         assert settings.keys() == TransportSettings.__annotations__.keys()

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from asyncpoll._errors import BadReply, Rejected, TransportError
+from asyncpoll._structure import timestamp
 from asyncpoll.http import Reply
 from asyncpoll.providers.molizhishu._envelope import CODES, classify
-from asyncpoll.providers.molizhishu._results import timestamp
 
 REFUSALS = [
     (300001, "请求参数错误", "bad_request", False),

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from memory_kit import answering_once
 from schemas import check, example, request_example, request_schema
 
 from asyncpoll._endpoint import Job
@@ -37,8 +37,7 @@ def _envelope(data: Any) -> dict[str, Any]:
 
 
 def _client(*payloads: Any) -> tuple[Molizhishu, MemoryTransport]:
-    answers: Iterator[Any] = iter(payloads)
-    transport = MemoryTransport(lambda _request: Reply(200, next(answers)))
+    transport = answering_once(*payloads)
     return Molizhishu("token", transport=transport), transport
 
 

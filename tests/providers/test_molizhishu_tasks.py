@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
+from memory_kit import answering_once
 
 from asyncpoll._endpoint import Job
 from asyncpoll._errors import BadReply, JobCancelled, JobFailed, Rejected, TransportError
 from asyncpoll._state import State
-from asyncpoll.http import Reply, Request
+from asyncpoll.http import Request
 from asyncpoll.providers.molizhishu import Competitor, Molizhishu, Platform, SubtaskStatus, TaskRef, TaskStatus
 from asyncpoll.testing import MemoryTransport
 
@@ -52,8 +52,7 @@ def _refusal(code: int, message: str) -> dict[str, Any]:
 
 
 def _client(*payloads: Any) -> tuple[Molizhishu, MemoryTransport]:
-    answers: Iterator[Any] = iter(payloads)
-    transport = MemoryTransport(lambda _request: Reply(200, next(answers)))
+    transport = answering_once(*payloads)
     return Molizhishu("token", transport=transport), transport
 
 

@@ -18,6 +18,7 @@ import asyncpoll
 
 PUBLIC = [
     "asyncpoll",
+    "asyncpoll.definitions",
     "asyncpoll.http",
     "asyncpoll.events",
     "asyncpoll.ledger",
@@ -41,6 +42,9 @@ LEAST = {
         classify_status Codes Phrase structure Retrying Paced download
     """,
     "asyncpoll.events": "Began Called Polled StateChanged UnknownWord Missed Throttled Ended Event Observer Observers",
+    "asyncpoll.definitions": """
+        Definition DefinitionError DefinedClient catalog find lint Finding simulate rehearse Rehearsal draft_openapi
+    """,
     "asyncpoll.providers": "BigModel Molizhishu",
     "asyncpoll.ledger": "Ledger Reader Entry Record JsonLines Csv",
     "asyncpoll.sync": "Portal portal call enter block each client",
@@ -144,13 +148,14 @@ def test_dir_lists_the_public_names() -> None:
     assert dir(asyncpoll) == sorted(vars(asyncpoll)["__all__"])
 
 
-@pytest.mark.parametrize("name_of_module", ["asyncpoll", "asyncpoll.http"])
+@pytest.mark.parametrize("name_of_module", ["asyncpoll", "asyncpoll.definitions", "asyncpoll.http"])
 def test_a_name_that_does_not_exist_is_an_attribute_error(name_of_module: str) -> None:
     """A module that imports its names lazily refuses an unknown name as any module does."""
     with pytest.raises(AttributeError, match=f"module '{name_of_module}' has no attribute 'wait_forever'"):
         _ = importlib.import_module(name_of_module).wait_forever
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize(
     ("module", "spared"),
     [
@@ -158,6 +163,7 @@ def test_a_name_that_does_not_exist_is_an_attribute_error(name_of_module: str) -
         ("asyncpoll.http", {"aiohttp", "cattrs", "rich"}),
         ("asyncpoll._endpoint", {"aiohttp", "cattrs", "rich"}),
         ("asyncpoll.testing", {"aiohttp", "cattrs", "rich"}),
+        ("asyncpoll.definitions", {"aiohttp", "cattrs", "rich", "yaml"}),
         ("asyncpoll.web", {"aiohttp", "cattrs", "rich", "starlette", "fastapi", "litestar", "uvicorn"}),
     ],
 )

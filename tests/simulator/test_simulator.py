@@ -15,7 +15,7 @@ from simulator_kit import client, received, simulated
 
 import asyncpoll.simulator
 from asyncpoll.simulator import Constant, Fault, Latency, Life, Simulator, Truth
-from asyncpoll.simulator._server import origin
+from asyncpoll.simulator._http_server import origin
 
 odd: Any = "odd"
 HELD = Fault(Latency(1000.0))

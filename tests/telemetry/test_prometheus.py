@@ -117,6 +117,7 @@ def test_registering_does_not_collect() -> None:
     assert list(PrometheusCollector().describe()) == []
 
 
+@pytest.mark.no_cover
 async def test_a_scrape_may_come_at_any_time() -> None:
     """From another thread, again and again, while waits come and go."""
     collector = PrometheusCollector()

@@ -94,6 +94,7 @@ def test_lanes_take_turns() -> None:
 # how fast
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("limit", ["rate", "lane_rate"])
 @pytest.mark.parametrize("rate", [3.0, 30.0, 700.0])
 def test_polls_start_one_at_a_time_at_the_rate(limit: str, rate: float) -> None:

@@ -34,6 +34,7 @@ from hub_kit import (
 from asyncpoll import Fixed, Hub, Rejected, Snapshot, Throttled, TransportError
 
 
+@pytest.mark.no_cover
 def test_a_wait_costs_little() -> None:
     """At most 400 bytes each, with the job and its id, and neither a task nor a timer."""
     transport = transport_of(lambda _: {"state": "pending"})

@@ -11,24 +11,19 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hub_kit import PENDING, SUCCESS, Host, ends_of, in_hub, leave, now, play, wait_for_a_while, waits_for
+from hub_kit import PENDING, PROCESSING, SUCCESS, Host, ends_of, in_hub, leave, now, play, wait_for_a_while, waits_for
 
-from asyncpoll import BadReply, ClientClosed, Fixed, Hub, Rejected, Throttled, TransportError, WaitTimeout
+from asyncpoll import BadReply, ClientClosed, Fixed, Hub, Rejected, State, Throttled, TransportError, WaitTimeout
 
 BROKEN = TransportError("the server is in trouble", kind="server", status=500)
 REFUSED = TransportError("no connection could be made", kind="connect")
 LOCKED_OUT = Rejected("no such key", kind="credential", status=401)
 
 
-def in_turn(*said: Exception) -> Callable[[str], Any]:
-    """Return an answer that fails with one error after the other, each anew, and then tells of success."""
-    errors = iter(said)
-
-    def answer(_name: str) -> Any:
-        error = next(errors, None)
-        return SUCCESS if error is None else copy.copy(error)
-
-    return answer
+def in_turn(*said: State | Exception) -> Callable[[str], Any]:
+    """Return an answer that says one thing after the other, and then tells of success."""
+    rest = iter(said)
+    return lambda _: copy.copy(next(rest, SUCCESS))
 
 
 def asked_at(host: Host, name: str, *, seconds: float, others: int = 1, **options: Any) -> float:
@@ -253,6 +248,14 @@ def test_a_refusal_that_is_not_confirmed_ends_nothing() -> None:
     ends = in_hub(lambda hub: ends_of(waits_for(hub, host.jobs(*range(3)))), concurrency=1)
     assert [end.state for end in ends] == [SUCCESS] * 3
     assert host.names() == ["0", "0", "1", "2"]
+
+
+def test_a_refused_job_that_runs_on_holds_up_no_other() -> None:
+    """Once its second poll is answered, the other jobs of the client have their turn."""
+    host = Host(in_turn(LOCKED_OUT, PROCESSING))
+    ends = in_hub(lambda hub: ends_of(waits_for(hub, host.jobs(*range(3)))), concurrency=1, schedule=Fixed(10.0))
+    assert [end.state for end in ends] == [SUCCESS] * 3
+    assert host.asked == [(0.0, "0"), (0.0, "0"), (0.0, "1"), (0.0, "2"), (10.0, "0")]
 
 
 def test_what_is_to_be_confirmed_goes_before_the_queue() -> None:

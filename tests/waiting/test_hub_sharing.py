@@ -11,6 +11,7 @@ import pytest
 from attrs import define
 from hub_kit import (
     PENDING,
+    PROCESSING,
     SUCCESS,
     Host,
     ends_of,
@@ -322,3 +323,20 @@ def test_a_job_in_the_queue_keeps_its_place_when_nudged() -> None:
 
     in_hub(work, concurrency=1)
     assert host.asked == [(0.0, "busy"), (10.0, "nudged"), (20.0, "last")]
+
+
+def test_who_comes_when_the_first_has_left_shares_the_job() -> None:
+    """With who is still there, and not with what the first wanted."""
+    host = Host(lambda _: PROCESSING)
+
+    async def work(hub: Hub) -> None:
+        first, second = waits_for(hub, [*host.jobs("a"), *host.jobs("a")], schedule=Fixed(10.0))
+        await asyncio.sleep(3.0)
+        await leave([first])
+        await asyncio.sleep(2.0)
+        third = waits_for(hub, host.jobs("a"), schedule=Fixed(4.0))
+        await asyncio.sleep(9.0)
+        await leave([second, *third])
+
+    in_hub(work)
+    assert host.times() == [0.0, 9.0, 13.0]

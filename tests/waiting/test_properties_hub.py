@@ -119,6 +119,7 @@ def all_polls(world: World) -> list[Poll]:
     return [poll for server in world.servers for poll in server.polls]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seeds", sets_of_seeds(2000, each=100), ids=str)
 def test_random_schedules(seeds: range) -> None:
     """One outcome each, none swapped, no limit passed, no server pressed, nothing left behind: whatever happens."""

@@ -27,6 +27,7 @@ def assert_the_invariants_hold(seed: int) -> None:
     assert all(target.strangers == 0 for target in chaos.targets), f"seed {seed}: a stranger's context"
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seeds", sets_of_seeds(10_000, each=500), ids=str)
 def test_every_wait_ends_once_and_in_time(seeds: range) -> None:
     """Fetches succeed, miss, raise, return anything and hang; callers join, leave, cancel, nudge and close."""
@@ -70,6 +71,7 @@ def expected_polls(waits: list[tuple[float, float, float]], until: float) -> lis
                 due[one] = soonest + waits[one][2]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("seed", range(300))
 def test_a_shared_poll_comes_when_the_first_wants_it(seed: int) -> None:
     """Each wait keeps its own schedule; the job is polled at the earliest time that any of them wants."""

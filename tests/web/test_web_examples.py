@@ -23,6 +23,7 @@ async def _events(reply: aiohttp.ClientResponse) -> list[dict[str, str]]:
     return [dict(line.split(": ", 1) for line in block) for block in lines]
 
 
+@pytest.mark.no_cover
 @pytest.mark.parametrize("app", APPS)
 async def test_an_example_runs_from_its_start_to_its_end(app: str) -> None:
     """A file is uploaded, two viewers see it parsed, its text is read; then a signal ends what is still open."""

@@ -3,87 +3,29 @@
 from __future__ import annotations
 
 import asyncio
-import json
-import shutil
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-import aiohttp
 import pytest
-from attrs import define
+from browser_kit import NEEDS_BROWSER, Tab, tabs
 from web_kit import POLLS, program
 
 from asyncpoll.simulator import Constant, Simulator
 
-CHROMIUM = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-FLAGS = (
-    "--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--remote-debugging-port=0",
-)  # fmt: skip
-pytestmark = [pytest.mark.slow, pytest.mark.skipif(CHROMIUM is None, reason="there is no chromium on the PATH")]
+pytestmark = NEEDS_BROWSER
 
 
-@define
-class Tab:
-    """A tab of a browser, controlled by the DevTools protocol over a connection of its own."""
-
-    _socket: aiohttp.ClientWebSocketResponse
-    _session: str = ""
-    _number: int = 0
-
-    async def do(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Send a command and return its result."""
-        self._number += 1
-        message = {"id": self._number, "method": method, "params": parameters}
-        await self._socket.send_json(message | ({"sessionId": self._session} if self._session else {}))
-        while (heard := json.loads(await self._socket.receive_str())).get("id") != self._number:
-            pass
-        assert "error" not in heard, heard
-        result: dict[str, Any] = heard["result"]
-        return result
-
-    async def open(self, url: str) -> None:
-        """Load a page."""
-        target = await self.do("Target.createTarget", url=url)
-        self._session = (await self.do("Target.attachToTarget", targetId=target["targetId"], flatten=True))["sessionId"]
-
-    async def ask(self, expression: str) -> Any:
-        """Return the value of an expression on the page."""
-        return (await self.do("Runtime.evaluate", expression=expression, returnByValue=True))["result"].get("value")
-
-    async def until(self, expression: str) -> None:
-        """Wait until an expression is true."""
-        async with asyncio.timeout(60):
-            while await self.ask(expression) is not True:  # noqa: ASYNC110  it is true in the browser
-                await asyncio.sleep(0.05)
-
-    async def choose(self, file: Path) -> None:
-        """Choose a file to upload."""
-        found = await self.do("Runtime.evaluate", expression="document.querySelector('input')")
-        await self.do("DOM.setFileInputFiles", files=[str(file)], objectId=found["result"]["objectId"])
+async def until(tab: Tab, expression: str) -> None:
+    """Wait until an expression is true on the page of a tab."""
+    async with asyncio.timeout(60):
+        while await tab.ask(expression) is not True:  # noqa: ASYNC110  it is true in the browser
+            await asyncio.sleep(0.05)
 
 
-@asynccontextmanager
-async def tabs(profile: Path) -> AsyncGenerator[tuple[Tab, Tab]]:
-    """Open a browser with two tabs."""
-    nothing, pipe = asyncio.subprocess.DEVNULL, asyncio.subprocess.PIPE
-    command = (str(CHROMIUM), *FLAGS, f"--user-data-dir={profile}")
-    browser = await asyncio.create_subprocess_exec(*command, stdout=nothing, stderr=pipe)
-    assert browser.stderr is not None
-    try:
-        line = b""
-        while not line.startswith(b"DevTools listening on "):
-            line = await browser.stderr.readline()
-            assert line
-        address = line.decode().split()[-1]
-        async with aiohttp.ClientSession() as session:
-            one, other = [await session.ws_connect(address) for _ in range(2)]
-            yield Tab(one), Tab(other)
-    finally:
-        browser.terminate()  # which ends its children too
-        await browser.communicate()
+async def choose(tab: Tab, file: Path) -> None:
+    """Choose a file to upload."""
+    found = await tab.do("Runtime.evaluate", expression="document.querySelector('input')")
+    await tab.do("DOM.setFileInputFiles", files=[str(file)], objectId=found["result"]["objectId"])
 
 
 @pytest.mark.parametrize("app", ["fastapi_app", "litestar_app", "aiohttp_app"])
@@ -92,14 +34,14 @@ async def test_two_tabs_watch_a_job_on_one_poll(app: str, tmp_path: Path) -> Non
     file = tmp_path / "report.pdf"
     file.write_bytes(b"%PDF-1.7")
     life: Any = {"pending": Constant(1.0), "processing": Constant(6.0), "outcomes": {POLLS: {"succeeded": 1.0}}}
-    async with Simulator(**life) as sim, program(app, sim) as site, tabs(tmp_path / "profile") as (first, second):
+    async with Simulator(**life) as sim, program(app, sim) as site, tabs(tmp_path / "profile", 2) as (first, second):
         await first.open(site.url)
-        await first.until("document.readyState === 'complete' && document.querySelector('input') !== null")
-        await first.choose(file)
-        await first.until("state.textContent === 'processing'")
+        await until(first, "document.readyState === 'complete' && document.querySelector('input') !== null")
+        await choose(first, file)
+        await until(first, "state.textContent === 'processing'")
         await second.open(await first.ask("location.href"))
-        await second.until("typeof state === 'object' && state.textContent === 'processing'")
+        await until(second, "typeof state === 'object' && state.textContent === 'processing'")
         for tab in (first, second):
-            await tab.until("state.textContent === 'success' && result.textContent.length > 0")
+            await until(tab, "state.textContent === 'success' && result.textContent.length > 0")
         assert await first.ask("result.textContent") == await second.ask("result.textContent")
         assert sim.counts[POLLS] < 15

@@ -129,7 +129,7 @@ class Tally:
 
 
 @frozen
-class Finding:
+class CheckedJob:
     """One job: how the wait for it ended, and its true outcome.
 
     Attributes:
@@ -172,11 +172,11 @@ def ident(job: Job[Any]) -> tuple[str, ...]:
     return tuple(getattr(job.ref, name) for name in IDS[job.endpoint.name])
 
 
-def findings(tally: Tally, truth_of: TruthOf) -> Iterator[Finding]:
+def findings(tally: Tally, truth_of: TruthOf) -> Iterator[CheckedJob]:
     """Yield a finding for every wait that is over, in the order in which they ended."""
     for end in tally.ends:
         job = end.outcome.job
-        yield Finding(end, truth_of(job.endpoint.name, ident(job)))
+        yield CheckedJob(end, truth_of(job.endpoint.name, ident(job)))
 
 
 @frozen
@@ -192,7 +192,7 @@ class Report:
     """
 
     tally: Tally
-    findings: Sequence[Finding]
+    findings: Sequence[CheckedJob]
     sent: int
     received: int
     seconds: float
@@ -238,7 +238,7 @@ class Report:
         counts = str(polls), f"{polls / len(found):.1f}", str(self.tally.missed[endpoint])
         return endpoint, *counts, *(f"{each:.2f}" for each in seconds)
 
-    def _about(self, endpoint: str) -> list[Finding]:
+    def _about(self, endpoint: str) -> list[CheckedJob]:
         return [finding for finding in self.findings if finding.job.endpoint.name == endpoint]
 
     def _verdict(self) -> Iterator[str]:

@@ -10,7 +10,7 @@ from types import MappingProxyType
 
 from asyncpoll._structure import text_of
 from asyncpoll.http import Codes, Reply, classify_status
-from asyncpoll.http._classify import complaint, fault
+from asyncpoll.http._classify import ABOUT_ACCOUNT, ABOUT_SERVICE, complaint, fault
 
 CODES_OF: Mapping[str, str] = MappingProxyType(
     {
@@ -29,8 +29,6 @@ CODES_OF: Mapping[str, str] = MappingProxyType(
 )
 CODES = Codes(by_code={code: kind for kind, codes in CODES_OF.items() for code in codes.split()})
 
-_ABOUT_ACCOUNT = frozenset({"credential", "forbidden", "unpaid", "quota", "plan"})
-_ABOUT_SERVICE = frozenset({"throttled", "overloaded", "internal"})
 _NAMES = ("async_id", "task_id")
 _NOT_FOUND = 404
 
@@ -62,11 +60,11 @@ def ends_job(reply: Reply) -> bool:
 
     Such a code is about the account (its credential, balance, quota or plan) or about the content.
     """
-    return bool(reply.json.get("error")) and CODES.kind(*complaint(reply)) in _ABOUT_ACCOUNT | {"content_policy"}
+    return bool(reply.json.get("error")) and CODES.kind(*complaint(reply)) in ABOUT_ACCOUNT | {"content_policy"}
 
 
 def _is_verdict(reply: Reply) -> bool:
     if reply.json.get("status") is None:
         return False
     named = any(text_of(reply.json.get(name)) for name in _NAMES)
-    return named or CODES.kind(*complaint(reply)) not in _ABOUT_ACCOUNT | _ABOUT_SERVICE
+    return named or CODES.kind(*complaint(reply)) not in ABOUT_ACCOUNT | ABOUT_SERVICE

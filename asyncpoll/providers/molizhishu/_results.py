@@ -5,41 +5,13 @@ Sources: the Molizhishu API manual, get-subtask-result in its older and its newe
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from attrs import field, frozen
 
-from asyncpoll._structure import camel_case, reading
+from asyncpoll._structure import camel_case, reading, timestamp
 from asyncpoll.http._ids import is_segment
-
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-_LEAST_MILLISECONDS = 10**11  # in seconds this is the year 5138, in milliseconds 1973
-
-
-def timestamp(value: Any) -> datetime | None:
-    """Return a number of seconds or milliseconds since 1970 as a time in UTC, or None for 0 and None.
-
-    The manual says seconds for some fields and milliseconds for others, but all of its examples have milliseconds. So
-    the magnitude decides. Text with a number, or with a time in ISO 8601 and an offset, is accepted, too.
-
-    Raises:
-        ValueError: The value is not a point in time.
-        OverflowError: The time is too far away for a `datetime`.
-    """
-    if value is None or isinstance(value, datetime):
-        return value
-    if isinstance(value, str) and not value.strip().isdecimal():
-        time = datetime.fromisoformat(value.strip())
-        if time.tzinfo is None:
-            raise ValueError("the time has no offset")
-        return time.astimezone(UTC)
-    count = int(value) if isinstance(value, str) else value
-    if isinstance(count, bool) or not isinstance(count, int | float) or count < 0:
-        raise ValueError("this is not a point in time")
-    if count == 0:
-        return None
-    return _EPOCH + timedelta(seconds=count / 1000 if count >= _LEAST_MILLISECONDS else count)
 
 
 @frozen(field_transformer=camel_case)

@@ -10,9 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from cli_kit import PATIENCE, process
+from cli_kit import process
 from ledger_kit import QUICK, directory, filled, in_run, journal_of
 from report_kit import Seen, run_of
+from server_kit import PATIENCE
 
 from asyncpoll._state import State
 from asyncpoll.cli import Exit, main

@@ -114,6 +114,7 @@ def test_the_most_frequent_kinds_are_shown() -> None:
     assert [(pace.key, pace.compared) for pace in known] == [("a", 500), ("b", 20), ("c", 3), ("d", 3)]
 
 
+@pytest.mark.no_cover
 def test_fewer_jobs_are_compared_where_they_take_long() -> None:
     """A schedule polls a job of half a day thousands of times on paper: of such jobs about 80 are enough."""
     (pace,) = summaries_of(*minutes(100, seconds=50_000.0))

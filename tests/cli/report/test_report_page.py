@@ -200,6 +200,7 @@ def test_long_texts_and_many_kinds_are_cut() -> None:
     assert re.search(r"[\d,]+ rarer kinds of failure with [\d,]+ jobs not shown", markup)
 
 
+@pytest.mark.no_cover
 def test_a_page_about_100_000_jobs_is_at_most_200_kb() -> None:
     """The size of the page hardly depends on the number of jobs."""
     assert len(page_of(*run_of(100_000)).encode()) <= 200_000
