@@ -2,23 +2,22 @@
 
 from __future__ import annotations
 
-import re
 from asyncio import get_running_loop
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
+from datetime import UTC, datetime
 from functools import partial
 from inspect import isawaitable
 from typing import Any, Generic, TypeVar, Unpack
 from uuid import uuid4
 
-import attrs
 from attrs import Factory, evolve, field, frozen
 
-from asyncpoll._calls import FUNCTION, OPTIONAL_FUNCTION, OPTIONAL_TEXT, Group, Poll, Start, optional_instance
-from asyncpoll._checks import by_field, flag, refusal
+from asyncpoll._calls import FUNCTION, NAME, OPTIONAL_FUNCTION, OPTIONAL_TEXT, Group, Poll, Start, optional_instance
+from asyncpoll._checks import Time, by_field, flag, refusal, unix_time
 from asyncpoll._conditional import NOT_MODIFIED, conditional, keep, same_again
 from asyncpoll._errors import BadReply, Rejected, TransportError
 from asyncpoll._guard import ACCIDENTS, Guard
-from asyncpoll._job_tokens import as_plain, as_text_alone, read_token, write_token
+from asyncpoll._job_tokens import as_plain, as_text_alone, read_token, shown_ref, token_time, write_token
 from asyncpoll._json_out import canonical_json
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
@@ -33,19 +32,7 @@ from asyncpoll.waiting._wait import single_wait, single_watch
 Ref = TypeVar("Ref")
 T = TypeVar("T")
 
-MOST_CALLS = 1000
-"""The most calls of `then` in one poll."""
-
-_NAME = re.compile(r"[a-z0-9_.-]+")
-_LONGEST_SHOWN = 200
-
-
-def _check_name(name: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise refusal(TypeError, name, "text such as 'vendor.things'", value)
-    if not _NAME.fullmatch(value):
-        wanted = "made of lower-case letters, digits, '.', '-' and '_', such as 'vendor.things'"
-        raise refusal(ValueError, name, wanted, value)
+_MOST_CALLS = 1000  # of `then` in one poll
 
 
 @frozen
@@ -96,7 +83,7 @@ class Endpoint(Generic[Ref, T]):
         ValueError: The name has other characters, or none.
     """
 
-    name: str = field(validator=by_field(_check_name))
+    name: str = field(validator=NAME)
     ask: Callable[[Ref], Request] = field(kw_only=True, validator=FUNCTION)
     read: Callable[[Reply], Snapshot[T]] = field(kw_only=True, validator=FUNCTION)
     classify: Callable[[Reply], None] = field(default=classify_status, kw_only=True, validator=FUNCTION)
@@ -135,9 +122,10 @@ class Endpoint(Generic[Ref, T]):
         if (self.then is None) != (self.read_then is None):
             raise TypeError("Endpoint.then and Endpoint.read_then belong together: give both or neither")
 
-    def job(self, transport: Transport, ref: Ref) -> Job[T]:
+    def job(self, transport: Transport, ref: Ref, *, submitted_at: Time | None = None) -> Job[T]:
         """Return the job with the reference *ref*. Its requests are sent over *transport*."""
-        return Job(self, transport, ref)
+        job = Job(self, transport, ref)
+        return job if submitted_at is None else job.with_submitted_at(submitted_at)
 
     @property
     def can_start(self) -> bool:
@@ -182,7 +170,7 @@ class Endpoint(Generic[Ref, T]):
             seen: Any = call("Start.snapshot", reply, (Snapshot, type(None)), start.snapshot, reply)
             submitted = seen if seen is not None and seen.state.is_terminal else None
         ref: Any = call("Start.read", reply, object, start.read, reply, arguments)
-        return Job(self, transport, ref, submitted=submitted)
+        return started(Job(self, transport, ref, submitted=submitted), reply)
 
     def job_from_json(self, transport: Transport, text: str) -> Job[T]:
         """Return the job of this endpoint that `Job.to_json` wrote, in this process or another one.
@@ -199,7 +187,7 @@ class Endpoint(Generic[Ref, T]):
         except ACCIDENTS as error:
             problem = f"{error}" if type(error) is ValueError else f"{type(error).__name__}: {error}"
             raise ValueError(f"{self.name}: the reference of the job cannot be restored: {problem:.200}") from error
-        return self.job(transport, ref)
+        return self.job(transport, ref, submitted_at=token_time(text))
 
     # polls
 
@@ -250,9 +238,9 @@ class Endpoint(Generic[Ref, T]):
             request = call("then", reply, (Request, type(None)), self.then, ref, seen)
             if request is None:
                 break
-            if further == MOST_CALLS:
+            if further == _MOST_CALLS:
                 raise Rejected(
-                    f"{self.name}: the result has more than {MOST_CALLS} pages; correct then=, which must return None "
+                    f"{self.name}: the result has more than {_MOST_CALLS} pages; correct then=, which must return None "
                     "after the last one",
                     kind="too_many_pages",
                 )
@@ -323,7 +311,7 @@ class Job(Generic[T]):
     submitted: Snapshot[T] | None = field(default=None, kw_only=True)
 
     def __repr__(self) -> str:
-        return f"<Job {self.endpoint.name} {_shown(self.ref)}>"
+        return f"<Job {self.endpoint.name} {shown_ref(self.ref)}>"
 
     @property
     def meta(self) -> Mapping[str, Any] | None:
@@ -335,28 +323,36 @@ class Job(Generic[T]):
         """Return what the submit hands to the wait in this process, such as a trace context; see `with_origin`."""
         return None
 
+    @property
+    def submitted_at(self) -> float | None:
+        """Return the Unix time of the submit of the job, in seconds, or None if it is not known."""
+        return None
+
     def with_meta(self, meta: Mapping[str, Any]) -> Job[T]:
         """Return the same job with data of the caller's own, which come back in `Outcome.job.meta` and in a ledger.
 
-        They are never sent, and two jobs that differ in nothing else are equal.
-
-        Args:
-            meta: JSON data by name.
+        They are JSON data by name. They are never sent, and two jobs that differ in nothing else are equal.
 
         Raises:
             TypeError: It is not a mapping with texts as keys.
         """
         if not isinstance(meta, Mapping) or not all(isinstance(name, str) for name in meta):  # pyright: ignore[reportUnnecessaryIsInstance]  unchecked callers
             raise refusal(TypeError, "Job.with_meta(): meta", "a mapping with texts as keys", meta)
-        return _MarkedJob(
-            self.endpoint, self.transport, self.ref, submitted=self.submitted, meta=dict(meta), origin=self.origin
-        )
+        return _marked(self, meta=dict(meta))
 
     def with_origin(self, origin: Any) -> Job[T]:
         """Return the same job with something that belongs to its submit. It is neither sent, compared nor stored."""
-        return _MarkedJob(
-            self.endpoint, self.transport, self.ref, submitted=self.submitted, meta=self.meta, origin=origin
-        )
+        return _marked(self, origin=origin)
+
+    def with_submitted_at(self, at: Time) -> Job[T]:
+        """Return the same job with the time of its submit: Unix seconds, or a `datetime` or ISO 8601 with a zone.
+
+        `Learned` plans the first poll of a job of known age. The time is not compared; `to_json` and ledgers keep it.
+
+        Raises:
+            TypeError, ValueError: It is none of these, or is in the future.
+        """
+        return _marked(self, submitted_at=unix_time("Job.with_submitted_at(): at", at))
 
     @property
     def key(self) -> str:
@@ -478,20 +474,26 @@ class Job(Generic[T]):
 
     def to_json(self) -> str:
         """Return a token without secrets. `job_from_json`, of the endpoint or client, makes the job from it again."""
-        return write_token(self.endpoint.name, self.endpoint.plain(self.ref))
+        return write_token(self.endpoint.name, self.endpoint.plain(self.ref), self.submitted_at)
 
 
 @frozen(eq=False, repr=False, weakref_slot=False)
 class _MarkedJob(Job[T]):
-    """A job with data of the caller's own; a class of its own, because a million others need no place for them."""
+    """A job of which more is known, such as when the server wants the first poll; others need no place for that."""
 
     meta: Mapping[str, Any] | None = field(kw_only=True)  # pyright: ignore[reportIncompatibleMethodOverride]  frozen, so as good as a property
     origin: Any = field(kw_only=True)
+    submitted_at: float | None = field(kw_only=True)  # pyright: ignore[reportIncompatibleMethodOverride]  as above
+    not_before: float | None = field(kw_only=True)  # pyright: ignore[reportIncompatibleMethodOverride]  as above
 
 
-def _shown(ref: Any) -> str:
-    """Return a reference as it is shown, at most 200 characters."""
-    if not attrs.has(type(ref)):
-        return repr(ref)[:_LONGEST_SHOWN]
-    given = [(one.name, getattr(ref, one.name)) for one in attrs.fields(type(ref))]
-    return " ".join(f"{name}={value!r}" for name, value in given if value is not None)[:_LONGEST_SHOWN]
+def _marked(job: Job[T], **news: Any) -> Job[T]:
+    """Return the same job with some of its marks changed."""
+    marks = {name: getattr(job, name, None) for name in ("meta", "origin", "submitted_at", "not_before")}
+    return _MarkedJob(job.endpoint, job.transport, job.ref, submitted=job.submitted, **{**marks, **news})
+
+
+def started(job: Job[T], reply: Reply) -> Job[T]:
+    """Return a job as one that has just been submitted, given the reply to its submit."""
+    now, pause = datetime.now(UTC).timestamp(), reply.retry_after
+    return _marked(job, submitted_at=now, not_before=None if pause is None else now + pause)

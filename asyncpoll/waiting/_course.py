@@ -13,6 +13,7 @@ from typing import Any
 
 from attrs import define
 
+from asyncpoll._errors import LONGEST_HINT
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll._timeout import PhaseClocks
@@ -20,7 +21,7 @@ from asyncpoll.waiting._fetching import PollMemory
 from asyncpoll.waiting._misses import MissRow
 from asyncpoll.waiting._policy import Policy
 from asyncpoll.waiting.learning._history import LONGEST_KEY
-from asyncpoll.waiting.learning._learned import SINCE_ENTRY
+from asyncpoll.waiting.learning._learned import since_submit
 
 LASTING = (State.PENDING, State.PROCESSING)  # a tuple: looking one up compares identities first
 
@@ -94,9 +95,9 @@ class Course:
     def pacing_key(self) -> str:
         """A key that jobs share which should take about as long; empty for a bare coroutine function."""
         key: str = getattr(self.subject, "pacing_key", "")
-        if not key or self.age is not None or self.policy.planning is None:
+        if not key or self.age is None or self.policy.planning is None:
             return key[:LONGEST_KEY]
-        return key[: LONGEST_KEY - len(SINCE_ENTRY)] + SINCE_ENTRY
+        return since_submit(key)
 
     @property
     def state_since(self) -> float:
@@ -120,6 +121,14 @@ class Course:
             _log.exception("the schedule %r failed to plan a first poll", policy.planning)
             return 0.0
         return delay if is_valid else 0.0
+
+    def submit_hint(self) -> float:
+        """Return for how many seconds the server wants no poll, as it said in its reply to the submit."""
+        not_before = getattr(self.subject, "not_before", None)
+        if not_before is None or self.polls or self.policy.hints == "ignore":
+            return 0.0
+        left: float = not_before - datetime.now(UTC).timestamp()
+        return min(max(0.0, left), LONGEST_HINT)
 
     def learn_look(self, before: Snapshot[Any] | None, snapshot: Snapshot[Any], now: float) -> None:
         """Tell the schedule of a look at the job that saw it in the state in which it was before, or was the first."""

@@ -108,16 +108,17 @@ class Decision(Course):
         return None if self.deadline == math.inf else max(0.0, self.deadline - now)
 
     def first_poll(self, now: float, extra: float = 0.0) -> float:
-        """Return when to poll first, but for the deadline: as the caller says or the schedule plans, and *extra* later.
+        """Return when to poll first: as the caller, the schedule and the server want, whichever is latest.
 
-        The caller's first delay is the least that a plan can be.
+        It is *extra* seconds later, but not past the deadline.
         """
-        return self._by_deadline(now, max(self.policy.first_delay, self.planned_first_delay()) + extra)
+        wanted = self.policy.first_delay, self.planned_first_delay(), self.submit_hint()
+        return self._by_deadline(now, max(wanted) + extra)
 
     def earliest_poll(self, due: float) -> float:
         """Return when the poll that is due at *due* may be made at the earliest, if there are calls to spare."""
         policy = self.policy
-        if policy.learning is None or self._rare.misses is not None or self._hint():
+        if policy.learning is None or self._rare.misses is not None or self._hint() or self.submit_hint():
             return due
         seen, apart = (
             (self.began, policy.first_delay) if self.running_at is None else (self.running_at, policy.at_least)

@@ -8,6 +8,7 @@ import signal
 import socket
 import sqlite3
 import subprocess
+import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -132,7 +133,16 @@ def test_an_idempotency_key_is_used_again(world: Simulator, tmp_path: Path) -> N
         [item] = submissions.items()
     write_lines(items, task(consumer_task_id=item.token))
     assert submit(items) == 0
-    assert read_lines(tmp_path / "jobs.jsonl") == [job, job]
+    assert [line["ref"] for line in read_lines(tmp_path / "jobs.jsonl")] == [job["ref"]] * 2
+
+
+def test_a_job_that_was_submitted_has_its_time(world: Simulator, tmp_path: Path) -> None:
+    """Its line tells `asyncpoll run` how old it is."""
+    assert world.url
+    before = int(time.time())
+    assert submit(write_lines(tmp_path / "items", task())) == 0
+    [line] = read_lines(tmp_path / "jobs.jsonl")
+    assert before <= line["submitted_at"] <= time.time()
 
 
 def test_an_item_of_a_killed_process_is_unknown(world: Simulator, tmp_path: Path, capsys: Output) -> None:

@@ -17,7 +17,7 @@ from asyncpoll._schedule import Progress
 from asyncpoll.testing import Script, run_virtual
 from asyncpoll.waiting._decision import Decision
 from asyncpoll.waiting._policy import Policy
-from asyncpoll.waiting.learning._learned import SINCE_ENTRY
+from asyncpoll.waiting.learning._learned import SINCE_SUBMIT
 
 PENDING: Snapshot[Any] = Snapshot(State.PENDING)
 PROCESSING: Snapshot[Any] = Snapshot(State.PROCESSING)
@@ -175,17 +175,17 @@ def test_a_schedule_is_told_the_age(age: float | None, asked: float | None) -> N
     assert notes.lessons == [("first_delay", asked)]
 
 
-def test_jobs_of_unknown_age_are_learned_apart() -> None:
+def test_jobs_of_known_age_are_learned_apart() -> None:
     """Only by a schedule that plans first polls; long keys are cut."""
     keys = []
     for job, schedule in ((Aged(), Notes()), (Aged(age=None), Notes()), (lambda: None, Notes())):
         keys.append(Decision(Policy(schedule=schedule), 0.0, subject=job).pacing_key)
-    assert keys == ["made.up", "made.up" + SINCE_ENTRY, ""]
-    job = Aged(age=None)
+    assert keys == ["made.up" + SINCE_SUBMIT, "made.up", ""]
+    job = Aged()
     job.pacing_key = "x" * 500
     key = Decision(Policy(schedule=Notes()), 0.0, subject=job).pacing_key
     assert len(key) == 200
-    assert key.endswith(SINCE_ENTRY)
+    assert key.endswith(SINCE_SUBMIT)
 
 
 # what is learned

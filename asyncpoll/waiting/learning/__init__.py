@@ -11,10 +11,10 @@ only the time since the wait began is known have a key of their own. `_history` 
 phase of the jobs of a key: a job is pending first and processed then. Nothing computed from them is kept, so the
 histories of several processes can be merged, and the estimator can change.
 
-*Survival curve.* S(t) is the probability that a job still runs at age t. `_exposure` estimates it from looks: of the
+*Survival curve.* S(t) is the probability that a job still runs at age t. `_survival` estimates it from looks: of the
 jobs that passed an age, some ended there. The order in which jobs end does not matter, so the first jobs of a batch
-teach something while the others run. Where the server tells durations, `_survival` is better: a kernel estimate on a
-logarithmic axis, which finds narrow modes. `_model` uses it from eight of them on. Both mix in a wide prior, which has
+teach something while the others run. Where the server tells durations, a kernel estimate on a logarithmic axis is
+better, which finds narrow modes; `_model` uses it from eight of them on. Both mix in a wide prior, which has
 the more weight the less was observed. The curve is estimated anew whenever the observations have grown by an eighth.
 
 *Plan.* A call has a cost, in seconds, and each second between the end of a job and the poll that sees it costs one
@@ -30,10 +30,10 @@ evidence, and on an alarm the history is cut to the records that show the change
 the order of their durations, which would look like drift; so they are collected as a cohort, and recorded in random
 order once a job that came later has ended.
 
-*Shared price.* Where many waits share a limited rate of calls, their total delay is least if all are polled when that is
-worth one common price. What a poll is worth (`_worth`) is the delay expected since the last look; it grows for ever, so
-no wait is left out. The price is what polls have been worth of late (`_shared_price`): if they come late they are worth
-more, and it rises. While calls are scarce the dispatcher of a hub makes the next poll early rather than none.
+*Shared price.* Where many waits share a limited rate of calls, their total delay is least if each poll is made when it
+is worth one common price. What a poll is worth (`_worth`) is the delay expected since the last look; it grows for ever,
+so no wait is left out. The price is what polls have been worth of late (`_shared_price`): if they come late they are
+worth more, and it rises. While calls are scarce the dispatcher of a hub makes the next poll early rather than none.
 
 *Bounds.* Whatever was learned, a delay lies between the shortest and the longest interval. After a failed poll, which
 observes nothing, the next one follows a short backoff instead of the plan.

@@ -9,7 +9,7 @@ from random import Random
 from attrs import asdict, frozen
 
 from asyncpoll._schedule import Progress, Schedule
-from asyncpoll.waiting.learning._history import History, check_ages, check_key
+from asyncpoll.waiting.learning._history import LONGEST_KEY, History, check_ages, check_key
 from asyncpoll.waiting.learning._model import SUBMITTED, Model, Terms
 from asyncpoll.waiting.learning._plan import RandomSource
 from asyncpoll.waiting.learning._survival import SurvivalCurve
@@ -17,13 +17,18 @@ from asyncpoll.waiting.learning._survival import SurvivalCurve
 MOST_KEYS = 512  # that have a model, the most recently used; others are made again from their history
 ENOUGH_JOBS = 3  # of a key, before `cold` gives way; with fewer it is not worse
 
-SINCE_ENTRY = " since entry"
-"""The end of the key of jobs of which only the time since the wait for them began is known, not their age.
+SINCE_SUBMIT = " since submit"
+"""The end of the key of jobs whose age is known; of the others only the time since the wait for them began is.
 
-They are learned apart from jobs of known age, but until there are enough of one sort, it is planned as the other.
+They are learned apart, but until there are enough jobs of one sort, they are planned as the other.
 """
 
 _POOL = ""  # the key of jobs without a key
+
+
+def since_submit(key: str) -> str:
+    """Return the key of the jobs of *key* whose age is known."""
+    return key[: LONGEST_KEY - len(SINCE_SUBMIT)] + SINCE_SUBMIT
 
 
 class Learned:
@@ -238,7 +243,7 @@ class Learned:
         model = self._model(key)
         if model.jobs >= ENOUGH_JOBS:
             return model
-        other = key.removesuffix(SINCE_ENTRY) if key.endswith(SINCE_ENTRY) else key + SINCE_ENTRY
+        other = key.removesuffix(SINCE_SUBMIT) if key.endswith(SINCE_SUBMIT) else since_submit(key)
         if not key or not (other in self._models or self.history.knows(other)):
             return model
         substitute = self._model(other)

@@ -9,14 +9,14 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from statistics import fmean
 
 from attrs import define, field, frozen, validators
 
 from asyncpoll._schedule import DURATION, Progress
-from asyncpoll.waiting.learning._exposure import Exposure
 from asyncpoll.waiting.learning._history import WINDOW, History, Track
 from asyncpoll.waiting.learning._plan import Plan, RandomSource, cheapest_plan
-from asyncpoll.waiting.learning._survival import SurvivalCurve, estimate_survival, log_candidates
+from asyncpoll.waiting.learning._survival import Exposure, SurvivalCurve, estimate_survival, log_candidates
 from asyncpoll.waiting.learning._worth import Worth
 
 SUBMITTED = "submitted"
@@ -30,6 +30,8 @@ _JOBS_TO_TEST = 8  # a curve that rests on fewer cannot be tested
 _ENOUGH_TOLD = 8  # durations told by the server, from which they are better than what was seen of the jobs
 _SHARE_PER_PLAN, _MOST_LOOKS = 8, 512  # a curve serves for an eighth of the looks it rests on, of so many at most
 _SLICE = 0.25  # of the jobs that end in an interval: a record says in which part of it one of them has
+_EXACT = 1.011  # the ratio of the ages between which a job ended
+_MOSTLY = 0.5  # of the last jobs
 _PRICE_STEP = 0.12  # a plan is good enough until the call cost has moved by this share
 _FAR = 4.0  # times the longest duration; later polls do not count towards a budget
 _COLD_START, _COLD_GROWTH, _COLD_JITTER = 1.0, 0.25, 0.1  # seconds, share of the age, share of the interval
@@ -173,7 +175,7 @@ class Phase:
     curve: SurvivalCurve = field(init=False)
     _exposure: Exposure = field(init=False)
     _candidates: Sequence[float] = field(init=False)
-    _is_told: bool = field(init=False, default=False)  # by the server, how long jobs took
+    _told: float = field(init=False, default=0.0)  # the share of the last jobs of which it is known when they ended
     _detector: ChangeDetector = field(init=False, factory=ChangeDetector)
     _cohort: Cohort = field(init=False, factory=Cohort)
     _plan: Plan | None = field(init=False, default=None)
@@ -206,7 +208,7 @@ class Phase:
         """Estimate the curve anew."""
         self._is_of_records = self._has_enough_records
         if self._is_of_records:
-            ends = [self.curve.middle(record.lo, record.hi) for record in self._track.records]
+            ends = [self._probable(record.lo, record.hi) for record in self._track.records]
             self.curve = estimate_survival(ends, self._candidates, hint=self.hint)
             basis = len(ends)
         else:
@@ -228,7 +230,7 @@ class Phase:
             self.look(0.0, lo)
         if hi < math.inf:
             self._exposure.ended(lo, hi)
-            self._is_told = lo == hi
+            self._told += (_is_exact(lo, hi) - self._told) / _JOBS_TO_TEST
             self._looks += 1
             self._looks_until_due -= 1
         if during is None:
@@ -278,8 +280,10 @@ class Phase:
     @property
     def _has_enough_records(self) -> bool:
         """Whether there are enough exact durations to estimate the curve from; after a change few are enough."""
+        if self._told < _MOSTLY:
+            return False
         track = self._track
-        return self._is_told and len(track.records) >= (KEPT if track.since else _ENOUGH_TOLD)
+        return len(track.records) >= (KEPT if track.since else _ENOUGH_TOLD)
 
     @property
     def _worths(self) -> Worth:
@@ -291,7 +295,7 @@ class Phase:
         records = self._track.records
         self.curve = self._exposure.fill((record.lo, record.hi) for record in records)
         self._looks, self._looks_until_due = len(records), 0
-        self._is_told = bool(records) and records[-1].lo == records[-1].hi
+        self._told = fmean(_is_exact(record.lo, record.hi) for record in records) if records else 0.0
 
     def _record(self, lo: float, hi: float) -> None:
         """Record a job; forget older ones if it shows that jobs have changed.
@@ -299,7 +303,7 @@ class Phase:
         Only exact durations are tested. What is seen by polls that follow the curve says too little against it.
         """
         self.history.add(self.key, self.name, *self._narrowed(lo, hi))
-        if lo != hi or len(self._track.records) <= _JOBS_TO_TEST:
+        if not _is_exact(lo, hi) or len(self._track.records) <= _JOBS_TO_TEST:
             return
         kept = self._detector.update(ended_by=1 - self.curve.running_at(hi), ran_longer=self.curve.running_at(lo))
         if kept is not None:
@@ -307,10 +311,13 @@ class Phase:
             self._start_from_records()
             self.estimate()
 
+    def _probable(self, lo: float, hi: float) -> float:
+        return (lo + hi) / 2 if _is_exact(lo, hi) else self.curve.middle(lo, hi)
+
     def _narrowed(self, lo: float, hi: float) -> tuple[float, float]:
         """Return a part of an interval, by the curve: records are few, and must show what all looks together have."""
         early, late = self.curve.running_at(lo), self.curve.running_at(hi)
-        if not lo < hi < math.inf or not late < early:
+        if _is_exact(lo, hi) or hi == math.inf or not late < early:
             return lo, hi
         start = early - (early - late) * (1 - _SLICE) * self.random()
         first, last = self.curve.age_at(start), self.curve.age_at(start - _SLICE * (early - late))
@@ -322,6 +329,11 @@ class Phase:
         if plan is None or not 1 - _PRICE_STEP < cost / plan.cost < 1 + _PRICE_STEP:
             plan = self._plan = cheapest_plan(self.curve.ages, self.curve.survival, cost)
         return plan
+
+
+def _is_exact(lo: float, hi: float) -> bool:
+    """Return whether a duration in (*lo*, *hi*] is as good as exact."""
+    return hi <= _EXACT * lo or lo == hi
 
 
 class Model:

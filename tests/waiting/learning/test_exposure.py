@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from asyncpoll.waiting.learning._exposure import Exposure
-from asyncpoll.waiting.learning._survival import SurvivalCurve, estimate_survival, log_candidates
+from asyncpoll.waiting.learning._survival import Exposure, SurvivalCurve, estimate_survival, log_candidates
 from asyncpoll.waiting.learning._worth import Worth
 
 property_of = settings(max_examples=100, derandomize=True, database=None, deadline=None)

@@ -11,7 +11,7 @@ import pytest
 
 from asyncpoll._schedule import Progress, Schedule
 from asyncpoll.waiting.learning._history import History
-from asyncpoll.waiting.learning._learned import SINCE_ENTRY, Learned
+from asyncpoll.waiting.learning._learned import SINCE_SUBMIT, Learned
 
 
 def learned(*durations: float, seed: int = 1, **options: Any) -> Learned:
@@ -130,7 +130,7 @@ def test_while_calls_are_scarce_all_first_polls_are_planned() -> None:
     """Also those of jobs of unknown age, once enough of them were seen from the start of a wait."""
     schedule = learned()
     schedule.scarcity = 2.0
-    key = "a" + SINCE_ENTRY
+    key = "a"
     assert schedule.first_delay(None, key=key) == 0.0
     for _ in range(30):
         schedule.observe(20.0, 20.0, key=key)
@@ -154,7 +154,7 @@ def test_a_poll_is_worth_what_it_may_find_out() -> None:
 def test_jobs_of_known_and_of_unknown_age_stand_in_for_each_other() -> None:
     """Until there are enough of one sort, it is planned as the other; then each has a plan of its own."""
     schedule = learned(max_interval=1000.0)
-    known, unknown = "a", "a" + SINCE_ENTRY
+    known, unknown = "a" + SINCE_SUBMIT, "a"
     for _ in range(30):
         schedule.observe(300.0, 300.0, key=known)
     assert schedule.delay(Progress(1, 0.0), key=unknown) == pytest.approx(300.0, rel=0.05)
@@ -163,7 +163,7 @@ def test_jobs_of_known_and_of_unknown_age_stand_in_for_each_other() -> None:
     assert schedule.delay(Progress(1, 0.0), key=unknown) == pytest.approx(100.0, rel=0.05)
     assert schedule.delay(Progress(1, 0.0), key=known) == pytest.approx(300.0, rel=0.05)
     heir = learned(history=schedule.history)
-    assert heir.survival(key="a").age_at(0.5) == pytest.approx(300.0, rel=0.05)
+    assert heir.survival(key="a").age_at(0.5) == pytest.approx(100.0, rel=0.05)
     few = learned()
     few.observe(30.0, 30.0, key=unknown)
     assert few.time_left(1.0, key=known) is None

@@ -80,7 +80,7 @@ def test_the_middle_of_an_interval_follows_the_curve() -> None:
     curve = estimate_survival([20.0] * 60, CANDIDATES)
     assert curve.middle(5.0, 30.0) == pytest.approx(20.0, rel=0.02)
     assert curve.middle(5.0, math.inf) == pytest.approx(20.0, rel=0.02)
-    assert curve.middle(7.25, 7.25) == 7.25
+    assert curve.middle(7.25, 7.25) == pytest.approx(7.25)
     assert 30.0 <= curve.middle(30.0, math.inf) < 1000.0
 
 
