@@ -311,7 +311,8 @@ class Dispatcher:
             if now - due > OVERSLEPT:
                 for lane in self._waiting.values():
                     lane.spread_overdue(now)
-            self._hasten_next(now)
+            if self.is_eager:
+                self._hasten_next(now)
             self._start_ready(max(due, now - _LATE), now)
         finally:
             self._timer_at = NEVER
@@ -392,14 +393,16 @@ class Dispatcher:
 
     def _next_early(self) -> tuple[Wait | None, float]:
         """Return the target that is due next, if it may be polled early, and when at the earliest."""
-        wait = self._queue.head() if self.is_eager and not self._waiting else None
+        wait = None if self._waiting else self._queue.head()
         if not isinstance(wait, Wait) or wait.others or self._is_busy(wait) or (self._paused and self._is_paused(wait)):
             return None, NEVER
         return wait, max(wait.earliest_poll(wait.due), self._limiter.opens_at)
 
     def _next_look(self) -> float:
         """Return when there may be something to do: a timer is due, or a target that is ready may start."""
-        next_due = min(self._queue.next_due(), self._next_early()[1])
+        next_due = self._queue.next_due()
+        if self.is_eager:
+            next_due = min(next_due, self._next_early()[1])
         limits = self._limits
         if not self._waiting or len(self._in_flight) >= limits.concurrency or limits.rate == 0:
             return next_due

@@ -68,7 +68,7 @@ def polled_by(schedule: Learned, how: str) -> None:
     polls: dict[str, Callable[[float], float]] = {
         "often": lambda at: at + 1,
         "by the plan": lambda at: at + schedule.delay(Progress(2, at, state="processing", in_state=at)),
-        "at 2 s": lambda at: 30.0 if at else 2.0,
+        "at 2 s": lambda at: max(30.0, 2 * at) if at else 2.0,
     }
     for _ in range(300):
         duration = 5.3 * math.exp(0.6 * random.gauss(0, 1))
