@@ -36,8 +36,11 @@ MIX = (
     lognormal(120, 0.4),
     lognormal(240, 0.4),
 )
-ONE_KIND = [*SUITE[1:2], *SUITE[3:4], SUITE[5], SUITE[7], FURTHER[1], *FURTHER[3:]]
 MEAN = 110.0
+ONE_KIND = [
+    (kind.scaled(MEAN / kind.mean),) for kind in (SUITE[1], SUITE[3], SUITE[5], SUITE[7], FURTHER[1], *FURTHER[3:])
+]
+WORLDS = [MIX, *ONE_KIND]
 SHARES = (25, 40)
 TARGETS = {25: 0.50, 40: 0.55}
 LONGEST = 2.6  # waits by rate
@@ -48,7 +51,7 @@ class Scene:
     """What is awaited.
 
     Attributes:
-        kinds: The kinds of jobs, each as often.
+        world: The number of the world in `WORLDS`, of whose kinds of jobs each is as often.
         is_known: Whether the age of a job is known.
         share: One in so many is polled a second.
         waits: The jobs awaited at a time.
@@ -56,7 +59,7 @@ class Scene:
         seed: For the durations.
     """
 
-    kinds: tuple[Durations, ...]
+    world: int
     is_known: bool
     share: int
     waits: int
@@ -69,7 +72,7 @@ class World:
 
     def __init__(self, scene: Scene) -> None:
         self.ends: dict[str, float] = {}
-        self._scene = scene
+        self._is_known, self._kinds = scene.is_known, WORLDS[scene.world]
         self._chance = random.Random(scene.seed)
         self._transport = MemoryTransport(self._answer)
         self._endpoint: Endpoint[str, None] = Endpoint(
@@ -82,11 +85,11 @@ class World:
     def jobs(self) -> Iterator[Job[None]]:
         """Yield jobs without end."""
         for number in itertools.count():
-            kind = self._chance.randrange(len(self._scene.kinds))
+            kind = self._chance.randrange(len(self._kinds))
             name, now = f"{kind}/{number}", asyncio.get_running_loop().time()
-            duration = self._scene.kinds[kind].draw(self._chance)
+            duration = self._kinds[kind].draw(self._chance)
             job = self._endpoint.job(self._transport, name)
-            if self._scene.is_known:
+            if self._is_known:
                 self.ends[name] = now + duration
                 yield job.with_submitted_at(datetime.now(UTC))
             else:
@@ -151,14 +154,15 @@ def main() -> None:
     options = parser.parse_args()
     scene = partial(Scene, waits=options.waits, seconds=options.seconds)
     seeds = range(1, options.seeds + 1)
-    kinds = [(kind.name, (kind.scaled(MEAN / kind.mean),)) for kind in ONE_KIND] if options.each else [("mix", MIX)]
+    worlds = range(1, len(WORLDS)) if options.each else range(1)
     with ProcessPoolExecutor(options.processes) as pool:
-        for (name, jobs), share in itertools.product(kinds, SHARES):
-            least = bound(jobs, share)
+        for world, share in itertools.product(worlds, SHARES):
+            name = WORLDS[world][0].name if world else "mix"
+            least = bound(WORLDS[world], share)
             print(f"     {name}, a {share}th a second: the bound is {least:.2f}")
             target = min(1.10, least + 0.35) if options.each else TARGETS[share]
-            report(1, name, [scene(jobs, True, share, seed=seed) for seed in seeds], pool, target)
-            report(2, f"{name}, ages unknown", [scene(jobs, False, share, seed=seed) for seed in seeds], pool, 1.10)
+            report(1, name, [scene(world, True, share, seed=seed) for seed in seeds], pool, target)
+            report(2, f"{name}, ages unknown", [scene(world, False, share, seed=seed) for seed in seeds], pool, 1.10)
 
 
 if __name__ == "__main__":
