@@ -23,11 +23,13 @@ from server_kit import PATIENCE, serving
 
 from asyncpoll import Fixed
 from asyncpoll.cli import main
+from asyncpoll.definitions import Definition, lint
 from asyncpoll.http import AiohttpTransport, Bearer
 from asyncpoll.simulator import Constant
 
 EVERY = [block for page in pages() for block in blocks(page)]
 PYTHON = [block for block in EVERY if block.language == "python"]
+DEFINITIONS = [block for block in EVERY if block.language == "toml" and block.text.startswith("name =")]
 FILES = [shown for block in EVERY if (shown := block.file()) is not None]
 CONSOLE = sorted({block.page for block in EVERY if block.language == "console"})
 SHOWN = {"text", "sh", "json", "csv", "toml"}
@@ -82,6 +84,12 @@ def executed(block: Block) -> dict[str, Any]:
     code = compile("\n" * (block.line - 1) + block.text, str(block.page), "exec")
     exec(code, names)  # noqa: S102  it is our own documentation
     return names
+
+
+@pytest.mark.parametrize("block", DEFINITIONS, ids=str)
+def test_every_definition_is_valid(block: Block) -> None:
+    """A definition on a page can be read, and its words are read back."""
+    assert [finding for finding in lint(Definition.parse(block.text)) if finding.level == "error"] == []
 
 
 @pytest.mark.parametrize("block", PYTHON, ids=str)

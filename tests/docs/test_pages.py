@@ -39,7 +39,7 @@ PUBLIC = [
     "asyncpoll.progress",
 ]
 VENDORS = ["asyncpoll.providers.bigmodel", "asyncpoll.providers.molizhishu"]
-MOST_LINES_OF_THE_README = 150
+MOST_LINES_OF_THE_README = 165
 
 _PATH = re.compile(r"[\w.-]*/[\w./-]*|[\w-]+\.(?:py|md|toml)")
 _DOTTED = re.compile(r"asyncpoll(?:\.\w+)+")
@@ -152,7 +152,7 @@ def test_every_link_leads_somewhere(page: Path) -> None:
 
 
 def test_the_readme_is_short() -> None:
-    """The README has at most 150 lines: it says what this is, and where to read on."""
+    """The README has at most 165 lines: it says what this is, and where to read on."""
     assert len(README.read_text(encoding="utf-8").splitlines()) <= MOST_LINES_OF_THE_README
 
 
