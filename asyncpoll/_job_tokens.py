@@ -9,8 +9,6 @@ from typing import Any
 
 import attrs
 
-from asyncpoll._checks import is_number
-
 TOKEN_VERSION = 1
 
 _LONGEST_SHOWN = 200
@@ -63,7 +61,7 @@ def token_time(text: str) -> float | None:
     at = json.loads(text).get(_SUBMITTED_AT)
     if at is None:
         return None
-    if not is_number(at) or not 0 < at < math.inf:
+    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 < at < math.inf:
         raise ValueError(f"the job has an unusable {_SUBMITTED_AT}: Unix time in seconds is expected")
     return min(float(at), datetime.now(UTC).timestamp())
 

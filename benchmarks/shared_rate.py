@@ -157,7 +157,7 @@ def main() -> None:
     worlds = range(1, len(WORLDS)) if options.each else range(1)
     with ProcessPoolExecutor(options.processes) as pool:
         for world, share in itertools.product(worlds, SHARES):
-            name = WORLDS[world][0].name if world else "mix"
+            name = WORLDS[world][0].name.partition(" x ")[0] if world else "mix"
             least = bound(WORLDS[world], share)
             print(f"     {name}, a {share}th a second: the bound is {least:.2f}")
             target = min(1.10, least + 0.35) if options.each else TARGETS[share]

@@ -8,9 +8,9 @@ import signal
 import socket
 import sqlite3
 import subprocess
-import time
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -139,10 +139,10 @@ def test_an_idempotency_key_is_used_again(world: Simulator, tmp_path: Path) -> N
 def test_a_job_that_was_submitted_has_its_time(world: Simulator, tmp_path: Path) -> None:
     """Its line tells `asyncpoll run` how old it is."""
     assert world.url
-    before = int(time.time())
+    before = int(datetime.now(UTC).timestamp())
     assert submit(write_lines(tmp_path / "items", task())) == 0
     [line] = read_lines(tmp_path / "jobs.jsonl")
-    assert before <= line["submitted_at"] <= time.time()
+    assert before <= line["submitted_at"] <= datetime.now(UTC).timestamp()
 
 
 def test_an_item_of_a_killed_process_is_unknown(world: Simulator, tmp_path: Path, capsys: Output) -> None:

@@ -174,8 +174,8 @@ def test_jobs_that_clients_start_have_it(provider: str) -> None:
 def test_the_first_poll_comes_no_earlier_than_the_server_wants() -> None:
     """Unless the caller ignores its hints; a call to spare does not make it earlier."""
     made = starting(Reply(200, {"id": "a"}, headers={"retry-after": "20"}))
-    for options, due in (({}, 20.0), ({"first_delay": 50.0}, 50.0), ({"hints": "ignore"}, 0.0)):
-        wait = Decision(Policy(**options), 100.0, subject=made)
+    for policy, due in ((Policy(), 20.0), (Policy(first_delay=50.0), 50.0), (Policy(hints="ignore"), 0.0)):
+        wait = Decision(policy, 100.0, subject=made)
         assert wait.first_poll(100.0) == pytest.approx(100.0 + due, abs=5)
     wait = Decision(Policy(schedule=Learned()), 100.0, subject=made)
     assert wait.earliest_poll(120.0) == 120.0

@@ -259,7 +259,7 @@ def test_a_job_that_had_ended_at_its_submit_teaches_nothing() -> None:
 
 
 @pytest.mark.parametrize("came", [RuntimeError("no"), "late", math.nan, -1.0, 1e9])
-def test_a_schedule_that_fails_to_learn_from_looks_breaks_no_wait(came: Any) -> None:
+def test_a_schedule_that_fails_at_a_look_breaks_no_wait(came: Any) -> None:
     """Whatever it raises or returns."""
     job = Aged([PROCESSING, PROCESSING, DONE], age=4.0)
     taught(job, Notes(came=came))

@@ -7,7 +7,7 @@ import math
 from asyncpoll.waiting.learning._learned import Learned
 
 _SHARE, _MOST_SHARE = 5.0, 0.2  # of the price, by the number of waits, that one poll moves; and at most
-_FITS = 0.9  # of the calls that there are; if all would make fewer, calls are not scarce any more
+_FITS = 0.6  # of the calls that there are; if all would make fewer, calls are not scarce any more
 _LATE = 0.5  # lateness below this is noise
 
 

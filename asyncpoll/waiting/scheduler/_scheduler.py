@@ -195,8 +195,7 @@ class Scheduler:
     async def poll(self, target: Target) -> None:
         """Poll *target* once."""
         if self.prices is not None and isinstance(target, Wait):
-            worth = target.worth(self.prices.learned, self.now())
-            late = self.dispatcher.overdue()
+            worth, late = target.worth(self.prices.learned, self.now()), self.dispatcher.overdue()
             self.dispatcher.is_eager = self.prices.update(worth, waits=self.counters.pending, late=late)
         result = await self._fetch(target)
         effects = self._apply(target, result)

@@ -151,7 +151,7 @@ def test_a_poll_is_worth_what_it_may_find_out() -> None:
     assert schedule.worth(0.0, 10.0) == (early[0], 7.0)
 
 
-def test_jobs_of_known_and_of_unknown_age_stand_in_for_each_other() -> None:
+def test_jobs_of_known_and_unknown_age_help_each_other() -> None:
     """Until there are enough of one sort, it is planned as the other; then each has a plan of its own."""
     schedule = learned(max_interval=1000.0)
     known, unknown = "a" + SINCE_SUBMIT, "a"

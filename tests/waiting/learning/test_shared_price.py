@@ -53,7 +53,7 @@ def test_few_waits_have_a_price_that_follows_slowly_enough() -> None:
 
 def test_calls_stay_scarce_while_all_would_ask_for_more() -> None:
     """In time or not: at its own call cost each would be polled twice as often as at four times that."""
-    late, in_time, enough = [(4.0, 1.0, 3.0)] * 200, [(4.0, 1.0, 0.0)] * 200, [(0.5, 1.0, 0.0)] * 200
+    late, in_time, enough = [(4.0, 1.0, 3.0)] * 200, [(4.0, 1.0, 0.0)] * 200, [(0.25, 1.0, 0.0)] * 200
     prices = scarcities(late + in_time + enough)
     assert min(prices[200:400]) > 3.9
     assert prices[-1] == 0.0
