@@ -191,3 +191,18 @@ def test_a_hub_whose_price_was_set_can_be_paused() -> None:
     in_hub(work, rate=2.0, schedule=schedule)
     assert [at for _, at in asked if at < 100.0]
     assert not [at for _, at in asked if 100.5 < at < 150.0 or 200.5 < at < 250.0]
+
+
+def test_waits_with_a_schedule_of_their_own_do_not_set_the_price() -> None:
+    """Only those that plan with the schedule of the hub do, whose price it is."""
+    asked: list[tuple[str, float]] = []
+    schedule = Learned(random=Random(1).random)
+    for _ in range(30):
+        schedule.observe(20.0, 20.0, key="one")
+
+    async def work(hub: Hub) -> float:
+        jobs = [Aged(f"{number}", 60.0, asked) for number in range(50)]
+        assert len(await hub.wait_all(jobs, timeout=None, schedule=Fixed(1.0))) == 50
+        return schedule.scarcity
+
+    assert in_hub(work, rate=2.0, schedule=schedule) == 0.0
