@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
 from typing import Any, Generic, TypeVar
 
@@ -14,6 +15,8 @@ from asyncpoll.http._message import Reply, Request
 Ref = TypeVar("Ref")
 T = TypeVar("T")
 
+_NAME = re.compile(r"[a-z0-9_.-]+")
+
 
 def _optional_function(name: str, value: object) -> None:
     if not (value is None or callable(value)):
@@ -23,6 +26,17 @@ def _optional_function(name: str, value: object) -> None:
 FUNCTION, OPTIONAL_FUNCTION = by_field(function), by_field(_optional_function)
 OPTIONAL_TEXT = validators.optional(by_field(text))
 """Validators of fields."""
+
+
+def _endpoint_name(name: str, value: object) -> None:
+    if not isinstance(value, str):
+        raise refusal(TypeError, name, "text such as 'vendor.things'", value)
+    if not _NAME.fullmatch(value):
+        wanted = "made of lower-case letters, digits, '.', '-' and '_', such as 'vendor.things'"
+        raise refusal(ValueError, name, wanted, value)
+
+
+NAME = by_field(_endpoint_name)
 
 
 def optional_instance(kind: type) -> Any:

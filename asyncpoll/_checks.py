@@ -7,16 +7,22 @@ argument is qualified by the name of the class, as in "Fixed.interval".
 from __future__ import annotations
 
 import inspect
+import math
 import reprlib
 import sys
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from attrs import Attribute
 
 Check = Callable[[str, Any], None]
+Time = float | datetime | str
+"""A time: Unix time in seconds, or a `datetime` with a time zone, or one in the text of ISO 8601."""
+
 _LARGEST = sys.float_info.max
+_CLOCKS_APART = 60.0  # seconds by which the clock of another machine may be ahead
 
 
 def refusal(kind: type[Exception], name: str, wanted: str, value: object) -> Exception:
@@ -43,6 +49,38 @@ def delay(name: str, value: Any) -> None:
         raise refusal(TypeError, name, "a number of seconds", value)
     if not 0 <= value <= _LARGEST:
         raise refusal(ValueError, name, "a finite number of seconds, 0 or more", value)
+
+
+def unix_time(name: str, value: Any) -> float:
+    """Return a time of the past in seconds since 1970. It is a `Time`; text may be a number, too.
+
+    Raises:
+        TypeError: It has another type.
+        ValueError: It is in the future, before 1970, or without a time zone.
+    """
+    wanted = "Unix time in seconds or ISO 8601 with a zone, such as 2026-11-26T12:00:00Z, and not in the future"
+    if not (is_number(value) or isinstance(value, str | datetime)):
+        raise refusal(TypeError, name, wanted, value)
+    at, now = _seconds(value), datetime.now(UTC).timestamp()
+    if not 0 < at <= now + _CLOCKS_APART:
+        raise refusal(ValueError, name, wanted, value)
+    return min(at, now)
+
+
+def _seconds(value: Time) -> float:
+    """Return a time in seconds since 1970, or NaN if it is none."""
+    try:
+        return float(value) if not isinstance(value, datetime) else _seconds_of(value)
+    except (ValueError, OverflowError):
+        pass
+    try:
+        return _seconds_of(datetime.fromisoformat(f"{value}".strip()))
+    except ValueError:
+        return math.nan
+
+
+def _seconds_of(at: datetime) -> float:
+    return math.nan if at.tzinfo is None else at.timestamp()
 
 
 def factor(name: str, value: Any) -> None:

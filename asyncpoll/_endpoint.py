@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from asyncio import get_running_loop
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
-from contextlib import suppress
+from datetime import UTC, datetime
 from functools import partial
 from inspect import isawaitable
 from typing import Any, Generic, TypeVar, Unpack
@@ -13,19 +12,19 @@ from uuid import uuid4
 
 from attrs import Factory, evolve, field, frozen
 
-from asyncpoll._calls import FUNCTION, OPTIONAL_FUNCTION, OPTIONAL_TEXT, Group, Poll, Start, optional_instance
-from asyncpoll._checks import by_field, flag, refusal
+from asyncpoll._calls import FUNCTION, NAME, OPTIONAL_FUNCTION, OPTIONAL_TEXT, Group, Poll, Start, optional_instance
+from asyncpoll._checks import Time, by_field, flag, refusal, unix_time
 from asyncpoll._conditional import NOT_MODIFIED, conditional, keep, same_again
 from asyncpoll._errors import BadReply, Rejected, TransportError
-from asyncpoll._guard import ACCIDENTS, Guard
-from asyncpoll._job_tokens import as_plain, as_text_alone, read_token, shown, write_token
+from asyncpoll._guard import ACCIDENTS, Guard, check_first
+from asyncpoll._job_tokens import as_plain, as_text_alone, read_token, shown_ref, token_time, write_token
 from asyncpoll._json_out import canonical_json
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll._timeout import Timeout
 from asyncpoll.http._auth import exchange
 from asyncpoll.http._classify import classify_status
-from asyncpoll.http._message import Reply, Request, Transport, check_address
+from asyncpoll.http._message import Reply, Request, Transport
 from asyncpoll.waiting._decision import Decision
 from asyncpoll.waiting._policy import Pace, WaitOptions
 from asyncpoll.waiting._wait import single_wait, single_watch
@@ -33,18 +32,7 @@ from asyncpoll.waiting._wait import single_wait, single_watch
 Ref = TypeVar("Ref")
 T = TypeVar("T")
 
-MOST_CALLS = 1000
-"""The most calls of `then` in one poll."""
-
-_NAME = re.compile(r"[a-z0-9_.-]+")
-
-
-def _check_name(name: str, value: object) -> None:
-    if not isinstance(value, str):
-        raise refusal(TypeError, name, "text such as 'vendor.things'", value)
-    if not _NAME.fullmatch(value):
-        wanted = "made of lower-case letters, digits, '.', '-' and '_', such as 'vendor.things'"
-        raise refusal(ValueError, name, wanted, value)
+_MOST_CALLS = 1000  # of `then` in one poll
 
 
 @frozen
@@ -95,7 +83,7 @@ class Endpoint(Generic[Ref, T]):
         ValueError: The name has other characters, or none.
     """
 
-    name: str = field(validator=by_field(_check_name))
+    name: str = field(validator=NAME)
     ask: Callable[[Ref], Request] = field(kw_only=True, validator=FUNCTION)
     read: Callable[[Reply], Snapshot[T]] = field(kw_only=True, validator=FUNCTION)
     classify: Callable[[Reply], None] = field(default=classify_status, kw_only=True, validator=FUNCTION)
@@ -134,9 +122,10 @@ class Endpoint(Generic[Ref, T]):
         if (self.then is None) != (self.read_then is None):
             raise TypeError("Endpoint.then and Endpoint.read_then belong together: give both or neither")
 
-    def job(self, transport: Transport, ref: Ref) -> Job[T]:
+    def job(self, transport: Transport, ref: Ref, *, submitted_at: Time | None = None) -> Job[T]:
         """Return the job with the reference *ref*. Its requests are sent over *transport*."""
-        return Job(self, transport, ref)
+        job = Job(self, transport, ref)
+        return job if submitted_at is None else job.with_submitted_at(submitted_at)
 
     @property
     def can_start(self) -> bool:
@@ -177,8 +166,7 @@ class Endpoint(Generic[Ref, T]):
         request: Any = await asked if isawaitable(asked) else asked
         if not isinstance(request, Request):
             raise refusal(TypeError, f"{self.name}: the result of Start.ask", "a Request", request)
-        request = request if start.key is None else evolve(request, repeatable=True)
-        reply = await exchange(transport, request, self._check)
+        reply = await exchange(transport, evolve(request, repeatable=True) if start.key else request, self._check)
         submitted, call = None, self._guard.call
         if start.snapshot is not None:
             seen: Any = call("Start.snapshot", reply, (Snapshot, type(None)), start.snapshot, reply)
@@ -186,16 +174,8 @@ class Endpoint(Generic[Ref, T]):
             submitted = seen if seen is not None and seen.state.is_terminal and not has_more else None
         ref: Any = call("Start.read", reply, object, start.read, reply, arguments)
         if submitted is None:
-            self._check_address(transport, ref)
-        return Job(self, transport, ref, submitted=submitted)
-
-    def _check_address(self, transport: Transport, ref: Ref) -> None:
-        """Check the address at which a job is to be polled, if the server gave one."""
-        request = None
-        with suppress(Exception):  # a poll will raise it, and the job can be cancelled
-            request = self.ask(ref)
-        if request is not None and request.address is not None:
-            check_address(transport, request)
+            check_first(self.ask, transport, ref)
+        return started(Job(self, transport, ref, submitted=submitted), reply)
 
     def job_from_json(self, transport: Transport, text: str) -> Job[T]:
         """Return the job of this endpoint that `Job.to_json` wrote, in this process or another one.
@@ -212,7 +192,7 @@ class Endpoint(Generic[Ref, T]):
         except ACCIDENTS as error:
             problem = f"{error}" if type(error) is ValueError else f"{type(error).__name__}: {error}"
             raise ValueError(f"{self.name}: the reference of the job cannot be restored: {problem:.200}") from error
-        return self.job(transport, ref)
+        return self.job(transport, ref, submitted_at=token_time(text))
 
     # polls
 
@@ -261,9 +241,9 @@ class Endpoint(Generic[Ref, T]):
             request = call("then", reply, (Request, type(None)), self.then, ref, seen)
             if request is None:
                 break
-            if further == MOST_CALLS:
+            if further == _MOST_CALLS:
                 raise Rejected(
-                    f"{self.name}: the result has more than {MOST_CALLS} pages; correct then=, which must return None "
+                    f"{self.name}: the result has more than {_MOST_CALLS} pages; correct then=, which must return None "
                     "after the last one",
                     kind="too_many_pages",
                 )
@@ -311,9 +291,7 @@ class Endpoint(Generic[Ref, T]):
         return reply if self.about is None else self._guard.call("about", reply, Reply, self.about, ref, reply)
 
     def _is_about(self, ref: Ref, reply: Reply) -> bool:
-        if self.same_job is None:
-            return True
-        return bool(self._guard.call("same_job", reply, object, self.same_job, ref, reply))
+        return self.same_job is None or bool(self._guard.call("same_job", reply, object, self.same_job, ref, reply))
 
 
 @frozen(eq=False, repr=False, weakref_slot=False)
@@ -334,7 +312,7 @@ class Job(Generic[T]):
     submitted: Snapshot[T] | None = field(default=None, kw_only=True)
 
     def __repr__(self) -> str:
-        return f"<Job {self.endpoint.name} {shown(self.ref)}>"
+        return f"<Job {self.endpoint.name} {shown_ref(self.ref)}>"
 
     @property
     def meta(self) -> Mapping[str, Any] | None:
@@ -346,28 +324,36 @@ class Job(Generic[T]):
         """Return what the submit hands to the wait in this process, such as a trace context; see `with_origin`."""
         return None
 
+    @property
+    def submitted_at(self) -> float | None:
+        """Return the Unix time of the submit of the job, in seconds, or None if it is not known."""
+        return None
+
     def with_meta(self, meta: Mapping[str, Any]) -> Job[T]:
         """Return the same job with data of the caller's own, which come back in `Outcome.job.meta` and in a ledger.
 
-        They are never sent, and two jobs that differ in nothing else are equal.
-
-        Args:
-            meta: JSON data by name.
+        They are JSON data by name. They are never sent, and two jobs that differ in nothing else are equal.
 
         Raises:
             TypeError: It is not a mapping with texts as keys.
         """
         if not isinstance(meta, Mapping) or not all(isinstance(name, str) for name in meta):  # pyright: ignore[reportUnnecessaryIsInstance]  unchecked callers
             raise refusal(TypeError, "Job.with_meta(): meta", "a mapping with texts as keys", meta)
-        return _MarkedJob(
-            self.endpoint, self.transport, self.ref, submitted=self.submitted, meta=dict(meta), origin=self.origin
-        )
+        return _marked(self, meta=dict(meta))
 
     def with_origin(self, origin: Any) -> Job[T]:
         """Return the same job with something that belongs to its submit. It is neither sent, compared nor stored."""
-        return _MarkedJob(
-            self.endpoint, self.transport, self.ref, submitted=self.submitted, meta=self.meta, origin=origin
-        )
+        return _marked(self, origin=origin)
+
+    def with_submitted_at(self, at: Time) -> Job[T]:
+        """Return the same job with the time of its submit: Unix seconds, or a `datetime` or ISO 8601 with a zone.
+
+        `Learned` plans the first poll of a job of known age. The time is not compared; `to_json` and ledgers keep it.
+
+        Raises:
+            TypeError, ValueError: It is none of these, or is in the future.
+        """
+        return _marked(self, submitted_at=unix_time("Job.with_submitted_at(): at", at))
 
     @property
     def key(self) -> str:
@@ -489,12 +475,26 @@ class Job(Generic[T]):
 
     def to_json(self) -> str:
         """Return a token without secrets. `job_from_json`, of the endpoint or client, makes the job from it again."""
-        return write_token(self.endpoint.name, self.endpoint.plain(self.ref))
+        return write_token(self.endpoint.name, self.endpoint.plain(self.ref), self.submitted_at)
 
 
 @frozen(eq=False, repr=False, weakref_slot=False)
 class _MarkedJob(Job[T]):
-    """A job with data of the caller's own; a class of its own, because a million others need no place for them."""
+    """A job of which more is known, such as when the server wants the first poll; others need no place for that."""
 
     meta: Mapping[str, Any] | None = field(kw_only=True)  # pyright: ignore[reportIncompatibleMethodOverride]  frozen, so as good as a property
     origin: Any = field(kw_only=True)
+    submitted_at: float | None = field(kw_only=True)  # pyright: ignore[reportIncompatibleMethodOverride]  as above
+    not_before: float | None = field(kw_only=True)  # pyright: ignore[reportIncompatibleMethodOverride]  as above
+
+
+def _marked(job: Job[T], **news: Any) -> Job[T]:
+    """Return the same job with some of its marks changed."""
+    marks = {name: getattr(job, name, None) for name in ("meta", "origin", "submitted_at", "not_before")}
+    return _MarkedJob(job.endpoint, job.transport, job.ref, submitted=job.submitted, **{**marks, **news})
+
+
+def started(job: Job[T], reply: Reply) -> Job[T]:
+    """Return a job as one that has just been submitted, given the reply to its submit."""
+    now, pause = datetime.now(UTC).timestamp(), reply.retry_after
+    return _marked(job, submitted_at=now, not_before=None if pause is None else now + pause)

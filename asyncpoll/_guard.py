@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, TypeVar
 
 from attrs import field, frozen
@@ -12,7 +13,7 @@ from attrs import field, frozen
 from asyncpoll._errors import BadReply, PollError
 from asyncpoll._snapshot import Snapshot
 from asyncpoll.http._classify import MESSAGE_LIMIT
-from asyncpoll.http._message import Reply
+from asyncpoll.http._message import Reply, Request, Transport, check_address
 from asyncpoll.http._secrets import printable
 
 R = TypeVar("R")
@@ -118,3 +119,16 @@ def _add_reply(error: BadReply, reply: Reply | None) -> None:
         error.reply = reply
         error.status = reply.status if error.status is None else error.status
         error.origin = error.origin or reply.origin
+
+
+def check_first(ask: Callable[[Any], Request], transport: Transport, ref: Any) -> None:
+    """Check the address at which a job is to be polled first, if its server gave one.
+
+    Raises:
+        Rejected: The address is not below the base address of the transport.
+    """
+    request = None
+    with suppress(Exception):  # a poll will raise it, and the job can be cancelled
+        request = ask(ref)
+    if request is not None and request.address is not None:
+        check_address(transport, request)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import math
+from datetime import UTC, datetime
 from typing import Any
 
 import attrs
@@ -10,6 +12,8 @@ import attrs
 TOKEN_VERSION = 1
 
 _LONGEST_SHOWN = 200
+
+_SUBMITTED_AT = "submitted_at"
 
 
 def as_plain(ref: Any) -> Any:
@@ -39,7 +43,7 @@ def read_token(text: str) -> tuple[str, Any]:
     except (ValueError, TypeError, RecursionError):
         raise ValueError("this is not a job written by to_json(): it is not JSON") from None
     match token:
-        case {"version": int(version), "endpoint": str(endpoint), "ref": ref, **rest} if not rest:
+        case {"version": int(version), "endpoint": str(endpoint), "ref": ref, **rest} if rest.keys() <= {_SUBMITTED_AT}:
             pass
         case _:
             raise ValueError("this is not a job written by to_json(): version, endpoint and ref are expected")
@@ -48,12 +52,33 @@ def read_token(text: str) -> tuple[str, Any]:
     return endpoint, ref
 
 
-def write_token(endpoint: str, ref: Any) -> str:
-    """Return the text for a job, given the name of its endpoint and its reference as JSON data."""
-    return json.dumps({"version": TOKEN_VERSION, "endpoint": endpoint, "ref": ref}, ensure_ascii=False)
+def token_time(text: str) -> float | None:
+    """Return the Unix time of the submit of the job that a valid token names, or None if the token does not tell it.
+
+    Raises:
+        ValueError: It is not a time of the past.
+    """
+    at = json.loads(text).get(_SUBMITTED_AT)
+    if at is None:
+        return None
+    if isinstance(at, bool) or not isinstance(at, int | float) or not 0 < at < math.inf:
+        raise ValueError(f"the job has an unusable {_SUBMITTED_AT}: Unix time in seconds is expected")
+    return min(float(at), datetime.now(UTC).timestamp())
 
 
-def shown(ref: Any) -> str:
+def write_token(endpoint: str, ref: Any, submitted_at: float | None = None) -> str:
+    """Return the text for a job.
+
+    Args:
+        endpoint: The name of its endpoint.
+        ref: Its reference as JSON data.
+        submitted_at: The Unix time of its submit, if that is known.
+    """
+    known = {} if submitted_at is None else {_SUBMITTED_AT: round(submitted_at, 3)}
+    return json.dumps({"version": TOKEN_VERSION, "endpoint": endpoint, "ref": ref, **known}, ensure_ascii=False)
+
+
+def shown_ref(ref: Any) -> str:
     """Return a reference as it is shown, at most 200 characters."""
     if not attrs.has(type(ref)):
         return repr(ref)[:_LONGEST_SHOWN]

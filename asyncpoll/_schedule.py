@@ -82,6 +82,22 @@ class Learning(Schedule, Protocol):
         ...
 
 
+class Planning(Learning, Protocol):
+    """A schedule that learns from every look at a job, and plans the first poll of a job whose age is known."""
+
+    def look(self, lo: float, hi: float, *, state: str = "processing", key: str = "") -> None:
+        """Learn that a job which was in *state* for *lo* seconds was still in it at *hi* seconds."""
+        ...
+
+    def first_look(self, age: float, *, state: str = "processing", key: str = "") -> float:
+        """Learn that a job, unseen since its submit *age* seconds ago, is in *state*; return when it came there."""
+        ...
+
+    def first_delay(self, age: float | None, *, key: str = "") -> float:
+        """Return the seconds to the first poll of a job of this age; None stands for an age that is not known."""
+        ...
+
+
 @frozen
 class Fixed:
     """A schedule that waits for the same interval after every poll.

@@ -14,7 +14,7 @@ from durations import lognormal, mixture, nearly_constant
 
 from asyncpoll._schedule import Progress
 from asyncpoll.waiting.learning._learned import Learned
-from asyncpoll.waiting.learning._shared_price import SharedPrice
+from asyncpoll.waiting.learning._shared_price import PriceController
 
 KINDS = [
     lognormal(20, 0.4),
@@ -53,23 +53,26 @@ FULL, QUICK = Scene(10_000, 1000, 1500, 2000), Scene(1000, 1000, 1500, 2000)
 class RoundRobin:
     """Asks about one wait after the other."""
 
+    is_scarce = False
+
     def due(self, _job: Job, _polls: int, now: float) -> float:
         """Return when to ask about a wait again."""
         return now
 
-    def ended(self, job: Job) -> None:
-        """Take in that a job has been seen to have ended, and how long it took."""
+    def asked(self, _job: Job, _seen: float, _now: float, _late: float, _waits: int) -> None:
+        """Learn from a poll that is about to be made."""
 
-    def stood(self, _late: float, _rate: float, _waits: int) -> None:
-        """Take in how late the next poll has been for one step."""
+    def ended(self, job: Job) -> None:
+        """Learn how long a job took."""
 
 
 class OnePrice:
-    """Asks by learned plans, at a price that all share."""
+    """Asks when a poll is worth the price, which all share."""
 
     def __init__(self) -> None:
-        self._price = SharedPrice(5.0)
-        self._learned = Learned(call_cost=1.0, max_interval=LONGEST, random=Random("plans").random)
+        self._learned = Learned(max_interval=LONGEST, random=Random("plans").random)
+        self._prices = PriceController(self._learned)
+        self.is_scarce = False
         chance = Random("lessons")
         for number, kind in enumerate(KINDS):
             for _ in range(64):
@@ -80,14 +83,14 @@ class OnePrice:
         """Return when to ask about a wait again."""
         return now + self._learned.delay(Progress(polls, now - job.began, state="processing"), key=str(job.kind))
 
-    def ended(self, job: Job) -> None:
-        """Take in that a job has been seen to have ended, and how long it took."""
-        self._learned.observe(job.duration, job.duration, key=str(job.kind))
+    def asked(self, job: Job, seen: float, now: float, late: float, waits: int) -> None:
+        """Learn from a poll that is about to be made, after the job was last seen running."""
+        worth = self._learned.worth(seen - job.began, now - job.began, key=str(job.kind))
+        self.is_scarce = self._prices.update(worth, waits=waits, late=late)
 
-    def stood(self, late: float, rate: float, waits: int) -> None:
-        """Take in how late the next poll has been for one step."""
-        self._price = self._price.after(STEP, late=late, rate=rate, waits=waits)
-        self._learned.call_cost = self._price.call_cost(late)
+    def ended(self, job: Job) -> None:
+        """Learn how long a job took."""
+        self._learned.observe(job.duration, job.duration, key=str(job.kind))
 
 
 def measured(pool: ProcessPoolExecutor, *, quick: bool) -> Iterator[tuple[str, float, float]]:
@@ -128,24 +131,30 @@ def jobs_of(scene: Scene) -> list[Job]:
 def simulated(policy: type[RoundRobin | OnePrice], rate: float, scene: Scene) -> float:
     """Return the mean delay of the jobs that are judged; one that is not seen to end counts as seen at the end."""
     asking, jobs = policy(), jobs_of(scene)
-    queue: list[tuple[float, int, int]] = []
+    queue: list[tuple[float, int, int, float]] = []  # when it is due, which job, its polls, when it was seen running
     seen = [scene.end] * len(jobs)
     taken, saved = 0, 0.0
     for step in range(int(scene.end / STEP)):
         now = step * STEP
         saved = min(saved + rate * STEP, rate * BURST)
         while taken < len(jobs) and jobs[taken].began <= now:
-            heapq.heappush(queue, (asking.due(jobs[taken], 1, max(now, jobs[taken].began)), taken, 1))
+            began = max(now, jobs[taken].began)
+            heapq.heappush(queue, (asking.due(jobs[taken], 1, began), taken, 1, began))
             taken += 1
-        while saved >= 1 and queue and queue[0][0] <= now:
-            _, number, polls = heapq.heappop(queue)
+        while saved >= 1 and queue and _may_ask(queue[0], now, is_eager=asking.is_scarce):
+            due, number, polls, last = heapq.heappop(queue)
             saved -= 1
+            asking.asked(jobs[number], last, now, now - due, len(queue) + 1)
             if now >= jobs[number].began + jobs[number].duration:
                 seen[number] = now
                 asking.ended(jobs[number])
             else:
-                heapq.heappush(queue, (asking.due(jobs[number], polls + 1, now), number, polls + 1))
-        late = now - queue[0][0] if queue else -math.inf
-        asking.stood(late if late > 0 else -saved / rate, rate, len(queue))
+                heapq.heappush(queue, (asking.due(jobs[number], polls + 1, now), number, polls + 1, now))
     ends = [job.began + job.duration for job in jobs]
     return fmean(at - end for at, end in zip(seen, ends, strict=True) if scene.judged_from <= end < scene.judged_until)
+
+
+def _may_ask(head: tuple[float, int, int, float], now: float, *, is_eager: bool) -> bool:
+    """Return whether the wait that is due next may be asked about: from half of its interval on if it is eager."""
+    due, *_, last = head
+    return now >= (last + (due - last) / 2 if is_eager else due)

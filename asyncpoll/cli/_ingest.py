@@ -150,6 +150,8 @@ class LineIngest:
         except ValueError as problem:
             return BadLine(line.number, str(problem))
         job = evolve(job, submitted=_ended(line.data))
+        if named.submitted_at is not None:
+            job = job.with_submitted_at(named.submitted_at)
         if named.meta is None:
             return job
         if len(json_line(named.meta)) > MOST_META:

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, NoReturn
 
 from attrs import define, frozen
 
+from asyncpoll._checks import unix_time
 from asyncpoll.cli._access import Target
 from asyncpoll.cli._output import counted, message_of, note, shown
 from asyncpoll.cli._targets import Targets
@@ -36,6 +37,9 @@ MOST_REPORTED = 20
 
 SUBMIT = "submit"
 """The key of a line under which the arguments of a submit are."""
+
+SUBMITTED_AT = "submitted_at"
+"""The key or column with the time of the submit of a job."""
 
 META = "meta"
 """The key of a line, and of a result, under which the caller's own columns and keys are."""
@@ -117,12 +121,14 @@ class Addressed:
         content: A reference, or the arguments of a submit.
         client: The name of the client, or None.
         meta: The caller's own columns and keys.
+        submitted_at: The Unix time of the submit of the job, or None.
     """
 
     target: Target
     content: dict[str, Any]
     client: str | None = None
     meta: Mapping[str, Any] | None = None
+    submitted_at: float | None = None
 
 
 def address(line: Line, member: str, usage: str, targets: Targets) -> Addressed | BadLine:
@@ -146,9 +152,18 @@ def address(line: Line, member: str, usage: str, targets: Targets) -> Addressed 
         if line.columns:
             content, meta = _split(target, content)
         client = check_name(content.get(CLIENT))
+        at = None if member == SUBMIT else _time(meta.pop(SUBMITTED_AT, None))
     except (ValueError, OSError) as problem:
         return BadLine(line.number, message_of(problem))
-    return Addressed(target, {name: content[name] for name in content if name != CLIENT}, client, meta or None)
+    return Addressed(target, {name: content[name] for name in content if name != CLIENT}, client, meta or None, at)
+
+
+def _time(given: Any) -> float | None:
+    """Return the Unix time that a line gives as a number or in ISO 8601."""
+    try:
+        return None if given is None or given == "" else unix_time(SUBMITTED_AT, given)
+    except TypeError as problem:
+        raise ValueError(str(problem)) from None
 
 
 def _meta_of(line: Line, member: str) -> dict[str, Any]:

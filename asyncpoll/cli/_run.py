@@ -7,6 +7,7 @@ import asyncio
 import shlex
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing, suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -230,7 +231,9 @@ class Drive:
         try:
             async for entry in self.ledger.unfinished():
                 given += 1
-                yield self.clients.job(self.clients.targets.find(entry.endpoint), entry.ref)
+                job = self.clients.job(self.clients.targets.find(entry.endpoint), entry.ref)
+                at = entry.submitted_at
+                yield job if at is None else job.with_submitted_at(min(at, datetime.now(UTC).timestamp()))
             if lines is not None:
                 async with aclosing(self.ingest.each(Feed(lines).each())) as jobs:
                     async for job in jobs:

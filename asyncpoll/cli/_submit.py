@@ -29,6 +29,7 @@ from asyncpoll.cli._ingest import Feed
 from asyncpoll.cli._lines import (
     META,
     SUBMIT,
+    SUBMITTED_AT,
     BadLine,
     BadLines,
     Line,
@@ -196,6 +197,8 @@ class Sender:
         own = {} if item.meta is None else {META: item.meta}
         if job.submitted is None:
             named = {"endpoint": job.endpoint.name, "ref": job.endpoint.plain(job.ref)}
+            if job.submitted_at is not None:
+                named[SUBMITTED_AT] = int(job.submitted_at)
             return json_text({**named, **own}, links=True)
         result = result_of(job, Ended(None, job.submitted, None, polls=0, waited=0.0))
         return json_text({**result, **own}, links=self.links)

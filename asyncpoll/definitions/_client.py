@@ -10,6 +10,7 @@ from typing import Any, Self, TypeVar, Unpack
 
 from attrs import evolve, field, frozen
 
+from asyncpoll._checks import Time
 from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll.definitions._catalog import key_variable
 from asyncpoll.definitions._document import AuthSpec, DefinitionSpec
@@ -45,13 +46,13 @@ class Jobs:
     transport: Transport = field(repr=False)
     endpoint: Endpoint[Reference, Any]
 
-    def job(self, /, **reference: Any) -> Job[Any]:
-        """Return the job with a reference.
+    def job(self, /, *, submitted_at: Time | None = None, **reference: Any) -> Job[Any]:
+        """Return the job with a reference; the time of its submit may be added, see `Job.with_submitted_at`.
 
         Raises:
-            ValueError: A field is missing, unknown or unusable.
+            ValueError: A field is missing, unknown or unusable, or the time is in the future.
         """
-        return self.endpoint.job(self.transport, self.endpoint.restore(reference))
+        return self.endpoint.job(self.transport, self.endpoint.restore(reference), submitted_at=submitted_at)
 
     async def start(self, /, **arguments: Any) -> Job[Any]:
         """Submit a job; see `Definition.start`."""
@@ -125,17 +126,18 @@ class DefinedClient(BaseClient):
         except KeyError as error:
             raise AttributeError(error.args[0]) from None
 
-    def job(self, endpoint: str | None = None, /, **ref: Any) -> Job[Any]:
+    def job(self, endpoint: str | None = None, /, *, submitted_at: Time | None = None, **ref: Any) -> Job[Any]:
         """Return a job.
 
         Args:
             endpoint: The name of the endpoint; it may be left out if there is one only.
+            submitted_at: The time of its submit, if it is known; see `Job.with_submitted_at`.
             **ref: The fields of the reference. `client`, the name of this client, may be added.
 
         Raises:
             TypeError: There are several endpoints, and none is named.
             ValueError: There is no such endpoint, the reference does not fit it, or it belongs to a client with
-                another name.
+                another name. Or the time is in the future.
         """
         if endpoint is None:
             endpoint = only_one(self._jobs, "job").endpoint.name
@@ -143,7 +145,7 @@ class DefinedClient(BaseClient):
             jobs = self[endpoint]
         except KeyError as error:
             raise ValueError(f"{error.args[0]}; write the fields of a reference with their names") from None
-        return jobs.job(**self.own_fields(ref))
+        return jobs.job(**self.own_fields(ref), submitted_at=submitted_at)
 
     async def start(self, /, **arguments: Any) -> Job[Any]:
         """Submit a job of the only endpoint; see `Definition.start`."""

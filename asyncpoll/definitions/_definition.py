@@ -13,6 +13,7 @@ from typing import Any, Self, Unpack
 
 from attrs import evolve, field, frozen
 
+from asyncpoll._checks import Time
 from asyncpoll._checks import text as check_text
 from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll.definitions._catalog import listed
@@ -147,18 +148,19 @@ class Definition:
             raise ValueError(f"{self.source} has no endpoint {name!r:.80}; choose from {known}")
         return evolve(self, spec=evolve(self.spec, endpoints={full: self.spec.endpoints[full]}))
 
-    def job(self, transport: Transport, /, **reference: Any) -> Job[Any]:
+    def job(self, transport: Transport, /, *, submitted_at: Time | None = None, **reference: Any) -> Job[Any]:
         """Return a job of the only endpoint.
 
         Args:
             transport: What sends the requests.
+            submitted_at: The time of its submit, if it is known; see `Job.with_submitted_at`.
             **reference: The fields of the reference.
 
         Raises:
             TypeError: There are several endpoints.
-            ValueError: A field is missing, unknown or unusable.
+            ValueError: A field is missing, unknown or unusable, or the time is in the future.
         """
-        return Jobs(transport, only_one(self.endpoints, "job")).job(**reference)
+        return Jobs(transport, only_one(self.endpoints, "job")).job(submitted_at=submitted_at, **reference)
 
     async def start(self, transport: Transport, /, **arguments: Any) -> Job[Any]:
         """Submit a job of the only endpoint, as `Endpoint.start` does.

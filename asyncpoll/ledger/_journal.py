@@ -144,13 +144,17 @@ class Journal:
         return await committed(self.add(work, urgent=True))
 
     async def enter(
-        self, jobs: Sequence[tuple[str, str, Any]], metas: Sequence[Mapping[str, Any] | None] = ()
+        self,
+        jobs: Sequence[tuple[str, str, Any]],
+        metas: Sequence[Mapping[str, Any] | None] = (),
+        times: Sequence[float | None] = (),
     ) -> list[EntryStatus]:
         """Enter jobs, given as (key, name of the endpoint, reference as JSON data); return the status of each.
 
         Args:
             jobs: The jobs.
             metas: The data of the caller's own for each of them, or nothing.
+            times: The Unix times of their submits, or nothing.
 
         Raises:
             LedgerError: A reference is not JSON data ("value"), or the ledger cannot be written.
@@ -165,6 +169,8 @@ class Journal:
             found = store.enter(batch)
             if any(texts):
                 store.keep_meta(found, texts)
+            if any(times):
+                store.keep_submits(found, times)
             return found
 
         statuses: list[EntryStatus] = await self.do(enter)

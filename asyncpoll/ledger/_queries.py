@@ -31,7 +31,8 @@ _OUTCOME = """
 """
 _RETRY = "retry.number, retry.attempt, retry.began_at, retry.digest"
 _META = "meta.number, meta.data, meta.digest"
-_ENTRY_COLUMNS, _OUTCOME_COLUMNS, _RETRY_COLUMNS, _META_COLUMNS = 7, 15, 4, 3
+_SUBMIT = "submit.number, submit.submitted_at, submit.digest"
+_ENTRY_COLUMNS, _OUTCOME_COLUMNS, _RETRY_COLUMNS, _META_COLUMNS, _SUBMIT_COLUMNS = 7, 15, 4, 3, 3
 _JOINED = """
     LEFT JOIN entry AS entry_before ON entry_before.number = entry.number - 1
     LEFT JOIN retry ON retry.number = entry.number
@@ -41,12 +42,17 @@ _ENDED = """
     LEFT JOIN outcome ON outcome.number = entry.number AND outcome.attempt = COALESCE(retry.attempt, 1)
 """
 
-_ENTRIES = f"SELECT {_META}, {_ENTRY} FROM entry {_JOINED} WHERE entry.number > ? ORDER BY entry.number LIMIT ?"  # noqa: S608  our own names, as in all of these
+_SUBMITTED = "LEFT JOIN submit ON submit.number = entry.number"
+
+_ENTRIES = f"""
+SELECT {_META}, {_ENTRY}, {_SUBMIT} FROM entry {_JOINED} {_SUBMITTED}
+WHERE entry.number > ? ORDER BY entry.number LIMIT ?
+"""  # noqa: S608  our own names, as in all of these
 _BY_NUMBER = f"""
 SELECT {_META}, {_ENTRY}, {_RETRY}, outcome.seq FROM entry {_JOINED} {_ENDED} WHERE entry.number IN ({{}})
 """  # noqa: S608  our own names
 _UNFINISHED = f"""
-SELECT {_META}, {_ENTRY}, {_RETRY} FROM entry {_JOINED} {_ENDED}
+SELECT {_META}, {_ENTRY}, {_RETRY}, {_SUBMIT} FROM entry {_JOINED} {_ENDED} {_SUBMITTED}
 WHERE entry.number > ? AND outcome.number IS NULL ORDER BY entry.number LIMIT ?
 """  # noqa: S608  our own names
 _LAST_STATES = f"""
@@ -85,7 +91,7 @@ def entries(connection: sqlite3.Connection, after: int, limit: int = PAGE) -> li
     """
     rows = connection.execute(_ENTRIES, (after, limit)).fetchall()
     return [
-        _entry(own_entry(number, row[_META_COLUMNS:]), _meta(row[:_META_COLUMNS]))
+        _entry(own_entry(number, row[_META_COLUMNS:-_SUBMIT_COLUMNS]), _meta(row[:_META_COLUMNS]), _time(row))
         for number, row in enumerate(rows, after + 1)
     ]
 
@@ -119,9 +125,9 @@ def unfinished(connection: sqlite3.Connection, after: int, limit: int = PAGE) ->
     """
     found: list[Entry] = []
     for one in connection.execute(_UNFINISHED, (after, limit)).fetchall():
-        meta, row = one[:_META_COLUMNS], one[_META_COLUMNS:]
+        meta, row = one[:_META_COLUMNS], one[_META_COLUMNS:-_SUBMIT_COLUMNS]
         _attempt(row[_ENTRY_COLUMNS:])
-        found.append(_entry(own_entry(row[0], row[:_ENTRY_COLUMNS]), _meta(meta)))
+        found.append(_entry(own_entry(row[0], row[:_ENTRY_COLUMNS]), _meta(meta), _time(one)))
     return found
 
 
@@ -326,6 +332,15 @@ def _meta(row: tuple[Any, ...]) -> Any:
     return None if row[0] is None else json.loads(verified("the meta of a job", row)[1])
 
 
-def _entry(columns: tuple[Any, ...], meta: Any) -> Entry:
+def _time(row: tuple[Any, ...]) -> float | None:
+    """Return the time of the submit of a job, given a row that ends with its row of `submit` as it was read."""
+    submit = row[-_SUBMIT_COLUMNS:]
+    if submit[0] is None:
+        return None
+    at: float = verified("the submit of a job", submit)[1]
+    return at
+
+
+def _entry(columns: tuple[Any, ...], meta: Any, submitted_at: float | None) -> Entry:
     number, key, endpoint, ref, _began_at = columns
-    return Entry(number, key, endpoint, json.loads(ref), meta)
+    return Entry(number, key, endpoint, json.loads(ref), meta, submitted_at)

@@ -167,7 +167,7 @@ def _problems(connection: sqlite3.Connection, path: Path) -> Iterator[str]:
     except LedgerError as error:
         yield str(error)
         return
-    for table in ("session", "progress", "consumer", "retry", "meta", "definition"):
+    for table in ("session", "progress", "consumer", "retry", "meta", "submit", "definition"):
         yield from (str(row) for row in walk(connection, table, path) if isinstance(row, LedgerError))
     attempts = {row[0]: row[1] for row in walk(connection, "retry", path) if not isinstance(row, LedgerError)}
     counted = Head(anomalies=head.anomalies)

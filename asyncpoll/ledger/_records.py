@@ -34,6 +34,7 @@ class Entry:
         endpoint: The name of its endpoint.
         ref: Its reference as JSON data.
         meta: What `Job.with_meta` gave it, as JSON data, or None.
+        submitted_at: The Unix time of its submit, if that was known; see `Job.with_submitted_at`.
     """
 
     number: int
@@ -41,6 +42,7 @@ class Entry:
     endpoint: str
     ref: Any
     meta: Mapping[str, Any] | None = None
+    submitted_at: float | None = None
 
 
 @frozen

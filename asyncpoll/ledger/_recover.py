@@ -75,6 +75,7 @@ def _copy(source: sqlite3.Connection, target: sqlite3.Connection, path: Path, so
         "definition": lambda _: True,
         "retry": lambda row: row[0] <= head.entries,
         "meta": lambda row: row[0] <= head.entries,
+        "submit": lambda row: row[0] <= head.entries,
         "progress": lambda row: row[0] <= head.entries,
         "consumer": lambda row: row[1] <= head.outcomes,  # else its file holds more than is left
     }

@@ -287,7 +287,8 @@ class Ingest:
             while page := await pages.next():
                 described = [_described(job) for job in page]
                 await self._define(page)
-                statuses = await self._journal.enter(described, [job.meta for job in page])
+                metas, times = [job.meta for job in page], [job.submitted_at for job in page]
+                statuses = await self._journal.enter(described, metas, times)
                 self.taken += len(page)
                 for job, status in zip(page, statuses, strict=True):
                     if self._is_wanted(job, status):

@@ -230,6 +230,15 @@ class Store:
         ]
         put_many(self._open(), "meta", rows)
 
+    def keep_submits(self, statuses: Sequence[EntryStatus], times: Sequence[float | None]) -> None:
+        """Keep the Unix times of the submits of those jobs that have just been entered."""
+        rows = [
+            (status.number, at, digest(START, status.number, at))
+            for status, at in zip(statuses, times, strict=True)
+            if status.fresh and at is not None
+        ]
+        put_many(self._open(), "submit", rows)
+
     def record(self, number: int, columns: tuple[Any, ...]) -> Record | None:
         """Append an outcome, unless its job has one already.
 

@@ -17,9 +17,10 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, Unpack
 
 from attrs import evolve, field, frozen
 
+from asyncpoll._checks import Time
 from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll._errors import BadReply
-from asyncpoll._job_tokens import read_token
+from asyncpoll._job_tokens import read_token, token_time
 from asyncpoll._state import State, Vocabulary
 from asyncpoll._structure import at, malformed, text_of
 from asyncpoll.http import Bearer, Paced, Reply, Retrying, TransportSettings, segment
@@ -169,7 +170,7 @@ class BaseClient:
         return fields
 
     @abstractmethod
-    def job(self, endpoint: str, /, **ref: Any) -> Job[Any]:
+    def job(self, endpoint: str, /, *, submitted_at: Time | None = None, **ref: Any) -> Job[Any]:
         """Return a job by the name of its endpoint."""
 
     def job_from_json(self, text: str) -> Job[Any]:
@@ -184,7 +185,7 @@ class BaseClient:
             raise ValueError(  # noqa: TRY004  as all bad tokens
                 "this is not a job of a client: version, endpoint and ref are expected, and ref is an object"
             )
-        return self.job(endpoint, **{CLIENT: None, **ref})
+        return self.job(endpoint, submitted_at=token_time(text), **{CLIENT: None, **ref})
 
 
 class Client(BaseClient):
@@ -263,16 +264,17 @@ class Client(BaseClient):
                 raise ValueError(f"words: there is no endpoint {endpoint!r:.60} here; choose from {', '.join(known)}")
         return words
 
-    def job(self, endpoint: str, /, **ref: Any) -> Job[Any]:
+    def job(self, endpoint: str, /, *, submitted_at: Time | None = None, **ref: Any) -> Job[Any]:
         """Return a job by the name of its endpoint; `asyncpoll.providers.ENDPOINTS` lists names and fields.
 
         Args:
             endpoint: A name such as "bigmodel.agents".
+            submitted_at: The time of its submit, if it is known; see `Job.with_submitted_at`.
             **ref: The arguments of the endpoint's `job` method. `client`, the name of this client, may be added.
 
         Raises:
             ValueError: This client does not have the endpoint, the reference does not fit it, or it belongs to a
-                client with another name.
+                client with another name. Or the time is in the future.
         """
         if endpoint not in ENDPOINTS or not endpoint.startswith(f"{self.provider}."):
             known = ", ".join(name for name in ENDPOINTS if name.startswith(f"{self.provider}."))
@@ -280,7 +282,7 @@ class Client(BaseClient):
         fields = self.own_fields(ref)
         ENDPOINTS[endpoint].check(fields)
         jobs = getattr(self, endpoint.removeprefix(f"{self.provider}."))
-        job: Job[Any] = jobs.job(**fields)
+        job: Job[Any] = jobs.job(**fields, submitted_at=submitted_at)
         return job
 
 

@@ -11,18 +11,16 @@ from __future__ import annotations
 
 import logging
 import math
-from contextvars import Context
-from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from attrs import define, field, frozen
+from attrs import field, frozen
 
 from asyncpoll._checks import by_field, delay, whole
 from asyncpoll._errors import LONGEST_HINT, WaitTimeout
 from asyncpoll._schedule import Progress
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
-from asyncpoll._timeout import PhaseClocks
+from asyncpoll.waiting._course import LASTING, NONE, Course, exact_end
 from asyncpoll.waiting._fetching import PollMemory, Result, as_outcome
 from asyncpoll.waiting._misses import SHORTEST_THROTTLE, MissRow, is_miss
 from asyncpoll.waiting._policy import Policy, tail_of
@@ -37,8 +35,7 @@ OVERSLEPT = 0.5
 """A poll that is later than this was held up: the process was stopped, the machine slept, the loop was blocked."""
 
 _MOST_UNKNOWN = 5
-_LONGEST_KEY = 200
-_LASTING = (State.PENDING, State.PROCESSING)  # a tuple: looking one up compares identities first
+_EAGER = 0.5  # the share of an interval after which a poll may be made early
 _log = logging.getLogger(__name__)
 
 
@@ -77,79 +74,17 @@ class Verdict(NamedTuple):
     interval: float = 0.0
 
 
-@define
-class _Rare:
-    """The part of a decision that most waits never need: a million of them share one empty instance.
+class Decision(Course):
+    """The course of one wait under a policy, and what follows from it."""
 
-    Attributes:
-        clocks: Which phase has taken how long, if phases are limited.
-        misses: The misses in a row, if the last poll was one.
-        unknown: Status words seen that no vocabulary lists.
-        agreeing: Equal terminal answers in a row.
-        state_changed_at: When the job came into the state last seen: midway between the poll that first saw it and
-            the one before. None while it is the first state seen.
-        replan_base: The polls made before the schedule began anew.
-        context: The context of its own in which a wait in a hub is observed.
-        memory: What its job keeps between polls.
-    """
-
-    clocks: PhaseClocks | None = None
-    misses: MissRow | None = None
-    unknown: tuple[str, ...] = ()
-    agreeing: int = 0
-    state_changed_at: float | None = None
-    replan_base: int = 0
-    context: Context | None = None
-    memory: PollMemory | None = None
-
-
-_NONE = _Rare()  # shared, never written
-
-
-class Decision:
-    """The course of one wait under a policy.
-
-    Attributes:
-        policy: How the wait is done.
-        subject: The job, or a bare coroutine function.
-        began: When the wait began.
-        polls: Polls made so far, failed ones included.
-        last: What the last successful poll saw.
-        running_at: When the job was last seen unfinished; None before that.
-    """
-
-    __slots__ = ("_rare", "began", "last", "policy", "polls", "running_at", "subject")
+    __slots__ = ()
 
     def __init__(
         self, policy: Policy, now: float, *, subject: object = None, checkpoint: WaitCheckpoint | None = None
     ) -> None:
-        self.policy = policy
-        self._rare = _Rare(PhaseClocks(now)) if policy.timeout.has_phases else _NONE
-        self.subject = subject
-        self.began = now
-        self.polls = 0
-        self.last: Snapshot[Any] | None = None
-        self.running_at: float | None = None
+        super().__init__(policy, now, subject)
         if checkpoint is not None:
             self._restore(checkpoint, now)
-
-    @property
-    def key(self) -> str | None:
-        """The key of the job, or None when a bare coroutine function is awaited."""
-        key: str | None = getattr(self.subject, "key", None)
-        return key
-
-    @property
-    def pacing_key(self) -> str:
-        """A key that jobs share which should take about as long; empty for a bare coroutine function."""
-        key: str = getattr(self.subject, "pacing_key", "")
-        return key[:_LONGEST_KEY]
-
-    @property
-    def state_since(self) -> float:
-        """When the job came into the state last seen, as far as is known."""
-        changed_at = self._rare.state_changed_at
-        return self.began if changed_at is None else changed_at
 
     @property
     def deadline(self) -> float:
@@ -173,14 +108,27 @@ class Decision:
         return None if self.deadline == math.inf else max(0.0, self.deadline - now)
 
     def first_poll(self, now: float, extra: float = 0.0) -> float:
-        """Return when to poll first: *extra* seconds after the caller's first delay, but not past the deadline."""
-        deadline, limit, _ = self._limit()
-        return max(now, min(now + self.policy.first_delay + extra, deadline - tail_of(limit)))
+        """Return when to poll first: as the caller, the schedule and the server want, whichever is latest.
+
+        It is *extra* seconds later, but not past the deadline.
+        """
+        wanted = self.policy.first_delay, self.planned_first_delay(), self.submit_hint()
+        return self._by_deadline(now, max(wanted) + extra)
+
+    def earliest_poll(self, due: float) -> float:
+        """Return when the poll that is due at *due* may be made at the earliest, if there are calls to spare."""
+        policy = self.policy
+        if policy.learning is None or self._rare.misses is not None or self._hint() or self.submit_hint():
+            return due
+        seen, apart = (
+            (self.began, policy.first_delay) if self.running_at is None else (self.running_at, policy.at_least)
+        )
+        return min(due, seen + max(apart, (due - seen) * _EAGER))
 
     def joining_poll(self, now: float) -> float:
         """Return when to poll at the latest for a wait that joins others: an interval after the poll they just had."""
         interval = max(self._interval(Progress(1, 0.0)), self.policy.at_least)
-        return self.first_poll(now, max(0.0, interval - self.policy.first_delay))
+        return self._by_deadline(now, max(interval, self.policy.first_delay))
 
     def late_poll(self, now: float, interval: float) -> float:
         """Return when to make a poll that was held up: waits that were held up together must not poll together.
@@ -189,8 +137,7 @@ class Decision:
             now: The time.
             interval: The seconds that had been planned from the poll before to this one.
         """
-        deadline, limit, _ = self._limit()
-        return max(now, min(now + interval * self.policy.random(), deadline - tail_of(limit)))
+        return self._by_deadline(now, interval * self.policy.random())
 
     def apply(self, result: Result, now: float, *, delay: float | None = None, teaches: bool = True) -> Verdict:
         """Apply the result of a poll, and return what follows. It never raises.
@@ -235,8 +182,8 @@ class Decision:
         )
         misses = self._rare.misses
         error.__cause__ = None if misses is None else misses.last
-        if self.last is not None and self.last.state in _LASTING and self.running_at is not None:
-            self._teach(self.last.state, self.running_at - self.state_since, math.inf, now)
+        if self.last is not None and self.last.state in LASTING and self.running_at is not None:
+            self.teach(self.last.state, self.running_at - self.state_since, math.inf, now)
         return error
 
     def checkpoint(self, now: float) -> WaitCheckpoint:
@@ -265,13 +212,15 @@ class Decision:
     def _saw(self, snapshot: Snapshot[Any], now: float, *, teaches: bool) -> bool:
         """Record what a poll saw; return whether the wait is over."""
         self.polls += 1
-        if self._rare is not _NONE:
+        if self._rare is not NONE:
             self._end_misses()
         before, self.last = self.last, snapshot
         state = snapshot.state
         if before is not None and before.state is not state:
             self._state_changed(before.state, snapshot, now, teaches=teaches)
-        if state not in _LASTING and state.is_terminal:
+        elif self.policy.planning is not None and teaches:
+            self.learn_look(before, snapshot, now)
+        if state not in LASTING and state.is_terminal:
             return self.policy.stable_for == 1 or self._agrees(before, snapshot)
         self.running_at = now
         rare = self._rare
@@ -304,29 +253,18 @@ class Decision:
 
     def _state_changed(self, before: State, snapshot: Snapshot[Any], now: float, *, teaches: bool) -> None:
         after, running_at = snapshot.state, self.running_at
-        if teaches and before in _LASTING and after is not State.UNKNOWN and running_at is not None:
+        if teaches and before in LASTING and after is not State.UNKNOWN and running_at is not None:
             # A job that was never seen unfinished says nothing: it is unknown when it began.
             lo, hi = running_at - self.state_since, now - self.state_since
-            ended = hi - _seconds_ago(snapshot)
-            if lo <= ended <= hi:  # else the server's clock is not ours
-                lo = hi = ended
-            self._teach(before, lo, hi, now)
+            self.teach(before, *exact_end(snapshot, lo, hi), now)
         if after.is_terminal and self.policy.stable_for == 1:
             return
         rare = self._own_rare()
         rare.state_changed_at = now if running_at is None else (running_at + now) / 2
         if after is State.PROCESSING and before is State.PENDING and self.policy.replans:
             rare.replan_base = self.polls - 1
-
-    def _teach(self, state: State, lo: float, hi: float, now: float) -> None:
-        """Tell a schedule that learns how long the job was in *state*; its failure is logged and breaks no wait."""
-        learning = self.policy.learning
-        if learning is None:
-            return
-        try:
-            learning.observe(lo, hi, state=state.value, key=self.pacing_key, during=(self.state_since, now))
-        except BaseException:  # noqa: BLE001  whatever it is, it is the schedule's own
-            _log.exception("the schedule %r failed to learn", learning)
+        if teaches:
+            self.learn_change(after, now)
 
     def _agrees(self, before: Snapshot[Any] | None, snapshot: Snapshot[Any]) -> bool:
         """Count a terminal answer; return whether there were enough equal ones in a row."""
@@ -384,7 +322,9 @@ class Decision:
         if last is None:
             state = done = in_state = None
         else:
-            state, done, in_state = last.state, last.progress, now - self.state_since
+            since = rare.state_changed_at  # as `state_since`, which every poll would have to enter
+            in_state = now - (self.began - (self.age or 0.0) if since is None else since)
+            state, done = last.state, last.progress
         missed = 0 if rare.misses is None else rare.misses.total
         polls = self.polls - rare.replan_base
         delay = self._interval(Progress(polls, now - self.began, missed, state, self._hint() or None, done, in_state))
@@ -402,6 +342,11 @@ class Decision:
             raise ValueError(f"the schedule {policy.schedule!r} returned a delay of {delay!r} s")
         return delay
 
+    def _by_deadline(self, now: float, delay: float) -> float:
+        """Return when a poll is to be made that should be in *delay* seconds, but not past the deadline."""
+        deadline, limit, _ = self._limit()
+        return max(now, min(now + delay, deadline - tail_of(limit)))
+
     def _limit(self) -> tuple[float, float, str]:
         """Return when the wait runs out, how long it may take in all, and the name of the limit that says so."""
         total = self.policy.total
@@ -418,23 +363,13 @@ class Decision:
         rare = self._rare
         if rare.misses is not None:
             rare.misses = None
-            if rare == _NONE:
-                self._rare = _NONE
+            if rare == NONE:
+                self._rare = NONE
 
     def _note_unknown(self, word: str) -> None:
         known = self._rare.unknown
         if word not in known and len(known) < _MOST_UNKNOWN:
             self._own_rare().unknown = (*known, word)
-
-    def _own_rare(self) -> _Rare:
-        if self._rare is _NONE:
-            self._rare = _Rare()
-        return self._rare
-
-
-def _seconds_ago(snapshot: Snapshot[Any]) -> float:
-    """Return how long ago the job ended; NaN where its server does not tell."""
-    return math.nan if snapshot.ended_at is None else (datetime.now(UTC) - snapshot.ended_at).total_seconds()
 
 
 def _answer(snapshot: Snapshot[Any]) -> tuple[State, str, Any]:

@@ -409,7 +409,7 @@ class Hub:
     def _price_controller(self) -> PriceController | None:
         """Return what sets the price of a call where calls are scarce; None where they are not."""
         if isinstance(self.schedule, Learned) and 0 < self._limits.rate < math.inf:
-            return PriceController(self.schedule, self._limits.rate)
+            return PriceController(self.schedule)
         return None
 
     def _open(self) -> Scheduler:

@@ -9,13 +9,13 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Callable, Collection, Mapping
-from typing import Any, Literal, TypedDict
+from typing import Any, Literal, TypedDict, cast
 
 from attrs import Factory, evolve, field, frozen, validators
 
 from asyncpoll import events
 from asyncpoll._checks import Check, by_field, delay, is_number, one_of, plain_function, refusal, whole
-from asyncpoll._schedule import Exponential, Learning, Schedule
+from asyncpoll._schedule import Exponential, Learning, Planning, Schedule
 from asyncpoll._timeout import UNLIMITED, Timeout, as_timeout
 from asyncpoll.waiting.learning._plan import RandomSource
 
@@ -133,6 +133,11 @@ def _as_learning(schedule: Schedule) -> Learning | None:
     return schedule if hasattr(schedule, "observe") and isinstance(schedule, Learning) else None
 
 
+def _as_planning(learning: Learning | None) -> Planning | None:
+    wanted = ("look", "first_look", "first_delay")  # by name: a schedule of a user's own may be without them
+    return cast("Planning", learning) if learning and all(hasattr(learning, name) for name in wanted) else None
+
+
 def _total(policy: Policy) -> float:
     return math.inf if policy.timeout.total is None else policy.timeout.total
 
@@ -153,6 +158,7 @@ class Policy:
         at_least: Seconds from one poll to the next at the least, whatever the schedule and the server say.
         given: The names of the caller's options; `Pace` gives way to them.
         learning: The schedule, when it is one that learns; derived.
+        planning: The schedule, when it also learns from single looks and plans first polls; derived.
         total: The total limit in seconds, `math.inf` for none; derived.
         tail: Seconds from the last poll to a deadline set by *total*; derived.
     """
@@ -178,6 +184,10 @@ class Policy:
     learning: Learning | None = field(
         init=False, eq=False, repr=False,
         default=Factory(lambda self: _as_learning(self.schedule), takes_self=True),
+    )  # fmt: skip
+    planning: Planning | None = field(
+        init=False, eq=False, repr=False,
+        default=Factory(lambda self: _as_planning(self.learning), takes_self=True),
     )  # fmt: skip
     total: float = field(init=False, eq=False, repr=False, default=Factory(_total, takes_self=True))
     tail: float = field(

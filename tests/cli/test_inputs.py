@@ -12,6 +12,7 @@ from cli_kit import KEY, simulator
 from run_kit import FAST, environment, live, read_lines
 
 from asyncpoll.cli import main
+from asyncpoll.ledger import Reader
 from asyncpoll.simulator import Constant, Simulator
 
 Output = pytest.CaptureFixture[str]
@@ -164,6 +165,30 @@ def test_further_columns_come_back_in_the_results(content: str) -> None:
     [line] = read_lines(Path("out.jsonl"))
     assert line["meta"] == META
     assert line["ref"] == REF
+
+
+@pytest.mark.parametrize("at", ["1700000000", "2023-11-14T22:13:20Z", ""])
+def test_a_line_may_tell_when_its_job_was_submitted(at: str) -> None:
+    """As a column or a key, which is not one of the caller's own; the ledger keeps it."""
+    kept = None if at == "" else 1_700_000_000.0
+    contents = [
+        f"endpoint,task_id,sub_task_id,submitted_at\nmolizhishu.subtasks,t1,1,{at}\n",
+        json.dumps({**JOB, "submitted_at": at}),
+        json.dumps({**JOB, "submitted_at": kept}),
+    ]
+    for number, content in enumerate(contents):
+        assert run(content.encode(), output=f"{number}.jsonl") == 0
+        [line] = read_lines(Path(f"{number}.jsonl"))
+        assert "meta" not in line
+        with Reader(Path(f"{number}.jsonl.ledger")) as reader:
+            assert [entry.submitted_at for entry in reader.entries()] == [kept]
+
+
+@pytest.mark.parametrize("at", ["yesterday", "2023-11-14T22:13:20", 1.7e12, [1], True, -5])
+def test_a_time_that_is_none_makes_a_bad_line(at: object, capsys: Output) -> None:
+    """One line says what is expected."""
+    assert run(json.dumps({**JOB, "submitted_at": at}).encode()) == 1
+    assert "line 1: submitted_at must be Unix time in seconds or ISO 8601 with a zone" in capsys.readouterr().err
 
 
 def test_further_keys_have_a_bound(capsys: Output) -> None:

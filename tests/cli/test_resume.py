@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import shutil
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -16,6 +18,7 @@ from asyncpoll.cli import main
 from asyncpoll.cli._run_options import Options
 from asyncpoll.ledger import Ledger, Reader
 from asyncpoll.ledger._lock import Lock
+from asyncpoll.ledger._schema import START, digest
 from asyncpoll.simulator import Simulator
 
 Output = pytest.CaptureFixture[str]
@@ -102,6 +105,15 @@ def test_a_run_of_the_library_can_go_on(tmp_path: Path) -> None:
     """A run that the library began can go on here, too, without a results file."""
     assert resume(make_ledger(tmp_path / "run.db", None), *FAST) == 0
     assert [path.name for path in tmp_path.iterdir()] == ["run.db"]
+
+
+def test_the_ages_of_jobs_are_known_when_a_run_goes_on(tmp_path: Path) -> None:
+    """Also after the clock was set back since their submit."""
+    path = make_ledger(tmp_path / "run.db", None, None)
+    with closing(sqlite3.connect(path)) as connection, connection:
+        for number, at in ((1, 1_700_000_000.0), (2, 4e9)):
+            connection.execute("INSERT INTO submit VALUES (?, ?, ?)", (number, at, digest(START, number, at)))
+    assert resume(path, *FAST) == 0
 
 
 def test_all_results_can_go_to_another_file(tmp_path: Path, capsys: Output) -> None:

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 from collections.abc import Iterator
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -132,7 +133,16 @@ def test_an_idempotency_key_is_used_again(world: Simulator, tmp_path: Path) -> N
         [item] = submissions.items()
     write_lines(items, task(consumer_task_id=item.token))
     assert submit(items) == 0
-    assert read_lines(tmp_path / "jobs.jsonl") == [job, job]
+    assert [line["ref"] for line in read_lines(tmp_path / "jobs.jsonl")] == [job["ref"]] * 2
+
+
+def test_a_job_that_was_submitted_has_its_time(world: Simulator, tmp_path: Path) -> None:
+    """Its line tells `asyncpoll run` how old it is."""
+    assert world.url
+    before = int(datetime.now(UTC).timestamp())
+    assert submit(write_lines(tmp_path / "items", task())) == 0
+    [line] = read_lines(tmp_path / "jobs.jsonl")
+    assert before <= line["submitted_at"] <= datetime.now(UTC).timestamp()
 
 
 def test_an_item_of_a_killed_process_is_unknown(world: Simulator, tmp_path: Path, capsys: Output) -> None:

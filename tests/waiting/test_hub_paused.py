@@ -99,6 +99,8 @@ def test_a_price_follows_a_rate_that_is_set_later() -> None:
     """Scarce calls have a price as soon as there is a rate, and none while polls are paused."""
     host = Host(lambda _: PENDING)
     schedule = Learned()
+    for _ in range(30):
+        schedule.observe(10.0, 10.0, key="made.up", state="pending")
 
     async def work(hub: Hub) -> float:
         waits = waits_for(hub, host.jobs(*range(200)))

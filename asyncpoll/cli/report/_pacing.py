@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import product
 from statistics import fmean
 
 from attrs import evolve, frozen
@@ -13,7 +14,7 @@ from asyncpoll.cli._pacing import Cost, Sample, SeenJob
 from asyncpoll.cli._tune import schedules
 from asyncpoll.cli.report._stats import RunStats
 from asyncpoll.waiting.learning._history import LONGEST_KEY, History
-from asyncpoll.waiting.learning._learned import Learned
+from asyncpoll.waiting.learning._learned import Learned, since_submit
 from asyncpoll.waiting.learning._survival import HORIZON, SurvivalCurve
 
 _MOST_KEYS = 4
@@ -66,23 +67,23 @@ def summarize_pacing(stats: RunStats) -> list[PacingSummary]:
 
 def _summary(key: str, jobs: list[SeenJob], stats: RunStats) -> PacingSummary:
     history = stats.history
-    phase = next((phase for phase in ("processing", "pending") if history.track(key, phase).records), "")
+    known = product((key, since_submit(key)), ("processing", "pending"))
+    name, phase = next((track for track in known if history.track(*track).records), (key, ""))
     learned = Learned(history=history if phase else History(), random=random.Random(0).random)
     for job in () if phase else jobs:
-        learned.observe(job.lo, job.hi, key=key)
+        learned.observe(job.lo, job.hi, key=name)
     state = phase or "processing"
-    survival = learned.survival(state=state, key=key)
-    # The delay before the second poll: the first one of all is now and then that of an early look.
-    first = learned.delay(Progress(2, 0.0, state=state), key=key)
+    survival = learned.survival(state=state, key=name)
+    first = learned.delay(Progress(2, 0.0, state=state), key=name)
     compared = jobs[: int(_MOST_SECONDS / max(1.0, fmean(job.hi for job in jobs)))]
     until = max(min(_BEYOND * survival.age_at(_RARE), _BEYOND_LONGEST * survival.longest), _BEYOND_POLL * first)
     return PacingSummary(
         key,
         phase,
         survival,
-        len(learned.history.track(key, state).records),
+        len(learned.history.track(name, state).records),
         until,
-        list(_polls(learned, key, Progress(2, first, state=state), until)),
+        list(_polls(learned, name, Progress(2, first, state=state), until)),
         len(compared),
         _costs(evolve(stats.sample, count=len(compared), jobs=compared)),
     )

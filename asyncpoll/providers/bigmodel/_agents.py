@@ -17,7 +17,8 @@ from uuid import uuid4
 from attrs import evolve, field, frozen
 from attrs.validators import optional
 
-from asyncpoll._endpoint import Endpoint, Job
+from asyncpoll._checks import Time
+from asyncpoll._endpoint import Endpoint, Job, started
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State, Vocabulary
 from asyncpoll._structure import at, echoes, fit, status_at
@@ -283,21 +284,31 @@ class Agents:
     transport: Transport = field(repr=False)
     endpoint: Endpoint[AgentRef, AgentResult] = field(default=ENDPOINT, repr=False)
 
-    def job(self, /, *, agent_id: str | int, async_id: str | int | None = None, **extra: Any) -> Job[AgentResult]:
+    def job(
+        self,
+        /,
+        *,
+        agent_id: str | int,
+        async_id: str | int | None = None,
+        submitted_at: Time | None = None,
+        **extra: Any,
+    ) -> Job[AgentResult]:
         """Return a run that was started earlier.
 
         Args:
             agent_id: The agent.
             async_id: The id of the run. An agent such as `intelligent_education_correction_polling` is polled without
                 one, with `custom_variables`.
+            submitted_at: The time of its start, if it is known; see `Job.with_submitted_at`.
             **extra: Further fields of each poll that some agents need: `custom_variables`, `conversation_id`. JSON.
 
         Raises:
-            ValueError: An id is empty or otherwise unusable, nothing names the run, or a field is not JSON.
+            ValueError: An id is empty or otherwise unusable, nothing names the run, a field is not JSON, or the
+                time is in the future.
         """
         if CLIENT in extra:
             raise ValueError(f"a reference cannot have the field {CLIENT!r}, which names a client; leave it out")
-        return self.endpoint.job(self.transport, AgentRef(async_id, agent_id, extra))
+        return self.endpoint.job(self.transport, AgentRef(async_id, agent_id, extra), submitted_at=submitted_at)
 
     async def start(self, /, *, agent_id: str, messages: Sequence[Any], **extra: Any) -> Job[AgentResult]:
         """Start a run. The request is sent once and never repeated: if the answer is lost, the run may exist or not.
@@ -317,4 +328,4 @@ class Agents:
         reply = await exchange(self.transport, ask_to_start(agent_id, messages, extra), classify)
         async_id, snapshot = read_started(reply, self.endpoint.read)
         submitted = snapshot if snapshot.state.is_terminal else None
-        return Job(self.endpoint, self.transport, AgentRef(async_id, agent_id), submitted=submitted)
+        return started(Job(self.endpoint, self.transport, AgentRef(async_id, agent_id), submitted=submitted), reply)

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from attrs import field, frozen
 
-from asyncpoll._endpoint import Endpoint, Job
+from asyncpoll._checks import Time
+from asyncpoll._endpoint import Endpoint, Job, started
 from asyncpoll._errors import Rejected
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State, Vocabulary
@@ -229,17 +230,24 @@ class FileParser:
     settings: TransportSettings = field(factory=TransportSettings, repr=False, eq=False)
     endpoint: Endpoint[FileParserRef, ParsedFile] = field(default=ENDPOINT, repr=False)
 
-    def job(self, *, task_id: str | int, format: Format = "text") -> Job[ParsedFile]:  # noqa: A002  the API's own word
+    def job(
+        self,
+        *,
+        task_id: str | int,
+        format: Format = "text",  # noqa: A002  the API's own word
+        submitted_at: Time | None = None,
+    ) -> Job[ParsedFile]:
         """Return a task that was started earlier.
 
         Args:
             task_id: The id of the task.
             format: What to ask for: "text" or "download_link".
+            submitted_at: The time of its start, if it is known; see `Job.with_submitted_at`.
 
         Raises:
-            ValueError: The id is unusable in a path, or the format is unknown.
+            ValueError: The id is unusable in a path, the format is unknown, or the time is in the future.
         """
-        return self.endpoint.job(self.transport, FileParserRef(task_id, format))
+        return self.endpoint.job(self.transport, FileParserRef(task_id, format), submitted_at=submitted_at)
 
     async def start(
         self,
@@ -273,7 +281,7 @@ class FileParser:
         )
         request = Request("POST", "/paas/v4/files/parser/create", form=form)
         reply = await exchange(self.transport, request, classify)
-        return self.job(task_id=read_started(reply), format=wanted)
+        return started(self.job(task_id=read_started(reply), format=wanted), reply)
 
     async def download(
         self,

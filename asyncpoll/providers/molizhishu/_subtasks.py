@@ -11,6 +11,7 @@ from operator import attrgetter
 from attrs import field, frozen
 
 from asyncpoll._calls import Group
+from asyncpoll._checks import Time
 from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll._errors import BadReply
 from asyncpoll._snapshot import Snapshot
@@ -133,17 +134,18 @@ class Subtasks:
     transport: Transport = field(repr=False)
     endpoint: Endpoint[SubtaskRef, Subtask] = field(default=ENDPOINT, repr=False)
 
-    def job(self, *, task_id: str | int, sub_task_id: str | int) -> Job[Subtask]:
+    def job(self, *, task_id: str | int, sub_task_id: str | int, submitted_at: Time | None = None) -> Job[Subtask]:
         """Return a subtask.
 
         Args:
             task_id: The id of its task.
             sub_task_id: The id of the subtask.
+            submitted_at: The time of the submit of its task, if it is known; see `Job.with_submitted_at`.
 
         Raises:
-            ValueError: An id is unusable in a path.
+            ValueError: An id is unusable in a path, or the time is in the future.
         """
-        return self.endpoint.job(self.transport, SubtaskRef(task_id, sub_task_id))
+        return self.endpoint.job(self.transport, SubtaskRef(task_id, sub_task_id), submitted_at=submitted_at)
 
     def of(self, task: TaskStatus | Snapshot[TaskStatus]) -> tuple[Job[Subtask], ...]:
         """Return the subtasks of a task.

@@ -9,6 +9,7 @@ from typing import Any
 
 from attrs import evolve, field, frozen
 
+from asyncpoll._checks import Time
 from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State, Vocabulary
@@ -95,7 +96,7 @@ class TaskResults:
     transport: Transport = field(repr=False)
     endpoint: Endpoint[TaskRef, TaskResult] = field(default=ENDPOINT, repr=False)
 
-    def job(self, *, task_id: str | int) -> Job[TaskResult]:
+    def job(self, *, task_id: str | int, submitted_at: Time | None = None) -> Job[TaskResult]:
         """Return a task whose answers come together with its state.
 
         Each reply contains all answers so far, so it can be large. To wait for a task of many subtasks, wait for
@@ -103,8 +104,9 @@ class TaskResults:
 
         Args:
             task_id: The id of the task.
+            submitted_at: The time of its submit, if it is known; see `Job.with_submitted_at`.
 
         Raises:
-            ValueError: The id is unusable in a path.
+            ValueError: The id is unusable in a path, or the time is in the future.
         """
-        return self.endpoint.job(self.transport, TaskRef(task_id))
+        return self.endpoint.job(self.transport, TaskRef(task_id), submitted_at=submitted_at)

@@ -12,7 +12,8 @@ from uuid import uuid4
 
 from attrs import asdict, evolve, field, frozen, validators
 
-from asyncpoll._endpoint import Endpoint, Job
+from asyncpoll._checks import Time
+from asyncpoll._endpoint import Endpoint, Job, started
 from asyncpoll._errors import BadReply
 from asyncpoll._snapshot import Snapshot, number, share
 from asyncpoll._state import State, Vocabulary
@@ -222,7 +223,7 @@ class Tasks:
     transport: Transport = field(repr=False)
     endpoint: Endpoint[TaskRef, TaskStatus] = field(default=ENDPOINT, repr=False)
 
-    def job(self, *, task_id: str | int) -> Job[TaskStatus]:
+    def job(self, *, task_id: str | int, submitted_at: Time | None = None) -> Job[TaskStatus]:
         """Return a task that was submitted earlier.
 
         It succeeds if there is at least one answer. With the word "partial_completed" some subtasks have failed, and
@@ -231,11 +232,12 @@ class Tasks:
 
         Args:
             task_id: The id of the task.
+            submitted_at: The time of its submit, if it is known; see `Job.with_submitted_at`.
 
         Raises:
-            ValueError: The id is unusable in a path.
+            ValueError: The id is unusable in a path, or the time is in the future.
         """
-        return self.endpoint.job(self.transport, TaskRef(task_id))
+        return self.endpoint.job(self.transport, TaskRef(task_id), submitted_at=submitted_at)
 
     async def start(
         self,
@@ -287,4 +289,4 @@ class Tasks:
         )
         request = Request("POST", "/task/batch/shared", json=body, repeatable=True)
         reply = await exchange(self.transport, request, classify)
-        return self.job(task_id=started_id(reply, "data", "taskId"))
+        return started(self.job(task_id=started_id(reply, "data", "taskId")), reply)

@@ -94,14 +94,17 @@ class History:
         """Return the track of a key and a phase, which may be empty."""
         return self.tracks.get((key, phase), _EMPTY)
 
+    def knows(self, key: str) -> bool:
+        """Return whether there are records of a key."""
+        return any((key, phase) in self.tracks for phase in ("processing", "pending"))
+
     def add(self, key: str, phase: str, lo: float, hi: float) -> None:
         """Record that a job ended at an age in (*lo*, *hi*].
 
         Raises:
             ValueError: These are not two ages in order, or the key is too long.
         """
-        if not 0 <= lo <= hi or lo == math.inf:
-            raise ValueError(f"a job ends after the age it was last seen running at, not in ({lo!r}, {hi!r}]")
+        check_ages(lo, hi)
         check_key(key)
         track = self.tracks.pop((key, phase), _EMPTY)
         self.tracks[key, phase] = track.added(_now(), lo, hi)
@@ -172,6 +175,12 @@ class History:
     def _keep_newest(self, tracks: Iterable[tuple[TrackName, Track]]) -> None:
         by_age = sorted(tracks, key=lambda named: (named[1].newest, named[0]))
         self.tracks = dict(by_age[-MOST_TRACKS:])
+
+
+def check_ages(lo: float, hi: float) -> None:
+    """Check that a job can have ended at an age in (*lo*, *hi*]; raise a ValueError if not."""
+    if not 0 <= lo <= hi or lo == math.inf:
+        raise ValueError(f"a job ends after the age it was last seen running at, not in ({lo!r}, {hi!r}]")
 
 
 def check_key(key: str) -> str:

@@ -9,15 +9,26 @@ from random import Random
 from attrs import asdict, frozen
 
 from asyncpoll._schedule import Progress, Schedule
-from asyncpoll.waiting.learning._history import History, check_key
-from asyncpoll.waiting.learning._model import Model, Terms
+from asyncpoll.waiting.learning._history import LONGEST_KEY, History, check_ages, check_key
+from asyncpoll.waiting.learning._model import SUBMITTED, Model, Terms
 from asyncpoll.waiting.learning._plan import RandomSource
 from asyncpoll.waiting.learning._survival import SurvivalCurve
 
 MOST_KEYS = 512  # that have a model, the most recently used; others are made again from their history
 ENOUGH_JOBS = 3  # of a key, before `cold` gives way; with fewer it is not worse
 
+SINCE_SUBMIT = " since submit"
+"""The end of the key of jobs whose age is known; of the others only the time since the wait for them began is.
+
+They are learned apart, but until there are enough jobs of one sort, they are planned as the other.
+"""
+
 _POOL = ""  # the key of jobs without a key
+
+
+def since_submit(key: str) -> str:
+    """Return the key of the jobs of *key* whose age is known."""
+    return key[: LONGEST_KEY - len(SINCE_SUBMIT)] + SINCE_SUBMIT
 
 
 class Learned:
@@ -32,7 +43,7 @@ class Learned:
         terms: The options.
         history: The records of past jobs.
         cold: The schedule for a key of which fewer than `ENOUGH_JOBS` jobs were seen, or None to back off.
-        scarcity: A lower bound of the call cost in seconds; above 0 when calls have become scarce.
+        scarcity: What a poll must be worth while calls are scarce, in seconds; 0 while they are not.
     """
 
     def __init__(
@@ -100,7 +111,7 @@ class Learned:
 
     def delay(self, progress: Progress, /, *, key: str = _POOL) -> float:
         """Return the seconds to the next poll of a job with this key, or with none."""
-        model = self._model(key)
+        model = self._planner(key)
         if self.cold is not None and model.jobs < ENOUGH_JOBS and self.terms.hint is None:
             return self.cold.delay(progress)
         return model.delay(progress, self.call_cost, self.scarcity)
@@ -123,15 +134,67 @@ class Learned:
                 `math.inf` if the wait was given up.
             state: "pending" or "processing".
             key: The key of the job.
-            during: When it came into the state and when it left, on any clock; None if it was there alone. Jobs that
-                were there together leave in the order of their durations, so they are recorded together, once one
-                that came later has ended, or with `settle`.
+            during: When it came into the state and when it left, on any clock; None if it was there alone and `look`
+                was told nothing of it. Jobs that were there together leave in the order of their durations, so they
+                are recorded together, once one that came later has ended, or with `settle`.
 
         Raises:
             ValueError: These are not two ages in order, or the key is too long.
         """
+        check_ages(lo, hi)
         if lo > 0 or hi < math.inf:  # else nothing was seen
             self._model(key).observe(state, lo, hi, during)
+
+    def look(self, lo: float, hi: float, *, state: str = "processing", key: str = _POOL) -> None:
+        """Learn that a job which was in a state for *lo* seconds when it was last seen was still in it at *hi* seconds.
+
+        Raises:
+            ValueError: These are not two ages in order, or the key is too long.
+        """
+        if not 0 <= lo <= hi < math.inf:
+            raise ValueError(f"a job is looked at again at a later age, not at {hi!r} after {lo!r}")
+        self._model(key).look(state, lo, hi)
+
+    def first_look(self, age: float, *, state: str = "processing", key: str = _POOL) -> float:
+        """Learn that a job which nothing was seen of since its submit, *age* seconds ago, is in a state.
+
+        Returns:
+            The age at which it came into that state: 0, unless such jobs are pending before.
+
+        Raises:
+            ValueError: The age is below 0 or not finite, or the key is too long.
+        """
+        if not 0 <= age < math.inf:
+            raise ValueError(f"the age of a job is finite and not below 0 s, not {age!r}")
+        return self._model(key).first_look(state, age)
+
+    def first_delay(self, age: float | None, *, key: str = _POOL) -> float:
+        """Return the seconds to the first poll of a job whose submit was *age* seconds ago.
+
+        Args:
+            age: The seconds, or None if they are not known. Then the first poll is made at once, unless calls are
+                scarce.
+            key: The key of the job.
+
+        Returns:
+            0 if not enough jobs of this key have been seen.
+        """
+        model = self._model(key) if age is None else self._planner(key)
+        if model.jobs < ENOUGH_JOBS or (age is None and not self.scarcity):
+            return 0.0
+        submitted = Progress(0, 0.0, state=SUBMITTED, in_state=0.0)
+        return max(0.0, model.delay(submitted, self.call_cost, self.scarcity) - (age or 0.0))
+
+    def worth(self, lo: float, hi: float, *, state: str | None = None, key: str = _POOL) -> tuple[float, float] | None:
+        """Return what a poll at age *hi* is worth after a look at age *lo*, and the call cost of its job, in seconds.
+
+        Returns:
+            None if not enough jobs of this key have been seen.
+        """
+        model = self._planner(key)
+        if model.jobs < ENOUGH_JOBS:
+            return None
+        return model.worth(state, lo, hi), self.call_cost or model.own_cost
 
     def survival(self, *, state: str = "processing", key: str = _POOL) -> SurvivalCurve:
         """Return the survival curve of a state, "pending" or "processing", for the next job with this key.
@@ -139,7 +202,7 @@ class Learned:
         Raises:
             ValueError: The key is too long.
         """
-        return self._model(key).survival(state)
+        return self._planner(key).survival(state)
 
     def time_left(self, age: float, *, state: str | None = None, key: str = _POOL) -> float | None:
         """Return the seconds within which nine in ten jobs end that have been in a state for *age* seconds.
@@ -152,7 +215,7 @@ class Learned:
         Returns:
             None if not enough jobs of this key have been seen.
         """
-        model = self._model(key)
+        model = self._planner(key)
         return model.time_left(state, age) if model.jobs >= ENOUGH_JOBS else None
 
     def settle(self) -> None:
@@ -174,6 +237,17 @@ class Learned:
     def untaught(self) -> Learned:
         """Return a schedule with the same options and an empty history."""
         return Learned(**asdict(self.terms), cold=self.cold)
+
+    def _planner(self, key: str) -> Model:
+        """Return the model to plan the jobs of a key with."""
+        model = self._model(key)
+        if model.jobs >= ENOUGH_JOBS:
+            return model
+        other = key.removesuffix(SINCE_SUBMIT) if key.endswith(SINCE_SUBMIT) else since_submit(key)
+        if not key or not (other in self._models or self.history.knows(other)):
+            return model
+        substitute = self._model(other)
+        return substitute if substitute.jobs >= ENOUGH_JOBS else model
 
     def _model(self, key: str) -> Model:
         model = self._models.get(key)

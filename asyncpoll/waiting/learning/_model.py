@@ -9,23 +9,31 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from functools import partial
+from statistics import fmean
 
 from attrs import define, field, frozen, validators
 
 from asyncpoll._schedule import DURATION, Progress
-from asyncpoll.waiting.learning._history import WINDOW, DurationRecord, History
+from asyncpoll.waiting.learning._history import WINDOW, History, Track
 from asyncpoll.waiting.learning._plan import Plan, RandomSource, cheapest_plan
-from asyncpoll.waiting.learning._survival import SurvivalCurve, estimate_survival, log_candidates
+from asyncpoll.waiting.learning._survival import Exposure, SurvivalCurve, estimate_survival, log_candidates
+from asyncpoll.waiting.learning._worth import Worth
+
+SUBMITTED = "submitted"
+"""The state of a job that has not been seen since it was submitted."""
 
 KEPT = 4  # jobs at the least after a change: some to go on with, few enough to be outnumbered
 
 _ALARM = 50.0  # the evidence at which jobs are taken to have changed
 _LEAST_P = 1e-3  # a single job must not raise an alarm
 _JOBS_TO_TEST = 8  # a curve that rests on fewer cannot be tested
-_RECORDS_PER_PLAN = 8  # a curve serves for this share of the records it rests on
+_ENOUGH_TOLD = 8  # durations told by the server, from which they are better than what was seen of the jobs
+_SHARE_PER_PLAN, _MOST_LOOKS = 8, 4096  # a curve serves for an eighth of the looks it rests on, of so many at most
+_SLICE = 0.25  # of the jobs that end in an interval: a record says in which part of it one of them has
+_EXACT = 1.011  # the ratio of the ages between which a job ended
+_MOSTLY = 0.5  # of the last jobs
 _PRICE_STEP = 0.12  # a plan is good enough until the call cost has moved by this share
-_EARLY_POLLS = 0.1  # the share of jobs that are polled early while only poll times are known
-_EARLIEST = 4.0  # the largest divisor of the planned age then
+_FAR = 4.0  # times the longest duration; later polls do not count towards a budget
 _COLD_START, _COLD_GROWTH, _COLD_JITTER = 1.0, 0.25, 0.1  # seconds, share of the age, share of the interval
 
 _PRICE = 0.03  # a share of a typical duration, unless the terms say something else
@@ -153,58 +161,78 @@ class Phase:
         key: The key of the jobs.
         name: The phase: "pending" or "processing".
         random: The source of randomness.
-        candidates: The logarithms of the ages at which to poll, from `log_candidates`.
-        hint: The duration to expect, in seconds, while there are few records.
+        shortest: The least seconds between two polls.
+        hint: The duration to expect, in seconds, while little is known.
         curve: The survival curve of the phase.
-        jobs: The number of records that the curve rests on.
     """
 
     history: History
     key: str
     name: str
     random: RandomSource
-    candidates: Sequence[float]
+    shortest: float
     hint: float | None = None
     curve: SurvivalCurve = field(init=False)
-    jobs: int = field(init=False, default=0)
-    _is_seen_exactly: bool = field(init=False, default=False)
+    _exposure: Exposure = field(init=False)
+    _candidates: Sequence[float] = field(init=False)
+    _told: float = field(init=False, default=0.0)  # the share of the last jobs of which it is known when they ended
     _detector: ChangeDetector = field(init=False, factory=ChangeDetector)
     _cohort: Cohort = field(init=False, factory=Cohort)
     _plan: Plan | None = field(init=False, default=None)
-    _jobs_until_due: int = field(init=False, default=0)
+    _worth: Worth | None = field(init=False, default=None)
+    _looks: int = field(init=False, default=0)
+    _looks_until_due: int = field(init=False, default=0)
+    _is_of_records: bool = field(init=False, default=False)  # the curve
 
     def __attrs_post_init__(self) -> None:
-        # A history was recorded by polling to a plan, so jobs had ended not long before they were seen ended.
-        ends = [record.lo if record.hi == math.inf else record.hi for record in self.records]
-        self.curve = estimate_survival(ends, self.candidates, hint=self.hint)
+        self._candidates = log_candidates(self.shortest)
+        self._exposure = Exposure(self.shortest, self.hint)
+        self._start_from_records()
 
     @property
-    def records(self) -> Sequence[DurationRecord]:
-        """The records of this phase, oldest first."""
-        return self.history.track(self.key, self.name).records
+    def jobs(self) -> int:
+        """The number of jobs that were seen to end."""
+        return self._exposure.ends
 
     @property
     def is_known(self) -> bool:
         """Whether the curve rests on anything."""
-        return self.jobs > 0 or self.hint is not None
+        return self._looks > 0 or self.hint is not None
 
     @property
     def is_due(self) -> bool:
-        """Whether there are enough new records to estimate the curve anew."""
-        return self._jobs_until_due <= 0
+        """Whether there is enough new evidence to estimate the curve anew."""
+        return self._looks_until_due <= 0 or self._is_of_records is not self._has_enough_records
 
     def estimate(self) -> None:
-        """Estimate the curve anew: where only bounds are known, a duration between them is drawn from the old curve."""
-        records = self.records
-        durations = [self.curve.draw(record.lo, record.hi, self.random) for record in records]
-        self.curve = estimate_survival(durations, self.candidates, hint=self.hint)
-        self.jobs = len(records)
-        self._is_seen_exactly = self.jobs > 0 and records[-1].lo == records[-1].hi
-        self._plan = None
-        self._jobs_until_due = max(1, self.jobs // _RECORDS_PER_PLAN)
+        """Estimate the curve anew."""
+        self._is_of_records = self._has_enough_records
+        if self._is_of_records:
+            ends = [self._probable(record.lo, record.hi) for record in self._track.records]
+            self.curve = estimate_survival(ends, self._candidates, hint=self.hint)
+            basis = len(ends)
+        else:
+            self.curve = self._exposure.estimate()
+            basis = min(self._looks, _MOST_LOOKS)
+        self._plan = self._worth = None
+        self._looks_until_due = max(1, basis // _SHARE_PER_PLAN)
+
+    def look(self, lo: float, hi: float) -> None:
+        """Observe that a job that ran at age *lo* still ran at age *hi*."""
+        self._exposure.passed(lo, hi)
+        self._looks += 1
+        if not self._is_of_records:
+            self._looks_until_due -= 1
 
     def observe(self, lo: float, hi: float, during: tuple[float, float] | None = None) -> None:
         """Observe that a job left the phase at an age in (*lo*, *hi*], having been in it *during* this time."""
+        if during is None:
+            self.look(0.0, lo)
+        if hi < math.inf:
+            self._exposure.ended(lo, hi)
+            self._told += (_is_exact(lo, hi) - self._told) / _JOBS_TO_TEST
+            self._looks += 1
+            self._looks_until_due -= 1
         if during is None:
             self._record(lo, hi)
             return
@@ -219,39 +247,81 @@ class Phase:
             self._record(lo, hi)
         self._cohort = Cohort(self._cohort.opened_at)
 
-    def _record(self, lo: float, hi: float) -> None:
-        """Record a job; forget older ones if it shows that jobs have changed."""
-        self.history.add(self.key, self.name, lo, hi)
-        self._jobs_until_due -= 1
-        if self.jobs < _JOBS_TO_TEST:
-            return
-        kept = self._detector.update(ended_by=1 - self.curve.running_at(hi), ran_longer=self.curve.running_at(lo))
-        if kept is not None:
-            self.history.cut(self.key, self.name, kept)
-            self._jobs_until_due = 0
-
     def calls(self, cost: float) -> float:
         """Return the expected number of polls of a job at a call cost of *cost* seconds."""
-        return cheapest_plan(self.curve.ages, self.curve.survival, cost).calls(_EARLIEST * self.curve.longest)
+        return cheapest_plan(self.curve.ages, self.curve.survival, cost).calls(_FAR * self.curve.longest)
 
-    def next_poll(self, age: float, cost: float, *, is_first: bool) -> float:
+    def worth(self, lo: float, hi: float) -> float:
+        """Return what a poll at age *hi* is worth, in seconds, after a look at age *lo*."""
+        return self._worths.of(lo, hi)
+
+    def next_poll(self, age: float, cost: float, scarcity: float) -> float:
         """Return the age of the next poll.
 
         Args:
             age: Seconds for which the job has been in this phase.
-            cost: The call cost in seconds.
-            is_first: Whether the poll is the first one planned in this phase of this job.
+            cost: The call cost in seconds, where calls are not scarce.
+            scarcity: What a poll must be worth where they are; else 0.
         """
         random, curve = self.random, self.curve
         if not self.is_known or not age < curve.ages[-1]:
             return age + (_COLD_START + _COLD_GROWTH * age) * (1 + _COLD_JITTER * (2 * random() - 1))
+        if scarcity > 0:
+            return self._worths.when(age, scarcity)
         planned = self._planned(cost).next_poll(age, random)
-        if is_first and not self._is_seen_exactly and random() < _EARLY_POLLS * self._detector.faster.value:
-            # A poll that always finds the job ended would never show how much earlier it could have come.
-            return age + (planned - age) * math.pow(_EARLIEST, -random())
         if age > curve.longest:  # beyond all observations: the older the job, the less a second matters
             return age + (planned - age) * math.sqrt(age / curve.longest)
         return planned
+
+    @property
+    def _track(self) -> Track:
+        return self.history.track(self.key, self.name)
+
+    @property
+    def _has_enough_records(self) -> bool:
+        """Whether there are enough exact durations to estimate the curve from; after a change few are enough."""
+        if self._told < _MOSTLY:
+            return False
+        track = self._track
+        return len(track.records) >= (KEPT if track.since else _ENOUGH_TOLD)
+
+    @property
+    def _worths(self) -> Worth:
+        if self._worth is None:
+            self._worth = Worth(self.curve)
+        return self._worth
+
+    def _start_from_records(self) -> None:
+        records = self._track.records
+        self.curve = self._exposure.fill((record.lo, record.hi) for record in records)
+        self._looks, self._looks_until_due = len(records), 0
+        self._told = fmean(_is_exact(record.lo, record.hi) for record in records) if records else 0.0
+
+    def _record(self, lo: float, hi: float) -> None:
+        """Record a job; forget older ones if it shows that jobs have changed.
+
+        Only exact durations are tested. What is seen by polls that follow the curve says too little against it.
+        """
+        self.history.add(self.key, self.name, *self._narrowed(lo, hi))
+        if not _is_exact(lo, hi) or len(self._track.records) <= _JOBS_TO_TEST:
+            return
+        kept = self._detector.update(ended_by=1 - self.curve.running_at(hi), ran_longer=self.curve.running_at(lo))
+        if kept is not None:
+            self.history.cut(self.key, self.name, kept)
+            self._start_from_records()
+            self.estimate()
+
+    def _probable(self, lo: float, hi: float) -> float:
+        return (lo + hi) / 2 if _is_exact(lo, hi) else self.curve.middle(lo, hi)
+
+    def _narrowed(self, lo: float, hi: float) -> tuple[float, float]:
+        """Return a part of an interval, by the curve: records are few, and must show what all looks together have."""
+        early, late = self.curve.running_at(lo), self.curve.running_at(hi)
+        if _is_exact(lo, hi) or hi == math.inf or not late < early:
+            return lo, hi
+        start = early - (early - late) * (1 - _SLICE) * self.random()
+        first, last = self.curve.age_at(start), self.curve.age_at(start - _SLICE * (early - late))
+        return (max(lo, first), min(hi, last)) if max(lo, first) < min(hi, last) else (lo, hi)
 
     def _planned(self, cost: float) -> Plan:
         """Return the plan in force, made anew if there is none or it was made for another call cost."""
@@ -261,14 +331,38 @@ class Phase:
         return plan
 
 
+def _is_exact(lo: float, hi: float) -> bool:
+    """Return whether a duration in (*lo*, *hi*] is as good as exact."""
+    return hi <= _EXACT * lo or lo == hi
+
+
 class Model:
     """The two phases of the jobs of one key, pending and processing, and the price of a call for them."""
 
     def __init__(self, terms: Terms, history: History, key: str) -> None:
-        phase = partial(Phase, history, key, random=terms.random, candidates=log_candidates(terms.min_interval))
+        phase = partial(Phase, history, key, random=terms.random, shortest=terms.min_interval)
         self._terms = terms
         self._pending, self._processing = phase("pending"), phase("processing", hint=terms.hint)
         self._share = terms.price or _PRICE
+
+    @property
+    def jobs(self) -> int:
+        """The number of jobs that were seen to leave a phase."""
+        return max(self._pending.jobs, self._processing.jobs)
+
+    def look(self, state: str, lo: float, hi: float) -> None:
+        """Observe that a job that was in a state at age *lo* was still in it at age *hi*."""
+        self._phase(state).look(lo, hi)
+
+    def first_look(self, state: str, age: float) -> float:
+        """Observe a job, unseen since its submit *age* seconds ago, in a state; return the age at which it came there.
+
+        If it has been pending before, that is not known but for what is usual.
+        """
+        pending = self._pending
+        began = 0.0 if state == "pending" or not pending.jobs else pending.curve.middle(0.0, age)
+        self.look(state, 0.0, age - began)
+        return began
 
     def observe(self, state: str, lo: float, hi: float, during: tuple[float, float] | None) -> None:
         """Observe that a job has left a state at an age in (*lo*, *hi*]."""
@@ -287,39 +381,47 @@ class Model:
 
     def time_left(self, state: str | None, age: float) -> float | None:
         """Return the seconds within which most jobs end that have been in a state for *age* seconds, if it is known."""
+        self._refresh()
         pending, processing = self._pending, self._processing
         if pending.jobs and state in {"pending", None}:
             return pending.curve.time_left(age) + (processing.curve.time_left(0.0) if processing.jobs else 0.0)
         return processing.curve.time_left(age) if processing.jobs else None
 
-    @property
-    def jobs(self) -> int:
-        """The number of jobs recorded, of the last 64."""
-        return max(len(phase.records) for phase in (self._pending, self._processing))
-
-    def delay(self, progress: Progress, call_cost: float | None, least_cost: float = 0.0) -> float:
+    def delay(self, progress: Progress, call_cost: float | None, scarcity: float = 0.0) -> float:
         """Return the seconds to the next poll.
 
         Args:
             progress: How far the wait has come.
             call_cost: The call cost in seconds, or None for that of the terms.
-            least_cost: A lower bound of the call cost.
+            scarcity: The price of a call while calls are scarce; 0 while they are not.
         """
         terms = self._terms
-        delay = self._retry(progress.misses) if progress.misses else self._planned(progress, call_cost, least_cost)
+        delay = self._retry(progress.misses) if progress.misses else self._planned(progress, call_cost, scarcity)
         # In this order NaN, which a foreign clock may lead to, becomes the shortest delay.
         return min(max(terms.min_interval, delay), terms.max_interval)
 
-    def _planned(self, progress: Progress, call_cost: float | None, least_cost: float) -> float:
+    def worth(self, state: str | None, lo: float, hi: float) -> float:
+        """Return what a poll at age *hi* is worth, in seconds, after a look at age *lo*."""
         self._refresh()
+        phase = self._phase(state or SUBMITTED)
+        return phase.worth(lo, max(lo, hi - self._least_after(phase)))
+
+    @property
+    def own_cost(self) -> float:
+        """The call cost in seconds by the terms alone."""
+        self._refresh()
+        return self._share * self._typical()
+
+    def _planned(self, progress: Progress, call_cost: float | None, scarcity: float) -> float:
+        cost = call_cost or self.own_cost
         phase = self._phase(progress.state)
         age = progress.elapsed if progress.in_state is None else progress.in_state
-        is_first = progress.polls <= 1 or progress.in_state == 0
-        cost = max(call_cost or self._share * self._typical(), least_cost)
-        delay = phase.next_poll(age, cost, is_first=is_first) - age
-        if phase is self._pending and self._processing.jobs:  # the caller waits for the end of the processing
-            delay += self._processing.curve.age_at(_HARDLY_ENDED)
-        return delay
+        return phase.next_poll(age, cost, scarcity) - age + self._least_after(phase)
+
+    def _least_after(self, phase: Phase) -> float:
+        """Return the seconds that a job goes on after a phase at the least, for the caller waits for its end."""
+        is_last = phase is self._processing or not self._processing.jobs
+        return 0.0 if is_last else self._processing.curve.age_at(_HARDLY_ENDED)
 
     def _retry(self, misses: int) -> float:
         """Return the seconds to a poll after misses: nothing has been seen, so there is nothing to plan with."""
@@ -327,7 +429,8 @@ class Model:
         return longest * (1 + self._terms.random()) / 2
 
     def _phase(self, state: str | None) -> Phase:
-        return self._pending if state == "pending" else self._processing
+        is_pending = state == "pending" or (state == SUBMITTED and self._pending.jobs > 0)
+        return self._pending if is_pending else self._processing
 
     def _typical(self) -> float:
         """Return the typical duration of a job in both phases."""

@@ -19,7 +19,7 @@ from attrs import frozen
 from asyncpoll.waiting._decision import NEVER, OVERSLEPT
 from asyncpoll.waiting._policy import pace_of
 from asyncpoll.waiting.scheduler._lane import AdaptiveRateLimiter, Lane
-from asyncpoll.waiting.scheduler._targets import Target, WaitSink
+from asyncpoll.waiting.scheduler._targets import Target, Wait, WaitSink
 from asyncpoll.waiting.scheduler._timer_queue import TimerQueue
 
 _MOST_AT_ONCE = 1000  # targets that become due between two turns of the event loop
@@ -73,6 +73,9 @@ class Dispatcher:
         polls: Makes the polls.
         limits: The limits of the hub.
         context: The context variables in which timers run.
+
+    Attributes:
+        is_eager: Whether the target that is due next is polled early when there are calls to spare.
     """
 
     def __init__(self, polls: Polls, limits: HubLimits, context: Context) -> None:
@@ -92,6 +95,7 @@ class Dispatcher:
         self._fired_at = -math.inf
         self._paused: set[WaitSink] = set()
         self._expiring: Target | None = None  # an idle target whose timer has fired, while its waits are ended
+        self.is_eager = False
 
     def now(self) -> float:
         """Return the time: the event loop's, or that of the last timer, should it have fired a bit early.
@@ -118,6 +122,7 @@ class Dispatcher:
         """Change the limits; lanes that exist keep their own."""
         if limits.rate != self._limits.rate:
             self._limiter = AdaptiveRateLimiter(limits.rate)
+            self.is_eager = False
         self._limits = limits
         self._set_timer(self.now())
 
@@ -244,7 +249,9 @@ class Dispatcher:
 
     def _set(self, target: Target, due: float) -> None:
         self._queue.put(target, due)
-        if due < self._timer_at:
+        if self.is_eager:
+            self._set_timer(self._next_look())
+        elif due < self._timer_at:
             self._set_timer(due)
 
     def _release(self, lane: Lane[Target]) -> None:
@@ -317,6 +324,8 @@ class Dispatcher:
             if now - due > OVERSLEPT:
                 for lane in self._waiting.values():
                     lane.spread_overdue(now)
+            if self.is_eager:
+                self._hasten_next(now)
             self._start_ready(max(due, now - _LATE), now)
         finally:
             self._timer_at = NEVER
@@ -389,9 +398,24 @@ class Dispatcher:
         if error is not None:
             self._polls.fail(target, error)
 
+    def _hasten_next(self, now: float) -> None:
+        """Make the target ready that is due next, if it may be polled early and there is a call to spare."""
+        wait, earliest = self._next_early()
+        if wait is not None and earliest <= now:
+            self._on_due(wait, now)
+
+    def _next_early(self) -> tuple[Wait | None, float]:
+        """Return the target that is due next, if it may be polled early, and when at the earliest."""
+        wait = None if self._waiting else self._queue.head()
+        if not isinstance(wait, Wait) or wait.others or self._is_busy(wait) or (self._paused and self._is_paused(wait)):
+            return None, NEVER
+        return wait, max(wait.earliest_poll(wait.due), self._limiter.opens_at)
+
     def _next_look(self) -> float:
         """Return when there may be something to do: a timer is due, or a target that is ready may start."""
         next_due = self._queue.next_due()
+        if self.is_eager:
+            next_due = min(next_due, self._next_early()[1])
         limits = self._limits
         if not self._waiting or len(self._in_flight) >= limits.concurrency or limits.rate == 0:
             return next_due

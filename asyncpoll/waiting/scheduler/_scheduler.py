@@ -194,6 +194,9 @@ class Scheduler:
 
     async def poll(self, target: Target) -> None:
         """Poll *target* once."""
+        if self.prices is not None and isinstance(target, Wait):
+            worth, late = target.worth(self.prices.learned, self.now()), self.dispatcher.overdue()
+            self.dispatcher.is_eager = self.prices.update(worth, waits=self.counters.pending, late=late)
         result = await self._fetch(target)
         if hasattr(target.subject, "poll_for"):  # a job; its poll may have consisted of several calls
             self.dispatcher.count_further(target)
@@ -357,8 +360,6 @@ class Scheduler:
             nudged, self._nudged = self._nudged, set()
             for primary in nudged:
                 self._nudge(primary)
-        if self.prices is not None:
-            self.prices.update(effects.now, self.dispatcher.overdue, self.counters.pending, self.counters.polls)
 
     def _deliver_step(self, step: Step, now: float) -> None:
         wait, sink, result, verdict, cancel = step

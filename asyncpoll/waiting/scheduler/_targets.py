@@ -118,6 +118,15 @@ class Wait(Decision):
         latest = max((wait.deadline for wait in self.waits), default=now)
         return None if latest == math.inf else max(0.0, latest - now)
 
+    def worth(self, learned: Learned, now: float) -> tuple[float, float] | None:
+        """Return what a poll now is worth and what its call costs, in seconds, by this schedule; None if unknown."""
+        if self.policy.learning is not learned:
+            return None
+        since, last = self.state_since, self.last
+        lo = 0.0 if self.running_at is None else max(0.0, self.running_at - since)
+        state = None if last is None else last.state.value
+        return learned.worth(lo, max(lo, now - since), state=state, key=self.pacing_key)
+
     def shrink(self, interner: SnapshotInterner) -> None:
         """Keep no payload of what was last seen; the wait goes on."""
         self.last = seen = interner.intern(self.last)  # type: ignore[arg-type]  # something was

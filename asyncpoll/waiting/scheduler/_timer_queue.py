@@ -74,6 +74,12 @@ class TimerQueue(Generic[Item]):
             return near[0][0]
         return self._seconds[0] if self._seconds else NEVER
 
+    def head(self) -> Item | None:
+        """Return the item whose timer is due first, or None."""
+        while self.next_due() < NEVER and not self._near:
+            self._enter(heapq.heappop(self._seconds))
+        return self._near[0][2] if self._near else None
+
     def pop_due(self, now: float, most: int) -> list[Item]:
         """Remove and return the items whose timers are due by *now*, at most so many, in their order."""
         while self._seconds and self._seconds[0] <= now:

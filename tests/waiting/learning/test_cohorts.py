@@ -55,7 +55,7 @@ def test_survival_curves_can_be_read_by_key_and_state() -> None:
         schedule.observe(30.0, 30.0, key="a")
     schedule.observe(4.0, 4.0, key="a", state="pending")
     assert schedule.survival(key="a").age_at(0.5) == pytest.approx(30.0, rel=0.05)
-    assert schedule.survival(key="a", state="pending").longest == pytest.approx(4.0)
+    assert schedule.survival(key="a", state="pending").longest == pytest.approx(4.0, rel=0.05)
     assert schedule.survival().typical == pytest.approx(10.0)
 
 

@@ -2,117 +2,71 @@
 
 from __future__ import annotations
 
-import math
-from functools import partial
+import asyncio
+import itertools
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from random import Random
+from statistics import fmean
 from typing import Any
 
 import pytest
 from hub_kit import in_hub, jobs_of, now, transport_of
 
+from asyncpoll import Snapshot, State
 from asyncpoll._schedule import Exponential, Fixed
 from asyncpoll.http import Request
 from asyncpoll.waiting._hub import Hub
 from asyncpoll.waiting.learning._learned import Learned
-from asyncpoll.waiting.learning._shared_price import PriceController, SharedPrice
+from asyncpoll.waiting.learning._shared_price import PriceController
 
 
-def after(price: SharedPrice, seconds: int, late: float) -> SharedPrice:
-    """Return the price after so many seconds, of a hundred waits at ten calls a second."""
-    for _ in range(seconds):
-        price = price.after(1.0, late=late, rate=10.0, waits=100)
-    return price
-
-
-def test_lateness_raises_the_price_at_once() -> None:
-    """At 5 s of lateness a call is worth twice as much, before the level has moved."""
-    assert SharedPrice(2.0).call_cost(0.0) == SharedPrice(2.0).call_cost(-3.0) == 2.0
-    assert SharedPrice(2.0).call_cost(5.0) == 4.0
-
-
-def test_the_level_follows() -> None:
-    """It rises while polls are late, falls while the rate is unused, and stays while there is just enough to do."""
-    price = SharedPrice(2.0)
-    assert after(price, 20, 1.0).level == pytest.approx(2.0 * math.e)
-    assert after(price, 20, -1.0).level == pytest.approx(2.0 / math.e)
-    assert after(price, 20, 0.3) == after(price, 20, -0.05) == price
-
-
-def test_more_waits_take_longer() -> None:
-    """The level moves by half of what the rate can ask of all waits in the time, and never faster than for few."""
-    one = SharedPrice(1.0)
-    assert one.after(1.0, late=1.0, rate=10.0, waits=1000).level == pytest.approx(math.exp(0.005))
-    assert one.after(1.0, late=1.0, rate=10.0, waits=1).level == pytest.approx(math.exp(0.5))
-
-
-def test_the_level_does_not_depend_on_the_length_of_steps() -> None:
-    """Ten tenths of a second move the level as far as one second."""
-    price = SharedPrice(1.0)
-    for _ in range(10):
-        price = price.after(0.1, late=2.0, rate=10.0, waits=100)
-    assert price.level == pytest.approx(SharedPrice(1.0).after(1.0, late=2.0, rate=10.0, waits=100).level)
-
-
-def test_the_level_stays_within_bounds() -> None:
-    """However long a rate is unused or short, a call is worth something, and not more than a day."""
-    assert after(SharedPrice(1.0), 100_000, -1.0).level == 1e-3
-    assert after(SharedPrice(1.0), 100_000, 1.0).level == 86_400.0
-
-
-@pytest.mark.parametrize("level", [0.0, -1.0, math.inf, math.nan])
-def test_an_invalid_level_is_refused(level: float) -> None:
-    """A level is above 0 and finite."""
-    with pytest.raises(ValueError, match="level"):
-        SharedPrice(level)
-
-
-def test_it_finds_the_price_at_which_the_rate_is_just_enough() -> None:
-    """The price at which waits want just the calls that there are is a stable fixed point."""
-    price, queue, wanted = SharedPrice(1.0), 0.0, math.inf
-    for _ in range(4000):
-        late = queue / 10.0 if queue else -1.0
-        wanted = 100 / 2.0 / math.sqrt(price.call_cost(late))
-        queue = max(0.0, queue + 0.1 * (wanted - 10.0))
-        price = price.after(0.1, late=late, rate=10.0, waits=100)
-    assert wanted == pytest.approx(10.0, rel=0.1)
-    assert price.level == pytest.approx(25.0, rel=0.25)
-
-
-# the controller
-
-
-def scarcities(*seconds: tuple[float, float], rate: float = 10.0, waits: int = 10) -> list[float]:
-    """Return the scarcity after each second, from the lateness of polls and the number of polls made in it."""
-    learned, found, polls = Learned(), [], 0.0
-    controller = PriceController(learned, rate)
-    for second, (late, made) in enumerate(seconds):
-        polls += made
-        controller.update(float(second), partial(float, late), waits, int(polls))
+def scarcities(polls: Iterable[tuple[float, float, float]], waits: int = 100) -> list[float]:
+    """Return the scarcity after each poll, from its worth, its own call cost and the lateness of polls."""
+    learned, found = Learned(), []
+    controller = PriceController(learned)
+    for worth, own_cost, late in polls:
+        is_scarce = controller.update((worth, own_cost), waits=waits, late=late)
+        assert is_scarce is (learned.scarcity > 0)
         found.append(learned.scarcity)
     return found
 
 
-def test_the_price_follows_the_lateness_of_polls() -> None:
-    """The price rises and falls with lateness at once, and its level follows."""
-    late, later, soon, *_, at_last = scarcities((10.0, 10), (20.0, 10), (0.0, 10), *[(0.0, 2)] * 30)
-    assert later > late > 1.0
-    assert later > soon > 1.0
-    assert at_last == pytest.approx(0.3)
+def test_calls_are_not_scarce_while_polls_are_in_time() -> None:
+    """Whatever they are worth."""
+    assert set(scarcities([(100.0, 1.0, 0.4)] * 100)) == {0.0}
 
 
-def test_a_rate_that_is_used_up_in_time_keeps_its_price() -> None:
-    """While polls are in time and the rate is used, the level stays."""
-    prices = scarcities((20.0, 10), *[(0.2, 10)] * 20)
-    assert prices[1] == pytest.approx(prices[-1], rel=0.05)
+def test_the_price_is_what_polls_are_worth() -> None:
+    """It follows the worth of the polls that are made, over about a fifth of the waits."""
+    prices = scarcities([(6.0, 1.0, 3.0)] * 200 + [(2.0, 1.0, 3.0)] * 20 + [(2.0, 1.0, 3.0)] * 200)
+    assert prices == sorted(prices[:200]) + sorted(prices[200:], reverse=True)
+    assert prices[199] == pytest.approx(6.0, rel=0.01)
+    assert 2.5 < prices[219] < 4.0
+    assert prices[-1] == pytest.approx(2.0, rel=0.01)
 
 
-def test_the_price_is_updated_once_a_second() -> None:
-    """Updates in between are ignored."""
-    learned = Learned()
-    controller = PriceController(learned, 10.0)
-    for step in range(10):
-        controller.update(step / 10, partial(float, 10.0 * step), 10, step)
-    assert learned.scarcity == scarcities((0.0, 0))[0]
+def test_few_waits_have_a_price_that_follows_slowly_enough() -> None:
+    """One poll moves it by at most a fifth; without a wait, too."""
+    assert scarcities([(10.0, 1.0, 3.0)], waits=0) == scarcities([(10.0, 1.0, 3.0)], waits=1) == [2.0]
+
+
+def test_calls_stay_scarce_while_all_would_ask_for_more() -> None:
+    """In time or not: at its own call cost each would be polled twice as often as at four times that."""
+    late, in_time, enough = [(4.0, 1.0, 3.0)] * 200, [(4.0, 1.0, 0.0)] * 200, [(0.25, 1.0, 0.0)] * 200
+    prices = scarcities(late + in_time + enough)
+    assert min(prices[200:400]) > 3.9
+    assert prices[-1] == 0.0
+
+
+def test_a_poll_of_unknown_worth_changes_nothing() -> None:
+    """Such as that of a job of which too little is known."""
+    controller = PriceController(Learned())
+    assert controller.update(None, waits=10, late=9.0) is False
+    assert controller.update((3.0, 1.0), waits=10, late=9.0) is True
+    assert controller.update(None, waits=10, late=0.0) is True
+    controller.end()
+    assert controller.update(None, waits=10, late=0.0) is False
 
 
 # in a hub
@@ -145,7 +99,7 @@ def test_a_hub_learns_by_default() -> None:
     polls, late = delays(50, 60.0, schedule=None)
     blind_polls, blind_late = delays(50, 60.0, schedule=Exponential())
     assert polls < 0.6 * blind_polls
-    assert late < 0.4 * blind_late
+    assert late < 0.5 * blind_late
 
 
 def test_a_hub_with_a_rate_shares_it() -> None:
@@ -159,3 +113,96 @@ def test_a_hub_with_a_rate_shares_it() -> None:
 def test_a_schedule_that_does_not_learn_is_not_controlled() -> None:
     """A hub with a fixed schedule and a rate works without a price controller."""
     assert delays(5, 3.0, schedule=Fixed(1.0), rate=100.0)[0] > 0
+
+
+class Aged:
+    """A job whose age is known: it was submitted when it was made."""
+
+    endpoint = transport = None
+
+    def __init__(self, name: str, ends_at: float, asked: list[tuple[str, float]], key: str = "one") -> None:
+        self.key, self.pacing_key = name, key
+        self._ends_at, self._asked = ends_at, asked
+        self.submitted_at = datetime.now(UTC).timestamp()
+
+    async def __call__(self) -> Snapshot[Any]:
+        """Poll."""
+        self._asked.append((self.key, now()))
+        return Snapshot(State.SUCCESS if now() >= self._ends_at else State.PROCESSING)
+
+
+def under_a_rate(schedule: Any, waits: int, share: float, seconds: float) -> tuple[float, float]:
+    """Return the mean and the longest delay of those that end in the last third of the time.
+
+    So many jobs of two kinds are awaited at any time, of which a hub may poll one in *share* a second.
+    """
+    chance, ends, asked = Random(3), dict[str, float](), list[tuple[str, float]]()
+
+    def jobs() -> Iterator[Aged]:
+        for number in itertools.count():
+            seconds = chance.choice((20.0, 120.0)) * chance.uniform(0.8, 1.25)
+            name = f"{number}"
+            ends[name] = now() + seconds
+            yield Aged(name, ends[name], asked, "short" if seconds < 50 else "long")
+
+    async def work(hub: Hub) -> list[float]:
+        late = []
+        async with hub.as_completed(jobs(), timeout=None, max_pending=waits) as outcomes:
+            async for outcome in outcomes:
+                if now() > seconds:
+                    break
+                if now() > seconds * 2 / 3:
+                    late.append(now() - ends[outcome.job.key])
+        return late
+
+    late = in_hub(work, rate=waits / share, concurrency=1000, schedule=schedule, random=Random(1).random)
+    return fmean(late), max(late)
+
+
+def test_scarce_calls_go_where_they_are_worth_most() -> None:
+    """Ends are known sooner than when all jobs are polled in turn, and none is left out for long."""
+    learned, longest = under_a_rate(Learned(cold=Exponential(), random=Random(2).random), 100, 40, 900)
+    in_turn, _ = under_a_rate(Fixed(15.0), 100, 40, 900)
+    assert learned < 0.7 * in_turn
+    assert longest < 4 * 40
+
+
+def test_a_hub_whose_price_was_set_can_be_paused() -> None:
+    """No poll is made early while all are paused, by a rate of 0 or run by run."""
+    asked: list[tuple[str, float]] = []
+
+    async def work(hub: Hub) -> None:
+        jobs = [Aged(f"{number}", 500.0 + number, asked) for number in range(60)]
+        async with hub.as_completed(jobs, timeout=None) as run:
+            await asyncio.sleep(100.0)
+            run.pause()
+            await asyncio.sleep(50.0)
+            run.resume()
+            await asyncio.sleep(50.0)
+            hub.rate = 0
+            await asyncio.sleep(50.0)
+            hub.rate = 2.0
+            assert len([outcome async for outcome in run]) == 60
+
+    schedule = Learned(random=Random(1).random, max_interval=3600.0)
+    for _ in range(30):
+        schedule.observe(600.0, 600.0, key="one")
+        schedule.observe(20.0, 20.0, key="one")
+    in_hub(work, rate=2.0, schedule=schedule)
+    assert [at for _, at in asked if at < 100.0]
+    assert not [at for _, at in asked if 100.5 < at < 150.0 or 200.5 < at < 250.0]
+
+
+def test_waits_with_a_schedule_of_their_own_do_not_set_the_price() -> None:
+    """Only those that plan with the schedule of the hub do, whose price it is."""
+    asked: list[tuple[str, float]] = []
+    schedule = Learned(random=Random(1).random)
+    for _ in range(30):
+        schedule.observe(20.0, 20.0, key="one")
+
+    async def work(hub: Hub) -> float:
+        jobs = [Aged(f"{number}", 60.0, asked) for number in range(50)]
+        assert len(await hub.wait_all(jobs, timeout=None, schedule=Fixed(1.0))) == 50
+        return schedule.scarcity
+
+    assert in_hub(work, rate=2.0, schedule=schedule) == 0.0

@@ -14,12 +14,6 @@ from asyncpoll.waiting.learning._survival import HORIZON, SurvivalCurve, estimat
 CANDIDATES = log_candidates(0.1)
 
 
-def drawn(curve: SurvivalCurve, lo: float, hi: float, count: int = 400) -> list[float]:
-    """Return draws with a seed, ascending."""
-    random = Random(2).random
-    return sorted(curve.draw(lo, hi, random) for _ in range(count))
-
-
 @settings(max_examples=200, derandomize=True, database=None, deadline=None)
 @given(
     durations=st.lists(st.floats(0.0, allow_nan=False, allow_infinity=False), max_size=64),
@@ -81,19 +75,20 @@ def test_where_a_curve_is_flat_the_middle_is_taken() -> None:
     assert flat.age_at(1.0) == 0.5
 
 
-def test_a_draw_lies_where_the_job_ended() -> None:
-    """It lies in the interval, and follows the curve there; an exact duration is itself."""
+def test_the_middle_of_an_interval_follows_the_curve() -> None:
+    """It is the median of the jobs that end there, also where the interval has no end; an exact duration is itself."""
     curve = estimate_survival([20.0] * 60, CANDIDATES)
-    draws = drawn(curve, 5.0, 30.0)
-    assert draws[0] >= 5.0
-    assert draws[-1] <= 30.0
-    assert 19.0 < draws[100] <= draws[300] < 21.0
-    assert drawn(curve, 7.25, 7.25, 1) == [7.25]
+    assert curve.middle(5.0, 30.0) == pytest.approx(20.0, rel=0.02)
+    assert curve.middle(5.0, math.inf) == pytest.approx(20.0, rel=0.02)
+    assert curve.middle(7.25, 7.25) == pytest.approx(7.25)
+    assert 30.0 <= curve.middle(30.0, math.inf) < 1000.0
 
 
-def test_an_abandoned_job_is_not_guessed_far_ahead() -> None:
-    """For one that was abandoned at 30 s a duration is drawn from there to four times that age."""
-    draws = drawn(estimate_survival([20.0] * 10, CANDIDATES), 30.0, math.inf)
-    assert draws[0] >= 30.0
-    assert draws[-1] <= 120.0
-    assert draws[-1] > 60.0
+def test_ends_at_the_ticks_of_a_clock_are_told_apart() -> None:
+    """Where jobs end every 5 s, hardly any is expected to end between two ticks; elsewhere the curve stays smooth."""
+    random = Random(4)
+    ticks = estimate_survival([5.0 * random.choice((2, 3, 4, 5)) for _ in range(60)], CANDIDATES)
+    assert ticks.running_at(15.6) - ticks.running_at(19.4) < 0.02
+    assert ticks.running_at(19.4) - ticks.running_at(20.6) > 0.15
+    smooth = estimate_survival([random.uniform(10.0, 25.0) for _ in range(60)], CANDIDATES)
+    assert smooth.running_at(15.6) - smooth.running_at(19.4) > 0.15
