@@ -196,10 +196,9 @@ class Sender:
         """Return the line that names a job for `asyncpoll run`; of one that has ended at once, its result."""
         own = {} if item.meta is None else {META: item.meta}
         if job.submitted is None:
+            at = {} if job.submitted_at is None else {SUBMITTED_AT: int(job.submitted_at)}
             named = {"endpoint": job.endpoint.name, "ref": job.endpoint.plain(job.ref)}
-            if job.submitted_at is not None:
-                named[SUBMITTED_AT] = int(job.submitted_at)
-            return json_text({**named, **own}, links=True)
+            return json_text({**named, **at, **own}, links=True)
         result = result_of(job, Ended(None, job.submitted, None, polls=0, waited=0.0))
         return json_text({**result, **own}, links=self.links)
 
