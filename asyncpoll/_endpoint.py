@@ -18,7 +18,7 @@ from asyncpoll._conditional import NOT_MODIFIED, conditional, keep, same_again
 from asyncpoll._errors import BadReply, Rejected, TransportError
 from asyncpoll._guard import ACCIDENTS, Guard, check_first
 from asyncpoll._job_tokens import as_plain, as_text_alone, read_token, shown_ref, token_time, write_token
-from asyncpoll._json_out import canonical_json
+from asyncpoll._json import canonical_json
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll._timeout import Timeout

@@ -24,7 +24,7 @@ from typing import Any, Literal, Protocol, TextIO, runtime_checkable
 from attrs import define, field, frozen
 
 from asyncpoll._checks import one_of
-from asyncpoll.waiting._counters import Counters
+from asyncpoll.waiting._emission import Counters
 from asyncpoll.waiting._hub import Hub
 
 __all__ = ["Position", "Watched", "progress"]

@@ -11,13 +11,13 @@ from typing import Any, Generic, TypeVar
 from attrs import define, evolve, field
 
 from asyncpoll._endpoint import Job
-from asyncpoll._json_out import json_line
+from asyncpoll._json import json_line
 from asyncpoll._snapshot import KIND, Snapshot
 from asyncpoll._state import State
 from asyncpoll.cli._clients import Clients
 from asyncpoll.cli._lines import BadLine, BadLines, Line, address
 from asyncpoll.cli._output import counted
-from asyncpoll.ledger._serialize import MOST_META
+from asyncpoll.ledger._records import MOST_META
 from asyncpoll.providers._client import CLIENT
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from attrs import frozen
 
 from asyncpoll._endpoint import Job
 from asyncpoll._errors import WaitTimeout, explained
-from asyncpoll._json_out import json_line
+from asyncpoll._json import json_line
 from asyncpoll._snapshot import Snapshot, kind_of
 from asyncpoll._state import State
 from asyncpoll.cli._masking import mask_keys, mask_words

@@ -20,7 +20,7 @@ from attrs import define, field, frozen
 from asyncpoll.cli._ingest import LineIngest
 from asyncpoll.cli._output import ENDINGS, columns_of_terminal, duration, message_of, note, with_switches
 from asyncpoll.ledger import Counts, Ledger
-from asyncpoll.waiting._counters import Counters
+from asyncpoll.waiting._emission import Counters
 
 _FIRST = 1.0  # seconds to the first time that a view is drawn
 _PLAIN, _DRAWN = 5.0, 0.5  # seconds from one time to the next

@@ -44,7 +44,7 @@ from asyncpoll.cli._progress import ProgressView, follow, view_of
 from asyncpoll.cli._signals import halt, run_stoppable, stoppable
 from asyncpoll.cli._targets import Targets
 from asyncpoll.events import Ended
-from asyncpoll.ledger._serialize import json_text
+from asyncpoll.ledger._records import json_text
 from asyncpoll.ledger._submissions import Submissions, Submitted
 from asyncpoll.ledger._submit import Fate, Submitter
 from asyncpoll.providers._client import CLIENT

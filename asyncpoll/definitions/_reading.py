@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 from attrs import evolve, frozen
 
 from asyncpoll._errors import TransportError
-from asyncpoll._json_out import canonical_json
+from asyncpoll._json import canonical_json
 from asyncpoll._snapshot import Snapshot, number, share
 from asyncpoll._state import State, Vocabulary, Words, kind_of, spelled
 from asyncpoll._structure import text_of, timestamp

@@ -22,11 +22,10 @@ from typing import TYPE_CHECKING, Any
 
 from asyncpoll.http._auth import ApiKey, Auth, Basic, Bearer, OutgoingRequest, register_auth, registered_auth
 from asyncpoll.http._classify import Codes, Phrase, classify_status
-from asyncpoll.http._ids import identifier, segment
 from asyncpoll.http._message import Reply, Request, Transport, Upload, check_address
-from asyncpoll.http._pace import Paced
-from asyncpoll.http._retry import Retrying
 from asyncpoll.http._settings import TransportSettings
+from asyncpoll.http._urls import identifier, segment
+from asyncpoll.http._wrappers import Paced, Retrying
 
 if TYPE_CHECKING:
     from asyncpoll._structure import fit, structure

@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from asyncpoll._checks import text
 from asyncpoll._errors import BadReply
-from asyncpoll.http._json import decode_lines
+from asyncpoll._json import decode_lines
 
 NOTHING: Mapping[str, str] = MappingProxyType({})
 

@@ -34,7 +34,7 @@ What looks odd
 
 from __future__ import annotations
 
-from asyncpoll.ledger._ledger import Ledger
+from asyncpoll.ledger._ledger import Ledger, recover
 from asyncpoll.ledger._reader import Reader
 from asyncpoll.ledger._records import (
     RETRY_KINDS,
@@ -46,7 +46,6 @@ from asyncpoll.ledger._records import (
     Record,
     RetryKind,
 )
-from asyncpoll.ledger._recover import recover
 from asyncpoll.ledger._run import DurableRun, RunItem
 from asyncpoll.ledger._sinks import Csv, JsonLines, Sink
 from asyncpoll.ledger._submit import Submission, submit_all

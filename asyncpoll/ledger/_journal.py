@@ -12,8 +12,16 @@ from typing import Any, Final, TypeVar
 
 from asyncpoll._affinity import LoopAffinity
 from asyncpoll._errors import LedgerError
-from asyncpoll.ledger._records import Counts, EntryStatus, LedgerSettings, OutcomeInput, Record
-from asyncpoll.ledger._serialize import exact_text, meta_text, outcome_columns
+from asyncpoll.ledger._records import (
+    Counts,
+    EntryStatus,
+    LedgerSettings,
+    OutcomeInput,
+    Record,
+    exact_text,
+    meta_text,
+    outcome_columns,
+)
 from asyncpoll.ledger._store import Store, Work
 from asyncpoll.waiting._decision import WaitCheckpoint
 

@@ -15,11 +15,10 @@ from asyncpoll._snapshot import Snapshot, kind_of
 from asyncpoll._state import State
 from asyncpoll._timeout import Timeout
 from asyncpoll.ledger._journal import Journal
-from asyncpoll.ledger._records import EntryStatus, OutcomeInput, Record
-from asyncpoll.ledger._serialize import described
+from asyncpoll.ledger._records import EntryStatus, OutcomeInput, Record, described
 from asyncpoll.ledger._store import Store
-from asyncpoll.waiting._counters import Counters
 from asyncpoll.waiting._decision import WaitCheckpoint
+from asyncpoll.waiting._emission import Counters
 from asyncpoll.waiting._hub import Hub, RunOptions
 from asyncpoll.waiting._run import Jobs, Outcome, Run, aiter_any
 

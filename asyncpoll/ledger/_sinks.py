@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Final, Protocol
 from attrs import frozen
 
 from asyncpoll._errors import LedgerError
-from asyncpoll._json_out import json_line
+from asyncpoll._json import json_line
 from asyncpoll.ledger._files import os_trouble
 from asyncpoll.ledger._queries import PAGE
 from asyncpoll.ledger._records import Record

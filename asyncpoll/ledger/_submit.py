@@ -22,7 +22,7 @@ from attrs import define, field, frozen
 from asyncpoll._checks import function, refusal, whole
 from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll._errors import Rejected, Throttled, TransportError
-from asyncpoll._json_out import canonical_json
+from asyncpoll._json import canonical_json
 from asyncpoll._schedule import Exponential, Progress
 from asyncpoll.http import Transport
 from asyncpoll.ledger._submissions import Submissions, Submitted

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from asyncpoll._errors import JobCancelled, JobFailed, JobTimedOut
 from asyncpoll.events import Ended
-from asyncpoll.waiting._counters import Counters
+from asyncpoll.waiting._emission import Counters
 
 ENDPOINT, KEY, STATE = "asyncpoll.endpoint", "asyncpoll.job.key", "asyncpoll.state"
 OUTCOME, POLLS, ERROR_TYPE = "asyncpoll.outcome", "asyncpoll.polls", "error.type"

@@ -16,8 +16,7 @@ from asyncpoll._errors import ClientClosed, WaitTimeout
 from asyncpoll._schedule import Exponential, Schedule
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._timeout import Timeout
-from asyncpoll.waiting._counters import Counters
-from asyncpoll.waiting._emission import observers_of
+from asyncpoll.waiting._emission import Counters, observers_of
 from asyncpoll.waiting._policy import Policy, PollOptions, check_options, check_schedule, policy_of
 from asyncpoll.waiting._recipients import Caller, Look, RecentSnapshots, Seen, Viewer
 from asyncpoll.waiting._run import Jobs, Outcome, Run, Until, aiter_any, check_jobs

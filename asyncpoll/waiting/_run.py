@@ -18,8 +18,8 @@ from asyncpoll._schedule import Progress
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.events import outcome_of
-from asyncpoll.waiting._counters import Counters
 from asyncpoll.waiting._decision import WaitCheckpoint
+from asyncpoll.waiting._emission import Counters
 from asyncpoll.waiting._policy import Pace, Policy, pace_of
 from asyncpoll.waiting._wait import Fetch, check_fetch
 from asyncpoll.waiting.scheduler._scheduler import Scheduler

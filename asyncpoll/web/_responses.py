@@ -13,7 +13,7 @@ from attrs import field, frozen
 
 from asyncpoll import _errors as errors
 from asyncpoll._checks import delay, plain_function
-from asyncpoll._json_out import as_json_data
+from asyncpoll._json import as_json_data
 from asyncpoll._schedule import Learning, Progress
 from asyncpoll._snapshot import Snapshot
 from asyncpoll.http._secrets import printable

@@ -12,7 +12,7 @@ from zlib import crc32
 
 from asyncpoll._checks import duration, plain_function
 from asyncpoll._errors import Draining, PollError
-from asyncpoll._json_out import as_json_data
+from asyncpoll._json import as_json_data
 from asyncpoll._snapshot import Snapshot
 from asyncpoll.web._frameworks import Events, framework_of
 from asyncpoll.web._responses import Response, response_for, shown

@@ -15,7 +15,7 @@ from attrs import field, frozen
 
 from asyncpoll._endpoint import Endpoint, Job
 from asyncpoll._errors import TransportError, WaitTimeout, explained
-from asyncpoll._json_out import json_line
+from asyncpoll._json import json_line
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.cli._output import Grid, note, result_of, say_json

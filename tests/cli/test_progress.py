@@ -23,7 +23,7 @@ from asyncpoll.cli._progress import Gauge, ProgressView, Row, View, follow, tabl
 from asyncpoll.events import Event, Missed, Polled, StateChanged, UnknownWord
 from asyncpoll.ledger import Counts
 from asyncpoll.testing import run_virtual
-from asyncpoll.waiting._counters import Counters
+from asyncpoll.waiting._emission import Counters
 from asyncpoll.waiting._run import Outcome
 
 Output = pytest.CaptureFixture[str]

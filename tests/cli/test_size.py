@@ -16,7 +16,7 @@ from server_kit import PATIENCE
 
 from asyncpoll.simulator import Constant, Simulator
 
-MOST_FILES = 82
+MOST_FILES = 78
 _TRACED = """
 import json, sys, threading
 from pathlib import Path
@@ -51,7 +51,7 @@ def world() -> Iterator[Simulator]:
 
 
 def test_a_run_of_one_line_crosses_few_files(world: Simulator, tmp_path: Path) -> None:
-    """From the line to its result, functions of at most 82 files are called."""
+    """From the line to its result, functions of at most 78 files are called."""
     jobs = write_lines(tmp_path / "jobs.jsonl", subtask(1))
     done = subprocess.run(
         [sys.executable, "-c", _TRACED, "run", str(jobs), "-o", str(tmp_path / "out.jsonl"), "--plain"],

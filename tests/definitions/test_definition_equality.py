@@ -12,9 +12,9 @@ import pytest
 from attrs import evolve
 
 from asyncpoll import Endpoint, PollError, TransportError
+from asyncpoll._json import decode
 from asyncpoll.definitions import find
 from asyncpoll.http import Reply
-from asyncpoll.http._json import decode
 from asyncpoll.providers.bigmodel import _agents, _file_parser
 from asyncpoll.providers.bigmodel._codes import CODES as CODES_OF_BIGMODEL
 from asyncpoll.providers.molizhishu import _subtasks

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from attrs import field, frozen
 
-from asyncpoll.http._ids import identifier, is_identifier, is_segment, segment
+from asyncpoll.http._urls import identifier, is_identifier, is_segment, segment
 
 UNUSABLE = [
     "",

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncpoll.http import _json as fast_module
-from asyncpoll.http._json import DEPTH, DIGITS, decode, decode_lines
+from asyncpoll import _json as fast_module
+from asyncpoll._json import DEPTH, DIGITS, decode, decode_lines
 
 
 @pytest.fixture(scope="module", params=["installed", "missing"])

@@ -8,7 +8,7 @@ import pytest
 
 from asyncpoll._errors import BadReply, ClientClosed, PollError, Rejected, Throttled, TransportError
 from asyncpoll.http import Reply, Request
-from asyncpoll.http._retry import PAUSE, QUICK, RetryBudget, Retrying
+from asyncpoll.http._wrappers import PAUSE, QUICK, RetryBudget, Retrying
 from asyncpoll.testing import MemoryTransport, run_virtual
 
 GET = Request("GET", "/job", repeatable=True)

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from asyncpoll.http._ssrf import AddressGuard, AddressInfo, is_public
+from asyncpoll.http._download import AddressGuard, AddressInfo, is_public
 
 PRIVATE_V4 = [
     "0.0.0.0",  # noqa: S104  nothing is bound to it

@@ -12,9 +12,9 @@ import pytest
 from raw_server import Act, json_reply, raw_server, reply
 
 from asyncpoll._errors import Rejected, TransportError
+from asyncpoll.http._download import AddressInfo
 from asyncpoll.http._message import Stream
 from asyncpoll.http._settings import ExchangeLimits
-from asyncpoll.http._ssrf import AddressInfo
 from asyncpoll.http.transport import open_stream
 
 

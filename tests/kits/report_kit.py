@@ -9,9 +9,8 @@ from typing import Any
 
 from attrs import define, field
 
-from asyncpoll.cli.report._page import load_template, render
 from asyncpoll.cli.report._stats import RunStats
-from asyncpoll.cli.report._view import LedgerInfo
+from asyncpoll.cli.report._view import LedgerInfo, load_template, render
 from asyncpoll.ledger import Record
 
 BEGAN = 1_763_700_000.0

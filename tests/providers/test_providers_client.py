@@ -14,8 +14,7 @@ from attrs import fields
 from asyncpoll import providers
 from asyncpoll._errors import ClientClosed
 from asyncpoll.http import Reply, Request
-from asyncpoll.http._pace import Paced
-from asyncpoll.http._retry import Retrying
+from asyncpoll.http._wrappers import Paced, Retrying
 from asyncpoll.providers import ENDPOINTS, BigModel, Molizhishu
 from asyncpoll.providers._client import Client
 from asyncpoll.simulator import ErrorStatus, Fault, Simulator

@@ -39,7 +39,7 @@ OWNERS: dict[str, list[str]] = {
     "litestar": ["web._frameworks"],
     "multidict": ["http", "simulator"],
     "opentelemetry": ["telemetry._opentelemetry"],
-    "orjson": ["http._json"],
+    "orjson": ["_json"],
     "prometheus_client": ["telemetry._prometheus"],
     "rich": ["cli", "progress"],
     "sqlite3": ["ledger"],

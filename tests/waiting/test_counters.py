@@ -11,7 +11,7 @@ from hub_kit import SUCCESS, Batch, in_hub, leave, play, waits_for
 from asyncpoll import Endpoint, Hub, Rejected, Snapshot, State, Throttled, TransportError
 from asyncpoll.http._message import Reply, Request
 from asyncpoll.testing import MemoryTransport, Script, run_virtual
-from asyncpoll.waiting._counters import Counters
+from asyncpoll.waiting._emission import Counters
 
 ENDPOINT: Endpoint[str, Any] = Endpoint(
     "v.jobs", ask=lambda ref: Request("GET", f"/jobs/{ref}"), read=lambda _: Snapshot(State.SUCCESS)

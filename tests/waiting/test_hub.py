@@ -24,8 +24,7 @@ from asyncpoll import (
     WaitTimeout,
     events,
 )
-from asyncpoll.http._pace import Paced
-from asyncpoll.http._retry import Retrying
+from asyncpoll.http._wrappers import Paced, Retrying
 
 # one wait
 

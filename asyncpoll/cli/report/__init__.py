@@ -15,9 +15,8 @@ from asyncpoll._atomic_file import replacing
 from asyncpoll.cli import Exit
 from asyncpoll.cli._output import write_results
 from asyncpoll.cli._pacing import history_of
-from asyncpoll.cli.report._page import load_template, render
 from asyncpoll.cli.report._stats import RunStats
-from asyncpoll.cli.report._view import LedgerInfo
+from asyncpoll.cli.report._view import LedgerInfo, load_template, render
 from asyncpoll.ledger import Reader
 
 _BESIDE = ("", "-journal", "-wal", "-shm", ".lock")  # the ends of the names of a ledger's own files

@@ -16,7 +16,7 @@ from attrs import define, field
 from multidict import CIMultiDict, MultiMapping
 
 from asyncpoll._errors import BadReply, TransportError
-from asyncpoll.http._json import decode
+from asyncpoll._json import decode
 from asyncpoll.http._message import Reply
 from asyncpoll.http._secrets import Mask
 

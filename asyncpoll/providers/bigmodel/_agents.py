@@ -25,7 +25,7 @@ from asyncpoll._structure import at, echoes, fit, status_at
 from asyncpoll.http import Reply, Request, Transport, identifier
 from asyncpoll.http._auth import exchange
 from asyncpoll.http._classify import complaint, fault
-from asyncpoll.http._ids import as_text, is_identifier
+from asyncpoll.http._urls import as_text, is_identifier
 from asyncpoll.providers._client import CLIENT, started_id
 from asyncpoll.providers.bigmodel._codes import CODES, classify, ends_job
 

@@ -26,8 +26,7 @@ from asyncpoll._structure import echoes, fit, status_at
 from asyncpoll.http import Reply, Request, Transport, TransportSettings, Upload, segment
 from asyncpoll.http._auth import exchange
 from asyncpoll.http._classify import complaint, fault
-from asyncpoll.http._ids import as_text, is_segment
-from asyncpoll.http._urls import checked_origins
+from asyncpoll.http._urls import as_text, checked_origins, is_segment
 from asyncpoll.providers._client import started_id
 from asyncpoll.providers.bigmodel._codes import CODES, classify, ends_job
 

@@ -11,7 +11,7 @@ from typing import Any
 from attrs import field, frozen
 
 from asyncpoll._structure import camel_case, reading, timestamp
-from asyncpoll.http._ids import is_segment
+from asyncpoll.http._urls import is_segment
 
 
 @frozen(field_transformer=camel_case)

@@ -18,7 +18,7 @@ from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State, Vocabulary
 from asyncpoll._structure import at, echoes, fit, status_at, text_of
 from asyncpoll.http import Reply, Request, Transport, segment
-from asyncpoll.http._ids import as_text, is_segment
+from asyncpoll.http._urls import as_text, is_segment
 from asyncpoll.providers.molizhishu import _tasks
 from asyncpoll.providers.molizhishu._envelope import classify, reason
 from asyncpoll.providers.molizhishu._results import Subtask, TaskStatus, as_documented

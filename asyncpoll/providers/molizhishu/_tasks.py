@@ -20,7 +20,7 @@ from asyncpoll._state import State, Vocabulary
 from asyncpoll._structure import at, camel, echoes, fit, status_at
 from asyncpoll.http import Reply, Request, Transport, segment
 from asyncpoll.http._auth import exchange
-from asyncpoll.http._ids import as_text, is_segment
+from asyncpoll.http._urls import as_text, is_segment
 from asyncpoll.providers._client import started_id
 from asyncpoll.providers.molizhishu._envelope import classify, reason
 from asyncpoll.providers.molizhishu._results import Competitor, TaskStatus

@@ -14,9 +14,8 @@ from asyncpoll._affinity import LoopAffinity
 from asyncpoll._errors import ClientClosed, Draining, Rejected, WaitTimeout
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
-from asyncpoll.waiting._counters import Counters, EndpointCounters
 from asyncpoll.waiting._decision import NEVER, Verdict, WaitCheckpoint
-from asyncpoll.waiting._emission import Announcer
+from asyncpoll.waiting._emission import Announcer, Counters, EndpointCounters
 from asyncpoll.waiting._fetching import Result, as_outcome, as_result, awaitable_of
 from asyncpoll.waiting._misses import drop_tracebacks, is_condemning
 from asyncpoll.waiting._policy import Policy
