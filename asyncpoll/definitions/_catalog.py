@@ -55,7 +55,7 @@ def key_variable(
 ) -> str:
     """Return the environment variable that may be read for the key of a definition.
 
-    A definition may come from a stranger, and must not send somebody else's key to an address of its own. So the
+    A definition may come from a stranger, and must not send the key of another API to an address of its own. So the
     variable follows from the name, `ACME_API_KEY` for "acme.renders", and one of these must hold: the caller names the
     variable; the definition is one of the catalogue, whose `env` counts, too; the caller names the address; the address
     is one that the catalogue has for this variable; or it has none, and the address is this machine or a host that

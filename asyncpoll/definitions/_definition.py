@@ -185,9 +185,9 @@ class Definition:
         """Return a client of these endpoints, an async context manager.
 
         Without *key* and *key_env* the key is in the environment variable `VENDOR_API_KEY`, for the first part of the
-        name of the definition. That is read only if the definition cannot send somebody else's key to an address of
-        its own: if it is one of the catalogue (then `env` names the variable), if the caller names the address, or if
-        the host belongs to the vendor by its name, as `api.acme.com` does for "acme.renders".
+        name of the definition. That is read only if the definition cannot send the key of another API to an address
+        of its own: if it is one of the catalogue (then `env` names the variable), if the caller names the address, or
+        if the host belongs to the vendor by its name, as `api.acme.com` does for "acme.renders".
 
         Args:
             key: The key: text, or a function, plain or async, that returns it. For "basic" the user name and the

@@ -96,10 +96,10 @@ def delays(jobs: int, seconds: float, **options: Any) -> tuple[int, float]:
 
 def test_a_hub_learns_by_default() -> None:
     """Jobs that all take about a minute are polled less often, and seen sooner, than by any backoff."""
-    polls, late = delays(50, 60.0, schedule=None)
+    learned = [delays(50, 60.0, schedule=None) for _ in range(3)]
     blind_polls, blind_late = delays(50, 60.0, schedule=Exponential())
-    assert polls < 0.6 * blind_polls
-    assert late < 0.5 * blind_late
+    assert max(polls for polls, _ in learned) < 0.6 * blind_polls
+    assert fmean(late for _, late in learned) < 0.4 * blind_late
 
 
 def test_a_hub_with_a_rate_shares_it() -> None:
