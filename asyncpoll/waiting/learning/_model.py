@@ -28,7 +28,7 @@ _ALARM = 50.0  # the evidence at which jobs are taken to have changed
 _LEAST_P = 1e-3  # a single job must not raise an alarm
 _JOBS_TO_TEST = 8  # a curve that rests on fewer cannot be tested
 _ENOUGH_TOLD = 8  # durations told by the server, from which they are better than what was seen of the jobs
-_SHARE_PER_PLAN, _MOST_LOOKS = 8, 4096  # a curve serves for an eighth of the looks it rests on, of so many at most
+_PER_PLAN, _LOOKS_PER_PLAN, _MOST_LOOKS = 8, 16, 8192  # a curve serves for such a share of the evidence it rests on
 _SLICE = 0.25  # of the jobs that end in an interval: a record says in which part of it one of them has
 _EXACT = 1.011  # the ratio of the ages between which a job ended
 _MOSTLY = 0.5  # of the last jobs
@@ -210,12 +210,12 @@ class Phase:
         if self._is_of_records:
             ends = [self._probable(record.lo, record.hi) for record in self._track.records]
             self.curve = estimate_survival(ends, self._candidates, hint=self.hint)
-            basis = len(ends)
+            serves_for = len(ends) // _PER_PLAN
         else:
             self.curve = self._exposure.estimate()
-            basis = min(self._looks, _MOST_LOOKS)
+            serves_for = min(self._looks, _MOST_LOOKS) // _LOOKS_PER_PLAN
         self._plan = self._worth = None
-        self._looks_until_due = max(1, basis // _SHARE_PER_PLAN)
+        self._looks_until_due = max(1, serves_for)
 
     def look(self, lo: float, hi: float) -> None:
         """Observe that a job that ran at age *lo* still ran at age *hi*."""

@@ -43,6 +43,7 @@ _CELL_RATIO = 1.04  # from one edge of a cell to the next
 _REMEMBERED = 128.0  # jobs that a cell remembers
 _MOST_CELLS = round(0.8 / math.log(_CELL_RATIO))  # cells, at most, on either side
 _PRIOR = 1.0  # jobs
+_STEEPNESS = 1.25  # of the prior: with 1, half of the jobs that are left end whenever age + centre doubles
 _HARDLY = 1e-9  # of all jobs; what is known of so few is nothing
 _PASSES = 3  # over observations that come together, until ends are shared out by what all of them show
 
@@ -202,12 +203,12 @@ class Cells(NamedTuple):
 def cells_for(shortest: float, centre: float) -> Cells:
     """Return cells for polls that are *shortest* seconds apart at least, if a job is expected to take *centre* seconds.
 
-    Half of the jobs that are left are expected to end whenever the age and *centre* together have doubled.
+    More than half of the jobs that are left are expected to end whenever the age and *centre* together have doubled.
     """
     low, high = math.log(shortest / 2), math.log(max(HORIZON, 1000 * shortest))
     steps = math.ceil((high - low) / math.log(_CELL_RATIO))
     edges = [0.0, *(math.exp(low + step * (high - low) / steps) for step in range(steps + 1))]
-    survival = [centre / (centre + edge) for edge in edges]
+    survival = [(centre / (centre + edge)) ** _STEEPNESS for edge in edges]
     hazards = [1 - later / sooner for sooner, later in pairwise(survival)]
     return Cells(edges, hazards, [*survival[:-1], 0.0], centre, low, steps / (high - low))
 
@@ -256,17 +257,20 @@ class Exposure:
     def ended(self, lo: float, hi: float) -> None:
         """Observe that a job that ran at age *lo* had ended at age *hi*."""
         self.ends += 1
-        (first, before), (last, _) = self._cells.place(lo), self._cells.place(hi)
+        (first, before), (last, into) = self._cells.place(lo), self._cells.place(hi)
         self._passed[first] -= before
-        survival, end = self._survival, self._survival[last + 1]
-        total = survival[first] - end
-        for cell in range(first, last + 1):
-            if total > 0:
-                self._ended[cell] += (survival[cell] - survival[cell + 1]) / total
-                self._passed[cell] += (survival[cell] - end) / total
-            else:
-                self._ended[cell] += 1 / (last + 1 - first)
-                self._passed[cell] += 1 - (cell - first) / (last + 1 - first)
+        survival = self._survival
+        bounds = [*survival[first : last + 2]]
+        bounds[0] += before * (bounds[1] - bounds[0])
+        bounds[-1] = survival[last] + into * (bounds[-1] - survival[last])
+        total = bounds[0] - bounds[-1]
+        if not total > 0:
+            bounds = [float(last + 1 - cell) for cell in range(first, last + 2)]
+            total = bounds[0]
+        end = bounds[-1]
+        for cell, (sooner, later) in enumerate(pairwise(bounds), first):
+            self._ended[cell] += (sooner - later) / total
+            self._passed[cell] += (sooner - end) / total
 
     def estimate(self) -> SurvivalCurve:
         """Return the curve that follows from all observations; later ones are shared out by it."""

@@ -42,6 +42,18 @@ def test_the_curve_falls_from_one_to_nought(seen: list[tuple[float, float, bool]
     assert 0 < curve.longest < math.inf
 
 
+def test_ends_on_both_sides_of_a_look_are_kept_apart() -> None:
+    """Half of the jobs end before an age that all are looked at, however often; the curve does not move to one side."""
+    exposure = Exposure(0.1)
+    for _ in range(200):
+        exposure.ended(0.0, 19.92)
+        exposure.passed(0.0, 19.92)
+        exposure.ended(19.92, 21.55)
+        curve = exposure.estimate()
+    assert curve.running_at(19.92) == pytest.approx(0.5, abs=0.1)
+    assert curve.running_at(21.55) < 0.1
+
+
 @property_of
 @given(known=durations, lo=ages, one=ages, other=ages)
 def test_a_poll_is_worth_more_the_later_it_is(known: list[float], lo: float, one: float, other: float) -> None:
