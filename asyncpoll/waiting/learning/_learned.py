@@ -15,6 +15,7 @@ from asyncpoll.waiting.learning._plan import RandomSource
 from asyncpoll.waiting.learning._survival import SurvivalCurve
 
 MOST_KEYS = 512  # that have a model, the most recently used; others are made again from their history
+_MOST_TURNS = 2.5  # the longest delay while calls are scarce
 ENOUGH_JOBS = 3  # of a key, before `cold` gives way; with fewer it is not worse
 
 SINCE_SUBMIT = " since submit"
@@ -44,6 +45,7 @@ class Learned:
         history: The records of past jobs.
         cold: The schedule for a key of which fewer than `ENOUGH_JOBS` jobs were seen, or None to back off.
         scarcity: What a poll must be worth while calls are scarce, in seconds; 0 while they are not.
+        turn: The seconds in which each wait would be polled once if all took turns.
     """
 
     def __init__(
@@ -87,7 +89,8 @@ class Learned:
         )
         self.history = History() if history is None else history
         self.cold = cold
-        self.scarcity = 0.0
+        self.scarcity, self.turn = 0.0, math.inf
+        self._news: set[str] = set()
         self._call_cost: float | None = None
         self._models: OrderedDict[str, Model] = OrderedDict()
 
@@ -114,7 +117,7 @@ class Learned:
         model = self._planner(key)
         if self.cold is not None and model.jobs < ENOUGH_JOBS and self.terms.hint is None:
             return self.cold.delay(progress)
-        return model.delay(progress, self.call_cost, self.scarcity)
+        return self._bounded(model.delay(progress, self.call_cost, self.scarcity))
 
     def observe(
         self,
@@ -143,7 +146,8 @@ class Learned:
         """
         check_ages(lo, hi)
         if lo > 0 or hi < math.inf:  # else nothing was seen
-            self._model(key).observe(state, lo, hi, during)
+            if self._model(key).observe(state, lo, hi, during):
+                self._news.add(key)
 
     def look(self, lo: float, hi: float, *, state: str = "processing", key: str = _POOL) -> None:
         """Learn that a job which was in a state for *lo* seconds when it was last seen was still in it at *hi* seconds.
@@ -183,7 +187,18 @@ class Learned:
         if model.jobs < ENOUGH_JOBS or (age is None and not self.scarcity):
             return 0.0
         submitted = Progress(0, 0.0, state=SUBMITTED, in_state=0.0)
-        return max(0.0, model.delay(submitted, self.call_cost, self.scarcity) - (age or 0.0))
+        return self._bounded(model.delay(submitted, self.call_cost, self.scarcity) - (age or 0.0))
+
+    def take_news(self) -> set[str]:
+        """Return the keys of which much has been learned since the last call: plans that were made are out of date."""
+        if not self._news:
+            return self._news
+        news, self._news = self._news, set()
+        return news
+
+    def set_scarcity(self, scarcity: float, turn: float = math.inf) -> None:
+        """Set what a poll must be worth, in seconds, and the longest time in which all waits can take turns."""
+        self.scarcity, self.turn = scarcity, turn
 
     def worth(self, lo: float, hi: float, *, state: str | None = None, key: str = _POOL) -> tuple[float, float] | None:
         """Return what a poll at age *hi* is worth after a look at age *lo*, and the call cost of its job, in seconds.
@@ -237,6 +252,10 @@ class Learned:
     def untaught(self) -> Learned:
         """Return a schedule with the same options and an empty history."""
         return Learned(**asdict(self.terms), cold=self.cold)
+
+    def _bounded(self, delay: float) -> float:
+        """Return a delay that is not below 0, nor, while calls are scarce, longer than a few turns."""
+        return max(0.0, min(delay, _MOST_TURNS * self.turn))
 
     def _planner(self, key: str) -> Model:
         """Return the model to plan the jobs of a key with."""

@@ -29,6 +29,7 @@ _LEAST_P = 1e-3  # a single job must not raise an alarm
 _JOBS_TO_TEST = 8  # a curve that rests on fewer cannot be tested
 _ENOUGH_TOLD = 8  # durations told by the server, from which they are better than what was seen of the jobs
 _PER_PLAN, _LOOKS_PER_PLAN, _MOST_LOOKS = 8, 16, 8192  # a curve serves for such a share of the evidence it rests on
+_NEWS = frozenset({1, 2, 3, 4, 6, 9, 14, 21, 32, 48, 72, 108})  # ends after which plans are out of date
 _SLICE = 0.25  # of the jobs that end in an interval: a record says in which part of it one of them has
 _EXACT = 1.011  # the ratio of the ages between which a job ended
 _MOSTLY = 0.5  # of the last jobs
@@ -224,8 +225,12 @@ class Phase:
         if not self._is_of_records:
             self._looks_until_due -= 1
 
-    def observe(self, lo: float, hi: float, during: tuple[float, float] | None = None) -> None:
-        """Observe that a job left the phase at an age in (*lo*, *hi*], having been in it *during* this time."""
+    def observe(self, lo: float, hi: float, during: tuple[float, float] | None = None) -> bool:
+        """Observe that a job left the phase at an age in (*lo*, *hi*], having been in it *during* this time.
+
+        Returns:
+            Whether plans are out of date: the first ends of a kind show more than all looks that found jobs running.
+        """
         if during is None:
             self.look(0.0, lo)
         if hi < math.inf:
@@ -233,13 +238,19 @@ class Phase:
             self._told += (_is_exact(lo, hi) - self._told) / _JOBS_TO_TEST
             self._looks += 1
             self._looks_until_due -= 1
+        else:
+            self._exposure.running -= 1
+        is_news = hi < math.inf and self.jobs in _NEWS
+        if is_news:
+            self._looks_until_due = 0
         if during is None:
             self._record(lo, hi)
-            return
+            return is_news
         if during[0] >= self._cohort.opened_at:  # it came after one of the cohort had left
             self.settle()
             self._cohort = Cohort(during[1])
         self._cohort.add(lo, hi, self.random)
+        return is_news
 
     def settle(self) -> None:
         """Record the jobs of the present cohort."""
@@ -364,10 +375,10 @@ class Model:
         self.look(state, 0.0, age - began)
         return began
 
-    def observe(self, state: str, lo: float, hi: float, during: tuple[float, float] | None) -> None:
-        """Observe that a job has left a state at an age in (*lo*, *hi*]."""
+    def observe(self, state: str, lo: float, hi: float, during: tuple[float, float] | None) -> bool:
+        """Observe that a job has left a state at an age in (*lo*, *hi*]; return whether plans are out of date now."""
         self._refresh()
-        self._phase(state).observe(lo, hi, during)
+        return self._phase(state).observe(lo, hi, during)
 
     def settle(self) -> None:
         """Record what has been observed so far."""

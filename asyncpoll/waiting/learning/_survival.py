@@ -40,7 +40,8 @@ _SAME = 1.001  # ages within this ratio are one
 _MOST = 0.9  # the share of jobs for which an expected end holds
 
 _CELL_RATIO = 1.04  # from one edge of a cell to the next
-_REMEMBERED = 128.0  # jobs that a cell remembers
+_REMEMBERED, _MOST_REMEMBERED = 128.0, 512.0  # jobs that a cell remembers at least, and at most
+_GENERATIONS = 4.0  # of jobs that run together: they are of one time, so nothing is forgotten
 _MOST_CELLS = round(0.8 / math.log(_CELL_RATIO))  # cells, at most, on either side
 _PRIOR = 1.0  # jobs
 _STEEPNESS = 1.25  # of the prior: with 1, half of the jobs that are left end whenever age + centre doubles
@@ -222,6 +223,7 @@ class Exposure:
 
     Attributes:
         ends: The number of jobs that were seen to end.
+        running: The number of jobs that were last seen running.
     """
 
     def __init__(self, shortest: float, hint: float | None = None) -> None:
@@ -248,6 +250,7 @@ class Exposure:
 
     def passed(self, lo: float, hi: float) -> None:
         """Observe that a job that ran at age *lo* still ran at age *hi*."""
+        self.running += lo == 0
         (first, before), (last, into) = self._cells.place(lo), self._cells.place(hi)
         self._change[first] += 1
         self._change[last] -= 1
@@ -257,6 +260,7 @@ class Exposure:
     def ended(self, lo: float, hi: float) -> None:
         """Observe that a job that ran at age *lo* had ended at age *hi*."""
         self.ends += 1
+        self.running -= lo > 0
         (first, before), (last, into) = self._cells.place(lo), self._cells.place(hi)
         self._passed[first] -= before
         survival = self._survival
@@ -275,11 +279,12 @@ class Exposure:
     def estimate(self) -> SurvivalCurve:
         """Return the curve that follows from all observations; later ones are shared out by it."""
         ended, passed = self._ended, self._passed
+        remembered = min(max(_REMEMBERED, _GENERATIONS * self.running), _MOST_REMEMBERED)
         for cell, change in enumerate(accumulate(self._change[:-1])):
             passed[cell] = max(passed[cell] + change, ended[cell])
-            if passed[cell] > _REMEMBERED:
-                ended[cell] *= _REMEMBERED / passed[cell]
-                passed[cell] = _REMEMBERED
+            if passed[cell] > remembered:
+                ended[cell] *= remembered / passed[cell]
+                passed[cell] = remembered
         count = len(passed)
         self._change = [0] * (count + 1)
         mass, left = [0.0] * count, 1.0
@@ -324,7 +329,7 @@ class Exposure:
         count = len(self._cells.hazards)
         self._ended, self._passed = [0.0] * count, [0.0] * count
         self._change = [0] * (count + 1)
-        self.ends = 0
+        self.ends = self.running = 0
 
 
 def _cells_that_hold(ends: Sequence[float], cell: int, enough: float) -> int:
