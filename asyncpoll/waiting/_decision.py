@@ -280,7 +280,7 @@ class Decision(Course):
         if after is State.PROCESSING and before is State.PENDING and self.policy.replans:
             rare.replan_base = self.polls - 1
         if teaches:
-            self.learn_change(after, now)
+            self.learn_change(snapshot, now)
 
     def _agrees(self, before: Snapshot[Any] | None, snapshot: Snapshot[Any]) -> bool:
         """Count a terminal answer; return whether there were enough equal ones in a row."""

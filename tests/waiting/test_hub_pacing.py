@@ -44,7 +44,7 @@ def test_the_price_is_what_polls_are_worth() -> None:
     prices = scarcities([(6.0, 1.0, 3.0)] * 200 + [(2.0, 1.0, 3.0)] * 20 + [(2.0, 1.0, 3.0)] * 200)
     assert prices == sorted(prices[:200]) + sorted(prices[200:], reverse=True)
     assert prices[199] == pytest.approx(6.0, rel=0.01)
-    assert 2.5 < prices[219] < 4.0
+    assert 3.5 < prices[219] < 5.0
     assert prices[-1] == pytest.approx(2.0, rel=0.01)
 
 

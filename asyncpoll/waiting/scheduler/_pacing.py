@@ -12,7 +12,7 @@ from asyncpoll.waiting.scheduler._batcher import Batcher
 from asyncpoll.waiting.scheduler._dispatcher import Dispatcher
 from asyncpoll.waiting.scheduler._targets import Target, Wait, WaitRegistry
 
-_SHARE, _MOST_SHARE = 5.0, 0.2  # of the price, by the number of waits, that one poll moves; and at most
+_SHARE, _MOST_SHARE = 3.0, 0.2  # of the price, by the number of waits, that one poll moves; and at most
 _FITS = 0.6  # of the calls that there are; if all would make fewer, calls are not scarce any more
 _LATE = 0.5  # lateness below this is noise
 _MOST_PLANNED, _AT_ONCE = 10_000, 100  # waits that are planned anew, and without a pause

@@ -59,12 +59,7 @@ class Scheduler:
     """
 
     def __init__(
-        self,
-        counters: Counters,
-        limits: HubLimits,
-        *,
-        observers: Sequence[events.Observer],
-        learned: Learned | None,
+        self, counters: Counters, limits: HubLimits, *, observers: Sequence[events.Observer], learned: Learned | None
     ) -> None:
         context = copy_context()
         self._affinity = LoopAffinity("the hub", "use it inside its block: async with Hub() as hub")
