@@ -2,30 +2,32 @@
 
     python benchmarks/batch.py [--quick] [--processes 2]
 
-The jobs of a batch have the ages 0 when they are submitted: a tenth of them at a time, or all at once. Their delays are
-compared with those of the best exponential schedule in hindsight at the same calls, over twelve kinds of jobs; only
-polls show that a job has ended, and what is learned from the first jobs of the batch serves the others. One kind, whose
-ends come at every 5 s, is left out: the best of its family waits for just that, which no poll can show.
+A hub awaits a batch of jobs that have the age 0 when they are submitted: a tenth of them at a time, or all at once. It
+has learned nothing before; only polls show that a job has ended, and what is learned from the first jobs of the batch
+serves the others. Delays are compared with those of the best exponential schedule in hindsight at the same calls, over
+twelve kinds of jobs. One kind, whose ends come at every 5 s, is left out: the best of its family waits for just that,
+which no poll can show.
 """
 
 from __future__ import annotations
 
 import argparse
-import heapq
+import asyncio
 import math
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from datetime import UTC, datetime
 from functools import partial
 from random import Random
 from statistics import fmean
 
-from durations import FURTHER, SUITE, Cost
+from durations import FURTHER, SUITE, Cost, Durations
 from policies import exponential_family, geometric, growing, least_delay, mean_cost, taught
 from table import Row
 
-from asyncpoll._schedule import Progress
-from asyncpoll.waiting.learning._history import History
-from asyncpoll.waiting.learning._learned import Learned
+from asyncpoll import Endpoint, History, Hub, Job, Learned, Progress, Snapshot
+from asyncpoll.http import Reply, Request
+from asyncpoll.testing import MemoryTransport, run_virtual
 
 KINDS = [*SUITE, *FURTHER[:4]]
 TRIMODAL, QUANTISED = FURTHER[3], FURTHER[4]
@@ -33,35 +35,48 @@ SIZES = (10, 30, 100)
 PRICE = 0.03
 
 
+class Server:
+    """A server in virtual time that knows when its jobs end, and counts the polls of jobs that have begun."""
+
+    def __init__(self, kind: Durations, seed: str) -> None:
+        self._kind, self._chance = kind, Random(seed)
+        self.calls = 0
+        self.times: dict[str, tuple[float, float]] = {}  # when each job began and ended
+        transport = MemoryTransport(self._answer)
+        self._endpoint: Endpoint[str, None] = Endpoint(
+            "made.up", ask=lambda ref: Request("GET", ref), read=lambda reply: Snapshot(reply.json)
+        )
+        self._job = partial(self._endpoint.job, transport)
+
+    def submitted(self, count: int) -> Iterator[Job[None]]:
+        """Yield so many jobs, each submitted when it is asked for."""
+        for number in range(count):
+            now = asyncio.get_running_loop().time()
+            self.times[f"{number}"] = now, now + max(0.0, self._kind.draw(self._chance))
+            yield self._job(f"{number}").with_submitted_at(datetime.now(UTC))
+
+    def _answer(self, request: Request) -> Reply:
+        (began, ended), now = self.times[request.path], asyncio.get_running_loop().time()
+        self.calls += now > began  # the poll at age 0, which all policies make alike, is not counted
+        return Reply(200, "success" if now >= ended else "processing")
+
+
 def batch(number: int, size: int, at_once: int, seed: int) -> Cost:
     """Return the mean calls and the mean delay of a batch of one kind of jobs."""
-    kind = KINDS[number]
-    chance, learned = Random(f"{kind.name} {size} {seed}"), Learned(random=Random(seed).random)
-    durations = [kind.draw(chance) for _ in range(size)]
-    polls: list[tuple[float, int, float, float]] = []  # when, of which job, submitted when, seen running at which age
-    waiting = iter(range(size))
+    server = Server(KINDS[number], f"{KINDS[number].name} {size} {seed}")
 
-    def submit(now: float) -> None:
-        job = next(waiting, None)
-        if job is not None:
-            delay = learned.delay(Progress(0, 0.0, state="processing", in_state=0.0))
-            heapq.heappush(polls, (now + delay, job, now, 0.0))
+    async def wait() -> float:
+        late, now = 0.0, asyncio.get_running_loop().time
+        async with (
+            Hub(concurrency=size, schedule=Learned(random=Random(seed).random)) as hub,
+            hub.as_completed(server.submitted(size), timeout=None, max_pending=at_once) as outcomes,
+        ):
+            async for outcome in outcomes:
+                late += now() - server.times[outcome.job.ref][1]
+        return late
 
-    for _ in range(at_once):
-        submit(0.0)
-    calls = late = 0.0
-    while polls:
-        now, job, began, seen = heapq.heappop(polls)
-        age, calls = now - began, calls + 1
-        if age < durations[job]:
-            learned.look(seen, age)
-            delay = learned.delay(Progress(2, age, state="processing", in_state=age))
-            heapq.heappush(polls, (now + delay, job, began, age))
-        else:
-            learned.observe(seen, age, during=(began, now))
-            late += age - durations[job]
-            submit(now)
-    return calls / size, late / size
+    late = run_virtual(wait())
+    return server.calls / size, late / size
 
 
 def of_kind(number: int, rounds: int) -> dict[tuple[str, int], float]:

@@ -1,9 +1,11 @@
 """What learning saves over real HTTP: calls counted by the server, delays by the server's own knowledge of each end.
 
-    python benchmarks/learned_http.py [--rounds 5] [--jobs 200]
+    python benchmarks/learned_http.py [--rounds 3] [--jobs 150]
 
-The jobs of BigModel's file parser take 1 to 30 s in the simulator, in one of four ways. A hub waits for a first batch,
-which it may learn from, and then for a second, which counts. The hubs take turns, each with a simulator of its own.
+The jobs of BigModel's file parser take 1 to 30 s in the simulator, in one of three ways. A hub waits for thirty jobs,
+from which it may learn, and then for those that count, twenty at a time. Their delay is compared with that of the best exponential
+schedule in hindsight at the same calls, as it is computed for jobs of this kind without any network. The first poll,
+with which the simulator lets a job begin, is not counted.
 """
 
 from __future__ import annotations
@@ -11,28 +13,25 @@ from __future__ import annotations
 import argparse
 import asyncio
 import random
-import statistics
+from statistics import fmean
 
-import rounds
+from durations import Durations, lognormal, mixture, uniform
+from policies import exponential_family, growing, least_delay
+from table import Row
 
-from asyncpoll import Exponential, Hub, Learned, Schedule
+from asyncpoll import Exponential, Hub, Learned
 from asyncpoll.providers import BigModel
 from asyncpoll.simulator import Life, Simulator
 
 ENDPOINT = "bigmodel.file_parser"
-FIRST, SECOND = "first", "second"
-CALLS = "calls a job, counted by the server"
-DELAY = "seconds from the end of a job until it is known"
-LATEST = "the same, 95th percentile"
-BASELINE = "exponential"
-
-DURATIONS = {
-    "lognormal": lambda chance: min(30.0, chance.lognormvariate(1.6, 0.4)),
-    "two modes": lambda chance: chance.choice((1.0, 12.0)) * chance.uniform(0.95, 1.05),
-    "uniform": lambda chance: chance.uniform(2.0, 15.0),
-    "near 8 s": lambda chance: chance.gauss(8.0, 0.2),
-}
-"""By name, how the seconds that a job takes are drawn."""
+TAUGHT, AT_A_TIME = 30, 20
+PRICES = (0.03, 0.1)
+TARGET = 0.55
+KINDS = (
+    lognormal(5.0, 0.4),
+    mixture(uniform(0.95, 1.05), uniform(11.4, 12.6), name="two modes, 1 and 12 s"),
+    uniform(10.0, 13.0),
+)
 
 
 async def batch(sim: Simulator, hub: Hub, client: BigModel, names: list[str]) -> list[float]:
@@ -40,61 +39,50 @@ async def batch(sim: Simulator, hub: Hub, client: BigModel, names: list[str]) ->
     now = asyncio.get_running_loop().time
     delays: list[float] = []
     jobs = [client.file_parser.job(task_id=name) for name in names]
-    async with hub.as_completed(jobs, timeout=120) as outcomes:
+    async with hub.as_completed(jobs, timeout=120, max_pending=AT_A_TIME) as outcomes:
         async for outcome in outcomes:
             outcome.unwrap()
             delays.append(now() - sim.truth(ENDPOINT, outcome.job.ref.task_id).finished_at)
     return delays
 
 
-async def measured(kind: str, schedule: Schedule, jobs: int) -> rounds.Figures:
-    """Wait for two batches of jobs of one kind; return the figures of the second."""
-    chance = random.Random(7)
+async def measured(kind: Durations, price: float, jobs: int, seed: int) -> tuple[float, float]:
+    """Return the calls a job, without the first, and the mean delay in seconds once some were learned from."""
+    chance = random.Random(seed)
+    schedule = Learned(price=price, cold=Exponential(), random=random.Random(seed).random)
     async with (
-        Simulator(seed=1) as sim,
+        Simulator(seed=seed) as sim,
         BigModel("any", base_url=sim.url + "/api") as client,
         Hub(concurrency=2 * jobs, schedule=schedule) as hub,
     ):
-        names = {which: [f"{which}-{number}" for number in range(jobs)] for which in (FIRST, SECOND)}
-        for name in (*names[FIRST], *names[SECOND]):
-            seconds = max(0.1, DURATIONS[kind](chance))
-            sim.script(ENDPOINT, name, Life(pending=0.0, processing=seconds, outcome="succeeded"))
-        await batch(sim, hub, client, names[FIRST])
+        names = [f"job-{number}" for number in range(TAUGHT + jobs)]
+        for name in names:
+            sim.script(ENDPOINT, name, Life(pending=0.0, processing=kind.draw(chance), outcome="succeeded"))
+        await batch(sim, hub, client, names[:TAUGHT])
         before = sim.polls
-        delays = await batch(sim, hub, client, names[SECOND])
-        calls = (sim.polls - before) / jobs
-    return {CALLS: calls, DELAY: statistics.fmean(delays), LATEST: statistics.quantiles(delays, n=20)[-1]}
+        delays = await batch(sim, hub, client, names[TAUGHT:])
+        return (sim.polls - before) / jobs - 1, fmean(delays)
 
 
-async def all_kinds(schedules: list[Schedule], jobs: int) -> rounds.Figures:
-    """Return the means over all kinds of jobs, which are awaited at the same time."""
-    kinds = zip(DURATIONS, schedules, strict=True)
-    figures = await asyncio.gather(*(measured(kind, schedule, jobs) for kind, schedule in kinds))
-    return {name: statistics.fmean(one[name] for one in figures) for name in (CALLS, DELAY, LATEST)}
-
-
-def contestant(price: float | None) -> rounds.Contestant:
-    """Return what measures a learned schedule at this price, or the exponential one."""
-
-    def schedule() -> Schedule:
-        return Exponential() if price is None else Learned(price=price, cold=Exponential())
-
-    def measure(options: argparse.Namespace) -> rounds.Figures:
-        return asyncio.run(all_kinds([schedule() for _ in DURATIONS], options.jobs))
-
-    return measure
+async def all_kinds(jobs: int, seed: int) -> list[tuple[float, float]]:
+    """Return the figures of each kind and price; all are awaited at the same time."""
+    return await asyncio.gather(*(measured(kind, price, jobs, seed) for kind in KINDS for price in PRICES))
 
 
 def main() -> None:
-    """Let the schedules take turns, and print their medians."""
-    parser = rounds.parser(__doc__)
-    parser.add_argument("--jobs", type=int, default=200, help="in each of the two batches of each kind")
+    """Measure, and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--jobs", type=int, default=150, help="that count, of each kind")
     options = parser.parse_args()
-    contestants = {BASELINE: contestant(None)}
-    contestants |= {f"learned, price {price:g}": contestant(price) for price in (0.03, 0.1)}
-    results = rounds.take(options, contestants)
-    for figure in (CALLS, DELAY, LATEST):
-        rounds.show(results, figure, baseline=BASELINE)
+    rounds = [asyncio.run(all_kinds(options.jobs, seed)) for seed in range(1, options.rounds + 1)]
+    scenes = [(kind, price) for kind in KINDS for price in PRICES]
+    for (kind, price), figures in zip(scenes, zip(*rounds, strict=True), strict=True):
+        calls, delay = (fmean(each) for each in zip(*figures, strict=True))
+        scale = kind.mean / 20
+        family = [kind.cost(growing(*member)) for member in exponential_family(28, scale)]
+        what = f"{kind.name}, price {price:g}, {calls:.1f} calls: best exponential"
+        Row(1, what, delay / least_delay(family, calls), TARGET).show()
 
 
 if __name__ == "__main__":

@@ -14,7 +14,7 @@ from durations import lognormal, mixture, nearly_constant
 
 from asyncpoll._schedule import Progress
 from asyncpoll.waiting.learning._learned import Learned
-from asyncpoll.waiting.learning._shared_price import PriceController
+from asyncpoll.waiting.scheduler._pacing import PriceController
 
 KINDS = [
     lognormal(20, 0.4),
@@ -55,6 +55,9 @@ class RoundRobin:
 
     is_scarce = False
 
+    def __init__(self, _rate: float) -> None:
+        """Do nothing: each has its turn at any rate."""
+
     def due(self, _job: Job, _polls: int, now: float) -> float:
         """Return when to ask about a wait again."""
         return now
@@ -69,7 +72,8 @@ class RoundRobin:
 class OnePrice:
     """Asks when a poll is worth the price, which all share."""
 
-    def __init__(self) -> None:
+    def __init__(self, rate: float) -> None:
+        self._rate = rate
         self._learned = Learned(max_interval=LONGEST, random=Random("plans").random)
         self._prices = PriceController(self._learned)
         self.is_scarce = False
@@ -86,7 +90,7 @@ class OnePrice:
     def asked(self, job: Job, seen: float, now: float, late: float, waits: int) -> None:
         """Learn from a poll that is about to be made, after the job was last seen running."""
         worth = self._learned.worth(seen - job.began, now - job.began, key=str(job.kind))
-        self.is_scarce = self._prices.update(worth, waits=waits, late=late)
+        self.is_scarce = self._prices.update(worth, waits=waits, rate=self._rate, late=late)
 
     def ended(self, job: Job) -> None:
         """Learn how long a job took."""
@@ -130,7 +134,7 @@ def jobs_of(scene: Scene) -> list[Job]:
 
 def simulated(policy: type[RoundRobin | OnePrice], rate: float, scene: Scene) -> float:
     """Return the mean delay of the jobs that are judged; one that is not seen to end counts as seen at the end."""
-    asking, jobs = policy(), jobs_of(scene)
+    asking, jobs = policy(rate), jobs_of(scene)
     queue: list[tuple[float, int, int, float]] = []  # when it is due, which job, its polls, when it was seen running
     seen = [scene.end] * len(jobs)
     taken, saved = 0, 0.0

@@ -43,6 +43,7 @@ class Rare:
         replan_base: The polls made before the schedule began anew.
         context: The context of its own in which a wait in a hub is observed.
         memory: What its job keeps between polls.
+        projected: How long the job should be in its state by the first progress that it showed there, in seconds.
     """
 
     clocks: PhaseClocks | None = None
@@ -53,6 +54,7 @@ class Rare:
     replan_base: int = 0
     context: Context | None = None
     memory: PollMemory | None = None
+    projected: float | None = None
 
 
 NONE = Rare()
@@ -141,11 +143,14 @@ class Course:
             self._learn_first_look(state, in_state, now)
         elif state in LASTING:
             self._look(state, 0.0 if self.running_at is None else self.running_at - self.state_since, in_state)
+        self._project(snapshot, in_state)
 
-    def learn_change(self, state: State, now: float) -> None:
+    def learn_change(self, snapshot: Snapshot[Any], now: float) -> None:
         """Tell the schedule of a job that was seen in a new state."""
-        if state in LASTING and self.policy.planning is not None:
-            self._look(state, 0.0, now - self.state_since)
+        if snapshot.state in LASTING and self.policy.planning is not None:
+            in_state = now - self.state_since
+            self._look(snapshot.state, 0.0, in_state)
+            self._project(snapshot, in_state)
 
     def teach(self, state: State, lo: float, hi: float, now: float) -> None:
         """Tell a schedule that learns how long the job was in *state*; its failure is logged and breaks no wait."""
@@ -157,6 +162,9 @@ class Course:
             self._look(state, seen, lo)
         try:
             learning.observe(lo, hi, state=state.value, key=self.pacing_key, during=(self.state_since, now))
+            if self._rare.projected is not None and self.policy.planning is not None:
+                total, self._rare.projected = self._rare.projected, None
+                self.policy.planning.compare_progress(total, lo, hi, state=state.value, key=self.pacing_key)
         except BaseException:  # noqa: BLE001  whatever it is, it is the schedule's own
             _log.exception("the schedule %r failed to learn", learning)
 
@@ -165,6 +173,11 @@ class Course:
         if self._rare is NONE:
             self._rare = Rare()
         return self._rare
+
+    def _project(self, snapshot: Snapshot[Any], in_state: float) -> None:
+        """Keep how long the job should be in its state by its first progress there, to be compared with its end."""
+        if snapshot.progress and snapshot.state in LASTING and self._rare.projected is None and in_state > 0:
+            self._own_rare().projected = in_state / snapshot.progress
 
     def _learn_first_look(self, state: State, age: float, now: float) -> None:
         planning: Any = self.policy.planning

@@ -125,6 +125,22 @@ class Decision(Course):
         )
         return min(due, seen + max(apart, (due - seen) * _EAGER))
 
+    def planned_anew(self, learned: object) -> float:
+        """Return when the next poll would be due if it was planned only now, or `NEVER` where nothing is planned.
+
+        Args:
+            learned: The schedule that has learned something.
+        """
+        policy, seen, last = self.policy, self.running_at, self.last
+        if policy.planning is not learned or self._rare.misses is not None or self._hint() or self.submit_hint():
+            return NEVER
+        try:
+            if seen is not None and last is not None and not last.state.is_terminal:
+                return self._next_poll(seen, self._delay(seen))
+            return NEVER if self.polls else self.first_poll(self.began)
+        except BaseException:  # noqa: BLE001  a deadline is near, or the schedule failed: the former plan stands
+            return NEVER
+
     def joining_poll(self, now: float) -> float:
         """Return when to poll at the latest for a wait that joins others: an interval after the poll they just had."""
         interval = max(self._interval(Progress(1, 0.0)), self.policy.at_least)
@@ -264,7 +280,7 @@ class Decision(Course):
         if after is State.PROCESSING and before is State.PENDING and self.policy.replans:
             rare.replan_base = self.polls - 1
         if teaches:
-            self.learn_change(after, now)
+            self.learn_change(snapshot, now)
 
     def _agrees(self, before: Snapshot[Any] | None, snapshot: Snapshot[Any]) -> bool:
         """Count a terminal answer; return whether there were enough equal ones in a row."""

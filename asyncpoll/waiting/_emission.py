@@ -291,6 +291,14 @@ class Counters:
         """Return how many polls have started and not finished, by the name of the endpoint."""
         return dict(Counter(map(_endpoint_name, self._targets()[1])))
 
+    def of(self, subject: object) -> EndpointCounters:
+        """Return the counters of the endpoint of a job; those under "" for a bare coroutine function."""
+        name: str = getattr(getattr(subject, "endpoint", None), "name", "")
+        counters = self.by_endpoint.get(name)
+        if counters is None:
+            counters = self.by_endpoint[name] = EndpointCounters()
+        return counters
+
     def count_miss(self, endpoint: EndpointCounters, error: BaseException) -> None:
         """Count a poll that failed."""
         is_throttled = isinstance(error, Throttled)

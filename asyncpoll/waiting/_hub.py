@@ -23,7 +23,6 @@ from asyncpoll.waiting._run import Jobs, Outcome, Run, Until, aiter_any, check_j
 from asyncpoll.waiting._wait import Fetch, changes_of, check_fetch
 from asyncpoll.waiting.learning._learned import Learned
 from asyncpoll.waiting.learning._plan import RandomSource
-from asyncpoll.waiting.learning._shared_price import PriceController
 from asyncpoll.waiting.scheduler._dispatcher import HubLimits
 from asyncpoll.waiting.scheduler._scheduler import Scheduler
 from asyncpoll.waiting.scheduler._targets import time_left
@@ -123,8 +122,8 @@ class Hub:
     async def __aenter__(self) -> Self:
         if self._scheduler is not None or self._is_closed:
             raise ClientClosed("a hub is opened once; make another one")
-        prices = self._price_controller()
-        self._scheduler = Scheduler(self.counters, self._limits, observers=self._observers, prices=prices)
+        learned = self.schedule if isinstance(self.schedule, Learned) else None
+        self._scheduler = Scheduler(self.counters, self._limits, observers=self._observers, learned=learned)
         return self
 
     async def __aexit__(
@@ -396,20 +395,9 @@ class Hub:
         return Run(scheduler, policy, jobs, at_once=self._limits.concurrency, **run_options)
 
     def _set_limits(self, limits: HubLimits) -> None:
-        is_new_rate, self._limits = limits.rate != self._limits.rate, limits
-        if self._scheduler is None or self._is_closed:
-            return
-        if is_new_rate:
-            if self._scheduler.prices is not None:
-                self._scheduler.prices.end()
-            self._scheduler.prices = self._price_controller()
-        self._scheduler.dispatcher.set_limits(limits)
-
-    def _price_controller(self) -> PriceController | None:
-        """Return what sets the price of a call where calls are scarce; None where they are not."""
-        if isinstance(self.schedule, Learned) and 0 < self._limits.rate < math.inf:
-            return PriceController(self.schedule)
-        return None
+        self._limits = limits
+        if self._scheduler is not None and not self._is_closed:
+            self._scheduler.set_limits(limits)
 
     def _open(self) -> Scheduler:
         if self._scheduler is None:

@@ -21,6 +21,7 @@ from asyncpoll.waiting.learning._learned import SINCE_SUBMIT
 
 PENDING: Snapshot[Any] = Snapshot(State.PENDING)
 PROCESSING: Snapshot[Any] = Snapshot(State.PROCESSING)
+HALF: Snapshot[Any] = Snapshot(State.PROCESSING, progress=0.5)
 DONE: Snapshot[Any] = Snapshot(State.SUCCESS)
 UNKNOWN: Snapshot[Any] = Snapshot(State.UNKNOWN, "archived")
 
@@ -81,6 +82,10 @@ class Notes:
     def observe(self, lo: float, hi: float, *, state: str = "processing", key: str = "", during: Any = None) -> None:
         """Note the end."""
         self.lessons.append(("end", state, round(lo, 2), round(hi, 2)))
+
+    def compare_progress(self, total: float, lo: float, hi: float, *, state: str, key: str = "") -> None:
+        """Note what the progress of a job has let one expect, and between which ages it ended."""
+        self.lessons.append(("progress", state, round(total, 2), round(lo, 2), round(hi, 2)))
 
     def settle(self) -> None:
         """Do nothing."""
@@ -219,6 +224,28 @@ def test_jobs_of_known_age_are_learned_apart() -> None:
             [PROCESSING, PROCESSING, DONE],
             None,
             [("look", "processing", 0.0, 0.0), ("look", "processing", 0.0, 1.0), ("end", "processing", 1.0, 2.0)],
+        ),
+        (
+            [Snapshot(State.PENDING, progress=0.0), HALF, HALF, DONE],
+            0.0,
+            [
+                ("first", "pending", 0.0),
+                ("end", "pending", 0.0, 1.0),
+                ("look", "processing", 0.0, 0.5),
+                ("look", "processing", 0.5, 1.5),
+                ("end", "processing", 1.5, 2.5),
+                ("progress", "processing", 1.0, 1.5, 2.5),
+            ],
+        ),
+        (
+            [PROCESSING, HALF, DONE],
+            None,
+            [
+                ("look", "processing", 0.0, 0.0),
+                ("look", "processing", 0.0, 1.0),
+                ("end", "processing", 1.0, 2.0),
+                ("progress", "processing", 2.0, 1.0, 2.0),
+            ],
         ),
         ([DONE], 5.0, [("end", "processing", 0.0, 5.0)]),
         ([DONE], None, []),

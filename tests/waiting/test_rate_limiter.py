@@ -172,3 +172,16 @@ def test_at_rest_nothing_is_remembered() -> None:
     assert limiter.is_at_rest(0.1)
     limiter.slow_down(0.1)
     assert not limiter.is_at_rest(10.0)
+
+
+def test_a_changed_rate_moves_the_next_start() -> None:
+    """It comes as if the rate had always been so, and never at once; while polls are paused, it stays."""
+    limiter = AdaptiveRateLimiter(0.5)
+    limiter.start(100.0)
+    limiter.change(1.0, 101.0)
+    assert limiter.opens_at == 101.5
+    limiter.change(0.0, 101.0)
+    limiter.change(2.0, 103.0)
+    assert (limiter.opens_at, limiter.rate) == (101.5, 2.0)
+    limiter.change(math.inf, 103.0)
+    assert limiter.is_at_rest(103.0)

@@ -15,7 +15,7 @@ histories of several processes can be merged, and the estimator can change.
 jobs that passed an age, some ended there. The order in which jobs end does not matter, so the first jobs of a batch
 teach something while the others run. Where the server tells durations, a kernel estimate on a logarithmic axis is
 better, which finds narrow modes; `_model` uses it from eight of them on. Both mix in a wide prior, which has
-the more weight the less was observed. The curve is estimated anew whenever the observations have grown by an eighth.
+the more weight the less was observed. The curve is estimated anew whenever the observations have grown by a small share.
 
 *Plan.* A call has a cost, in seconds, and each second between the end of a job and the poll that sees it costs one
 second. `_plan` finds the ages to poll at with the least expected sum, by dynamic programming. The best next age

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 from collections import OrderedDict
+from collections.abc import Mapping
 from random import Random
+from types import MappingProxyType
 
 from attrs import asdict, frozen
 
 from asyncpoll._schedule import Progress, Schedule
 from asyncpoll.waiting.learning._history import LONGEST_KEY, History, check_ages, check_key
-from asyncpoll.waiting.learning._model import SUBMITTED, Model, Terms
+from asyncpoll.waiting.learning._model import SUBMITTED, Model, Reason, Terms
 from asyncpoll.waiting.learning._plan import RandomSource
 from asyncpoll.waiting.learning._survival import SurvivalCurve
 
@@ -24,11 +26,56 @@ They are learned apart, but until there are enough jobs of one sort, they are pl
 """
 
 _POOL = ""  # the key of jobs without a key
+_MOST_TURNS = 2.5  # the longest delay while calls are scarce
+
+_REASONS: Mapping[Reason, str] = MappingProxyType({
+    "cold": "too few such jobs were seen to end, so the schedule for that decides",
+    "miss": "the last poll saw nothing, so it is repeated soon, and less often from miss to miss",
+    "backoff": "nothing is known of such jobs, so polls become rarer",
+    "plan": "that is the cheapest by what is known of such jobs",
+    "older": "it is older than all jobs that were seen, so polls become rarer",
+    "scarce": "calls are scarce, and by then this one is worth as much as those of other jobs",
+    "progress": "that follows from its progress",
+    "shortest": "no delay is shorter",
+    "longest": "no delay is longer",
+})  # fmt: skip
 
 
 def since_submit(key: str) -> str:
     """Return the key of the jobs of *key* whose age is known."""
     return key[: LONGEST_KEY - len(SINCE_SUBMIT)] + SINCE_SUBMIT
+
+
+@frozen(kw_only=True)
+class Explanation:
+    """Why a job is polled when it is; its text is a sentence.
+
+    Attributes:
+        delay: The seconds to the next poll. Where several ages are almost as good, it is one of them by chance.
+        reason: "plan" (the cheapest by what is known), "scarce" (calls are), "progress" (that of the job), "older"
+            (than all that were seen), "backoff" (nothing is known), "cold" (the cold schedule), "miss" (the last poll
+            saw nothing), or "shortest" or "longest" (a limit).
+        jobs: The number of such jobs that were seen to end.
+        typical: The typical duration of such jobs, in seconds; a guess while *jobs* is 0.
+        ends: The probability that a job which runs now will have ended by the next poll, by past jobs.
+        worth: The seconds by which the poll is expected to make the end known sooner.
+        call_cost: What a call is worth, in seconds.
+    """
+
+    delay: float
+    reason: Reason
+    jobs: int
+    typical: float
+    ends: float
+    worth: float
+    call_cost: float
+
+    def __str__(self) -> str:
+        known = f"{self.jobs} such jobs took about {self.typical:.3g} s; " if self.jobs else ""
+        return (
+            f"the next poll is in {self.delay:.3g} s, since {_REASONS[self.reason]}: {known}the job will have ended by "
+            f"then with a probability of {self.ends:.0%}; a call costs as much as {self.call_cost:.3g} s"
+        )
 
 
 class Learned:
@@ -39,11 +86,28 @@ class Learned:
     long they are processed. Until it has seen a job, it backs off: 1 s, and then a quarter of the age. It is a
     `Schedule` for all jobs without a key.
 
+    Set the call cost by at most one of *price*, *call_cost* and *budget*.
+
+    Args:
+        price: A share of a typical duration, by default 0.03: a job that takes a minute is then seen to have ended
+            after about 5 calls with a delay of some seconds.
+        call_cost: Seconds of delay.
+        budget: Calls a job, on average, with the one at the start of its wait; at least 2.
+        hint: The duration to expect, in seconds; it counts as much as one past job.
+        min_interval: The shortest delay, in seconds.
+        max_interval: The longest delay, in seconds, whatever has been learned.
+        cold: A schedule to go by, when there is no hint, until it has seen three jobs of a key; by default it backs off.
+        history: The records of past jobs, to which new ones are added.
+        random: A function that returns random numbers from 0 up to 1.
+
     Attributes:
         terms: The options.
         history: The records of past jobs.
-        cold: The schedule for a key of which fewer than `ENOUGH_JOBS` jobs were seen, or None to back off.
+        cold: The cold schedule, or None.
         scarcity: What a poll must be worth while calls are scarce, in seconds; 0 while they are not.
+
+    Raises:
+        ValueError: A number is out of range, or more than one says what a call is worth.
     """
 
     def __init__(
@@ -59,23 +123,6 @@ class Learned:
         history: History | None = None,
         random: RandomSource | None = None,
     ) -> None:
-        """Set the call cost by at most one of the first three arguments.
-
-        Args:
-            price: A share of a typical duration, by default 0.03: a job that takes a minute is then seen to have ended
-                after about 5 calls with a delay of some seconds.
-            call_cost: Seconds of delay.
-            budget: Calls a job, on average, with the one at the start of its wait; at least 2.
-            hint: The duration to expect, in seconds; it counts as much as one past job.
-            min_interval: The shortest delay, in seconds.
-            max_interval: The longest delay, in seconds, whatever has been learned.
-            cold: A schedule to go by, when there is no hint, until it has seen three jobs of a key.
-            history: The records of past jobs, to which new ones are added.
-            random: A function that returns random numbers from 0 up to 1.
-
-        Raises:
-            ValueError: A number is out of range, or more than one says what a call is worth.
-        """
         self.terms = Terms(
             price=price,
             call_cost=call_cost,
@@ -87,8 +134,9 @@ class Learned:
         )
         self.history = History() if history is None else history
         self.cold = cold
-        self.scarcity = 0.0
+        self.scarcity, self._turn = 0.0, math.inf
         self._call_cost: float | None = None
+        self._news: set[str] = set()
         self._models: OrderedDict[str, Model] = OrderedDict()
 
     @property
@@ -111,10 +159,28 @@ class Learned:
 
     def delay(self, progress: Progress, /, *, key: str = _POOL) -> float:
         """Return the seconds to the next poll of a job with this key, or with none."""
+        return self._delay(self._planner(key), progress)[0]
+
+    def explain(self, progress: Progress, /, *, key: str = _POOL) -> Explanation:
+        """Return why a job with this key, or with none, is polled when it is.
+
+        Raises:
+            ValueError: The key is too long.
+        """
         model = self._planner(key)
-        if self.cold is not None and model.jobs < ENOUGH_JOBS and self.terms.hint is None:
-            return self.cold.delay(progress)
-        return model.delay(progress, self.call_cost, self.scarcity)
+        delay, reason = self._delay(model, progress)
+        age = progress.elapsed if progress.in_state is None else progress.in_state
+        curve = model.phase(progress.state).curve
+        still = curve.running_at(age)
+        return Explanation(
+            delay=delay,
+            reason=reason,
+            jobs=model.jobs,
+            typical=model.typical,
+            ends=1 - curve.running_at(age + delay) / still if still else 1.0,
+            worth=model.worth(progress.state, age, age + delay),
+            call_cost=self.scarcity or self.call_cost or model.own_cost,
+        )
 
     def observe(
         self,
@@ -143,7 +209,8 @@ class Learned:
         """
         check_ages(lo, hi)
         if lo > 0 or hi < math.inf:  # else nothing was seen
-            self._model(key).observe(state, lo, hi, during)
+            if self._model(key).phase(state).observe(lo, hi, during):
+                self._news.add(key)
 
     def look(self, lo: float, hi: float, *, state: str = "processing", key: str = _POOL) -> None:
         """Learn that a job which was in a state for *lo* seconds when it was last seen was still in it at *hi* seconds.
@@ -153,7 +220,7 @@ class Learned:
         """
         if not 0 <= lo <= hi < math.inf:
             raise ValueError(f"a job is looked at again at a later age, not at {hi!r} after {lo!r}")
-        self._model(key).look(state, lo, hi)
+        self._model(key).phase(state).look(lo, hi)
 
     def first_look(self, age: float, *, state: str = "processing", key: str = _POOL) -> float:
         """Learn that a job which nothing was seen of since its submit, *age* seconds ago, is in a state.
@@ -167,6 +234,23 @@ class Learned:
         if not 0 <= age < math.inf:
             raise ValueError(f"the age of a job is finite and not below 0 s, not {age!r}")
         return self._model(key).first_look(state, age)
+
+    def compare_progress(self, total: float, lo: float, hi: float, *, state: str, key: str = _POOL) -> None:
+        """Learn how far progress is to be believed, from a job that has ended in a state.
+
+        Args:
+            total: The seconds that the first progress of the job let one expect, above 0.
+            lo: As for `observe`.
+            hi: Likewise.
+            state: "pending" or "processing".
+            key: The key of the job.
+
+        Raises:
+            ValueError: These are not two ages in order, or the key is too long.
+        """
+        check_ages(lo, hi)
+        if 0 < total < math.inf and hi < math.inf:
+            self._model(key).phase(state).compare_progress(total, lo, hi)
 
     def first_delay(self, age: float | None, *, key: str = _POOL) -> float:
         """Return the seconds to the first poll of a job whose submit was *age* seconds ago.
@@ -183,7 +267,18 @@ class Learned:
         if model.jobs < ENOUGH_JOBS or (age is None and not self.scarcity):
             return 0.0
         submitted = Progress(0, 0.0, state=SUBMITTED, in_state=0.0)
-        return max(0.0, model.delay(submitted, self.call_cost, self.scarcity) - (age or 0.0))
+        return max(0.0, self._delay(model, submitted)[0] - (age or 0.0))
+
+    def take_news(self) -> set[str]:
+        """Return the keys of which much has been learned since the last call: plans that were made are out of date."""
+        if not self._news:
+            return self._news
+        news, self._news = self._news, set()
+        return news
+
+    def set_scarcity(self, scarcity: float, turn: float = math.inf) -> None:
+        """Set what a poll must be worth, in seconds, and the seconds in which all waits can take turns."""
+        self.scarcity, self._turn = scarcity, turn
 
     def worth(self, lo: float, hi: float, *, state: str | None = None, key: str = _POOL) -> tuple[float, float] | None:
         """Return what a poll at age *hi* is worth after a look at age *lo*, and the call cost of its job, in seconds.
@@ -202,7 +297,7 @@ class Learned:
         Raises:
             ValueError: The key is too long.
         """
-        return self._planner(key).survival(state)
+        return self._planner(key).phase(state).curve
 
     def time_left(self, age: float, *, state: str | None = None, key: str = _POOL) -> float | None:
         """Return the seconds within which nine in ten jobs end that have been in a state for *age* seconds.
@@ -237,6 +332,13 @@ class Learned:
     def untaught(self) -> Learned:
         """Return a schedule with the same options and an empty history."""
         return Learned(**asdict(self.terms), cold=self.cold)
+
+    def _delay(self, model: Model, progress: Progress) -> tuple[float, Reason]:
+        """Return the seconds to the next poll, and why it is that."""
+        if self.cold is not None and model.jobs < ENOUGH_JOBS and self.terms.hint is None:
+            return self.cold.delay(progress), "cold"
+        delay, reason = model.delay(progress, self.call_cost, self.scarcity)
+        return (delay, reason) if delay <= _MOST_TURNS * self._turn else (_MOST_TURNS * self._turn, "longest")
 
     def _planner(self, key: str) -> Model:
         """Return the model to plan the jobs of a key with."""

@@ -7,20 +7,28 @@ observations are multiplied up to evidence, which is seldom large while the curv
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from functools import partial
 from statistics import fmean
+from typing import Literal, NamedTuple
 
 from attrs import define, field, frozen, validators
 
 from asyncpoll._schedule import DURATION, Progress
 from asyncpoll.waiting.learning._history import WINDOW, History, Track
 from asyncpoll.waiting.learning._plan import Plan, RandomSource, cheapest_plan
-from asyncpoll.waiting.learning._survival import Exposure, SurvivalCurve, estimate_survival, log_candidates
-from asyncpoll.waiting.learning._worth import Worth
+from asyncpoll.waiting.learning._survival import (
+    Exposure,
+    SurvivalCurve,
+    estimate_survival,
+    log_candidates,
+    when_worth_by_progress,
+)
 
 SUBMITTED = "submitted"
 """The state of a job that has not been seen since it was submitted."""
+
+Reason = Literal["cold", "miss", "backoff", "plan", "older", "scarce", "progress", "shortest", "longest"]
+"""Why a poll is made when it is: see `Explanation`."""
 
 KEPT = 4  # jobs at the least after a change: some to go on with, few enough to be outnumbered
 
@@ -28,13 +36,16 @@ _ALARM = 50.0  # the evidence at which jobs are taken to have changed
 _LEAST_P = 1e-3  # a single job must not raise an alarm
 _JOBS_TO_TEST = 8  # a curve that rests on fewer cannot be tested
 _ENOUGH_TOLD = 8  # durations told by the server, from which they are better than what was seen of the jobs
-_SHARE_PER_PLAN, _MOST_LOOKS = 8, 4096  # a curve serves for an eighth of the looks it rests on, of so many at most
+_PER_PLAN, _LOOKS_PER_PLAN, _MOST_LOOKS = 8, 16, 8192  # a curve serves for such a share of the evidence it rests on
+_NEWS = frozenset({1, 2, 3, 4, 6, 9, 14, 21, 32, 48, 72, 108})  # ends after which plans are out of date
 _SLICE = 0.25  # of the jobs that end in an interval: a record says in which part of it one of them has
 _EXACT = 1.011  # the ratio of the ages between which a job ended
 _MOSTLY = 0.5  # of the last jobs
 _PRICE_STEP = 0.12  # a plan is good enough until the call cost has moved by this share
 _FAR = 4.0  # times the longest duration; later polls do not count towards a budget
 _COLD_START, _COLD_GROWTH, _COLD_JITTER = 1.0, 0.25, 0.1  # seconds, share of the age, share of the interval
+_LEAST_DONE = 0.01  # of a job; with less, nothing can be said about the rest
+_PROGRESS_ERROR, _LEAST_ERROR = 0.25, 0.0025  # the square of the error of durations by progress, as logarithms
 
 _PRICE = 0.03  # a share of a typical duration, unless the terms say something else
 _HARDLY_ENDED = 0.95  # until the probability to be still processed falls below, a poll for the end does not pay
@@ -50,17 +61,7 @@ _BUDGET = validators.optional(validators.and_(validators.ge(2.0), validators.lt(
 
 @frozen(kw_only=True)
 class Terms:
-    """The options of a learned schedule.
-
-    Attributes:
-        price: The call cost as a share of a typical duration.
-        call_cost: The call cost in seconds, whatever is typical.
-        budget: The calls to make a job, on average.
-        hint: The duration to expect, in seconds, while nothing has been learned.
-        min_interval: The shortest delay, in seconds.
-        max_interval: The longest.
-        random: The source of randomness.
-    """
+    """The options of a learned schedule, as `Learned` explains them."""
 
     price: float | None = field(default=None, validator=_OPTIONAL)
     call_cost: float | None = field(default=None, validator=_OPTIONAL)
@@ -77,6 +78,9 @@ class Terms:
             raise ValueError(
                 f"max_interval ({self.max_interval:g} s) must not be below min_interval ({self.min_interval:g} s)"
             )
+
+
+# changes
 
 
 @define
@@ -100,15 +104,10 @@ class Evidence:
 
 @define
 class ChangeDetector:
-    """A sequential test of whether the jobs of one track became faster or slower.
+    """A sequential test of whether the jobs of one track became faster or slower."""
 
-    Attributes:
-        faster: The evidence that they became faster.
-        slower: The evidence that they became slower.
-    """
-
-    faster: Evidence = field(factory=Evidence)
-    slower: Evidence = field(factory=Evidence)
+    _faster: Evidence = field(factory=Evidence)
+    _slower: Evidence = field(factory=Evidence)
 
     def update(self, *, ended_by: float, ran_longer: float) -> int | None:
         """Return how many of the last jobs, with this one, show a change, or None while there is not enough evidence.
@@ -117,10 +116,10 @@ class ChangeDetector:
             ended_by: The probability to end by the age at which this job was seen ended.
             ran_longer: The probability to run longer than the age at which this job was last seen running.
         """
-        for evidence, p in ((self.faster, ended_by), (self.slower, ran_longer)):
+        for evidence, p in ((self._faster, ended_by), (self._slower, ran_longer)):
             if evidence.update(p):
                 shown = evidence.streak
-                self.faster, self.slower = Evidence(), Evidence()
+                self._faster, self._slower = Evidence(), Evidence()
                 return max(KEPT, shown)
         return None
 
@@ -152,41 +151,52 @@ class Cohort:
         return sorted(self._sample, key=lambda _: random())
 
 
+# one phase
+
+
+class Need(NamedTuple):
+    """What decides when to poll next, apart from the durations of past jobs.
+
+    Attributes:
+        age: Seconds for which the job has been in its state.
+        done: The share of it that is done, from 0 to 1, or None.
+        cost: The call cost in seconds, where calls are not scarce.
+        scarcity: What a poll must be worth where they are; else 0.
+    """
+
+    age: float
+    done: float | None
+    cost: float
+    scarcity: float
+
+
 @define(eq=False)
 class Phase:
     """The survival curve of one phase of the jobs of one key, and the plan that follows from it.
 
     Attributes:
-        history: The records of past jobs.
-        key: The key of the jobs.
-        name: The phase: "pending" or "processing".
-        random: The source of randomness.
-        shortest: The least seconds between two polls.
-        hint: The duration to expect, in seconds, while little is known.
         curve: The survival curve of the phase.
     """
 
-    history: History
-    key: str
-    name: str
-    random: RandomSource
-    shortest: float
-    hint: float | None = None
+    _history: History
+    _key: str
+    _name: str
+    _random: RandomSource
+    _shortest: float
+    _hint: float | None = None
     curve: SurvivalCurve = field(init=False)
     _exposure: Exposure = field(init=False)
-    _candidates: Sequence[float] = field(init=False)
     _told: float = field(init=False, default=0.0)  # the share of the last jobs of which it is known when they ended
+    _progress_error: float = field(init=False, default=_PROGRESS_ERROR)
     _detector: ChangeDetector = field(init=False, factory=ChangeDetector)
     _cohort: Cohort = field(init=False, factory=Cohort)
     _plan: Plan | None = field(init=False, default=None)
-    _worth: Worth | None = field(init=False, default=None)
     _looks: int = field(init=False, default=0)
     _looks_until_due: int = field(init=False, default=0)
     _is_of_records: bool = field(init=False, default=False)  # the curve
 
     def __attrs_post_init__(self) -> None:
-        self._candidates = log_candidates(self.shortest)
-        self._exposure = Exposure(self.shortest, self.hint)
+        self._exposure = Exposure(self._shortest, self._hint)
         self._start_from_records()
 
     @property
@@ -197,7 +207,7 @@ class Phase:
     @property
     def is_known(self) -> bool:
         """Whether the curve rests on anything."""
-        return self._looks > 0 or self.hint is not None
+        return self._looks > 0 or self._hint is not None
 
     @property
     def is_due(self) -> bool:
@@ -209,13 +219,13 @@ class Phase:
         self._is_of_records = self._has_enough_records
         if self._is_of_records:
             ends = [self._probable(record.lo, record.hi) for record in self._track.records]
-            self.curve = estimate_survival(ends, self._candidates, hint=self.hint)
-            basis = len(ends)
+            self.curve = estimate_survival(ends, log_candidates(self._shortest), hint=self._hint)
+            serves_for = len(ends) // _PER_PLAN
         else:
             self.curve = self._exposure.estimate()
-            basis = min(self._looks, _MOST_LOOKS)
-        self._plan = self._worth = None
-        self._looks_until_due = max(1, basis // _SHARE_PER_PLAN)
+            serves_for = min(self._looks, _MOST_LOOKS) // _LOOKS_PER_PLAN
+        self._plan = None
+        self._looks_until_due = max(1, serves_for)
 
     def look(self, lo: float, hi: float) -> None:
         """Observe that a job that ran at age *lo* still ran at age *hi*."""
@@ -224,26 +234,40 @@ class Phase:
         if not self._is_of_records:
             self._looks_until_due -= 1
 
-    def observe(self, lo: float, hi: float, during: tuple[float, float] | None = None) -> None:
-        """Observe that a job left the phase at an age in (*lo*, *hi*], having been in it *during* this time."""
+    def observe(self, lo: float, hi: float, during: tuple[float, float] | None = None) -> bool:
+        """Observe that a job left the phase at an age in (*lo*, *hi*], having been in it *during* this time.
+
+        Returns:
+            Whether plans are out of date: the first ends of a kind show more than all looks that found jobs running.
+        """
+        is_news = False
         if during is None:
             self.look(0.0, lo)
         if hi < math.inf:
             self._exposure.ended(lo, hi)
             self._told += (_is_exact(lo, hi) - self._told) / _JOBS_TO_TEST
             self._looks += 1
-            self._looks_until_due -= 1
+            is_news = self.jobs in _NEWS
+            self._looks_until_due = 0 if is_news else self._looks_until_due - 1
+        else:
+            self._exposure.running -= 1
         if during is None:
             self._record(lo, hi)
-            return
+            return is_news
         if during[0] >= self._cohort.opened_at:  # it came after one of the cohort had left
             self.settle()
             self._cohort = Cohort(during[1])
-        self._cohort.add(lo, hi, self.random)
+        self._cohort.add(lo, hi, self._random)
+        return is_news
+
+    def compare_progress(self, total: float, lo: float, hi: float) -> None:
+        """Observe that a job, whose first progress let one expect *total* seconds, ended at an age in (*lo*, *hi*]."""
+        error = math.log(max(self._probable(lo, hi), self._shortest) / total)
+        self._progress_error += (error * error - self._progress_error) / _JOBS_TO_TEST
 
     def settle(self) -> None:
         """Record the jobs of the present cohort."""
-        for lo, hi in self._cohort.shuffled(self.random):
+        for lo, hi in self._cohort.shuffled(self._random):
             self._record(lo, hi)
         self._cohort = Cohort(self._cohort.opened_at)
 
@@ -251,31 +275,26 @@ class Phase:
         """Return the expected number of polls of a job at a call cost of *cost* seconds."""
         return cheapest_plan(self.curve.ages, self.curve.survival, cost).calls(_FAR * self.curve.longest)
 
-    def worth(self, lo: float, hi: float) -> float:
-        """Return what a poll at age *hi* is worth, in seconds, after a look at age *lo*."""
-        return self._worths.of(lo, hi)
-
-    def next_poll(self, age: float, cost: float, scarcity: float) -> float:
-        """Return the age of the next poll.
-
-        Args:
-            age: Seconds for which the job has been in this phase.
-            cost: The call cost in seconds, where calls are not scarce.
-            scarcity: What a poll must be worth where they are; else 0.
-        """
-        random, curve = self.random, self.curve
+    def next_poll(self, need: Need) -> tuple[float, Reason]:
+        """Return the age of the next poll, and why it is that."""
+        age, done, cost, scarcity = need
+        if done is not None and done >= _LEAST_DONE and age >= self._shortest:
+            spread = math.sqrt(max(_LEAST_ERROR, self._progress_error))
+            if not self.is_known or spread < self.curve.spread(age):
+                return when_worth_by_progress(age, max(age, age / done), spread, scarcity or cost), "progress"
+        curve, random = self.curve, self._random
         if not self.is_known or not age < curve.ages[-1]:
-            return age + (_COLD_START + _COLD_GROWTH * age) * (1 + _COLD_JITTER * (2 * random() - 1))
+            return age + (_COLD_START + _COLD_GROWTH * age) * (1 + _COLD_JITTER * (2 * random() - 1)), "backoff"
         if scarcity > 0:
-            return self._worths.when(age, scarcity)
+            return curve.when_worth(age, scarcity), "scarce"
         planned = self._planned(cost).next_poll(age, random)
         if age > curve.longest:  # beyond all observations: the older the job, the less a second matters
-            return age + (planned - age) * math.sqrt(age / curve.longest)
-        return planned
+            return age + (planned - age) * math.sqrt(age / curve.longest), "older"
+        return planned, "plan"
 
     @property
     def _track(self) -> Track:
-        return self.history.track(self.key, self.name)
+        return self._history.track(self._key, self._name)
 
     @property
     def _has_enough_records(self) -> bool:
@@ -284,12 +303,6 @@ class Phase:
             return False
         track = self._track
         return len(track.records) >= (KEPT if track.since else _ENOUGH_TOLD)
-
-    @property
-    def _worths(self) -> Worth:
-        if self._worth is None:
-            self._worth = Worth(self.curve)
-        return self._worth
 
     def _start_from_records(self) -> None:
         records = self._track.records
@@ -302,12 +315,12 @@ class Phase:
 
         Only exact durations are tested. What is seen by polls that follow the curve says too little against it.
         """
-        self.history.add(self.key, self.name, *self._narrowed(lo, hi))
+        self._history.add(self._key, self._name, *self._narrowed(lo, hi))
         if not _is_exact(lo, hi) or len(self._track.records) <= _JOBS_TO_TEST:
             return
         kept = self._detector.update(ended_by=1 - self.curve.running_at(hi), ran_longer=self.curve.running_at(lo))
         if kept is not None:
-            self.history.cut(self.key, self.name, kept)
+            self._history.cut(self._key, self._name, kept)
             self._start_from_records()
             self.estimate()
 
@@ -319,7 +332,7 @@ class Phase:
         early, late = self.curve.running_at(lo), self.curve.running_at(hi)
         if _is_exact(lo, hi) or hi == math.inf or not late < early:
             return lo, hi
-        start = early - (early - late) * (1 - _SLICE) * self.random()
+        start = early - (early - late) * (1 - _SLICE) * self._random()
         first, last = self.curve.age_at(start), self.curve.age_at(start - _SLICE * (early - late))
         return (max(lo, first), min(hi, last)) if max(lo, first) < min(hi, last) else (lo, hi)
 
@@ -336,6 +349,9 @@ def _is_exact(lo: float, hi: float) -> bool:
     return hi <= _EXACT * lo or lo == hi
 
 
+# both phases
+
+
 class Model:
     """The two phases of the jobs of one key, pending and processing, and the price of a call for them."""
 
@@ -343,6 +359,7 @@ class Model:
         phase = partial(Phase, history, key, random=terms.random, shortest=terms.min_interval)
         self._terms = terms
         self._pending, self._processing = phase("pending"), phase("processing", hint=terms.hint)
+        self._phases = (self._pending, self._processing)
         self._share = terms.price or _PRICE
 
     @property
@@ -350,9 +367,11 @@ class Model:
         """The number of jobs that were seen to leave a phase."""
         return max(self._pending.jobs, self._processing.jobs)
 
-    def look(self, state: str, lo: float, hi: float) -> None:
-        """Observe that a job that was in a state at age *lo* was still in it at age *hi*."""
-        self._phase(state).look(lo, hi)
+    def phase(self, state: str | None) -> Phase:
+        """Return the phase of a state; its curve is up to date."""
+        self._refresh()
+        is_pending = state == "pending" or (state == SUBMITTED and self._pending.jobs > 0)
+        return self._pending if is_pending else self._processing
 
     def first_look(self, state: str, age: float) -> float:
         """Observe a job, unseen since its submit *age* seconds ago, in a state; return the age at which it came there.
@@ -361,87 +380,70 @@ class Model:
         """
         pending = self._pending
         began = 0.0 if state == "pending" or not pending.jobs else pending.curve.middle(0.0, age)
-        self.look(state, 0.0, age - began)
+        self.phase(state).look(0.0, age - began)
         return began
-
-    def observe(self, state: str, lo: float, hi: float, during: tuple[float, float] | None) -> None:
-        """Observe that a job has left a state at an age in (*lo*, *hi*]."""
-        self._refresh()
-        self._phase(state).observe(lo, hi, during)
 
     def settle(self) -> None:
         """Record what has been observed so far."""
-        for phase in (self._pending, self._processing):
+        for phase in self._phases:
             phase.settle()
-
-    def survival(self, state: str) -> SurvivalCurve:
-        """Return the survival curve of a state."""
-        self._refresh()
-        return self._phase(state).curve
 
     def time_left(self, state: str | None, age: float) -> float | None:
         """Return the seconds within which most jobs end that have been in a state for *age* seconds, if it is known."""
         self._refresh()
-        pending, processing = self._pending, self._processing
+        pending, processing = self._phases
         if pending.jobs and state in {"pending", None}:
             return pending.curve.time_left(age) + (processing.curve.time_left(0.0) if processing.jobs else 0.0)
         return processing.curve.time_left(age) if processing.jobs else None
 
-    def delay(self, progress: Progress, call_cost: float | None, scarcity: float = 0.0) -> float:
-        """Return the seconds to the next poll.
+    def delay(self, progress: Progress, call_cost: float | None, scarcity: float = 0.0) -> tuple[float, Reason]:
+        """Return the seconds to the next poll, and why it is that.
 
         Args:
             progress: How far the wait has come.
             call_cost: The call cost in seconds, or None for that of the terms.
-            scarcity: The price of a call while calls are scarce; 0 while they are not.
+            scarcity: What a poll must be worth while calls are scarce; 0 while they are not.
         """
-        terms = self._terms
-        delay = self._retry(progress.misses) if progress.misses else self._planned(progress, call_cost, scarcity)
+        terms, misses = self._terms, progress.misses
+        if misses:  # nothing has been seen, so there is nothing to plan with
+            longest = min(_RETRY * 2.0 ** min(misses - 1, _DOUBLINGS), _LONGEST_RETRY)
+            delay, reason = longest * (1 + terms.random()) / 2, "miss"
+        else:
+            phase = self.phase(progress.state)
+            age = progress.elapsed if progress.in_state is None else progress.in_state
+            due, reason = phase.next_poll(Need(age, progress.done, call_cost or self.own_cost, scarcity))
+            delay = due - age + self._least_after(phase)
+        if delay > terms.max_interval:
+            return terms.max_interval, "longest"
         # In this order NaN, which a foreign clock may lead to, becomes the shortest delay.
-        return min(max(terms.min_interval, delay), terms.max_interval)
+        return (delay, reason) if delay >= terms.min_interval else (terms.min_interval, "shortest")
 
     def worth(self, state: str | None, lo: float, hi: float) -> float:
         """Return what a poll at age *hi* is worth, in seconds, after a look at age *lo*."""
-        self._refresh()
-        phase = self._phase(state or SUBMITTED)
-        return phase.worth(lo, max(lo, hi - self._least_after(phase)))
+        phase = self.phase(state or SUBMITTED)
+        return phase.curve.worth(lo, max(lo, hi - self._least_after(phase)))
 
     @property
     def own_cost(self) -> float:
         """The call cost in seconds by the terms alone."""
-        self._refresh()
-        return self._share * self._typical()
+        return self._share * self.typical
 
-    def _planned(self, progress: Progress, call_cost: float | None, scarcity: float) -> float:
-        cost = call_cost or self.own_cost
-        phase = self._phase(progress.state)
-        age = progress.elapsed if progress.in_state is None else progress.in_state
-        return phase.next_poll(age, cost, scarcity) - age + self._least_after(phase)
+    @property
+    def typical(self) -> float:
+        """The typical duration of a job in both phases."""
+        pending, processing = self._phases
+        if not pending.jobs:
+            return processing.curve.typical
+        return pending.curve.typical + (processing.curve.typical if processing.is_known else 0.0)
 
     def _least_after(self, phase: Phase) -> float:
         """Return the seconds that a job goes on after a phase at the least, for the caller waits for its end."""
         is_last = phase is self._processing or not self._processing.jobs
         return 0.0 if is_last else self._processing.curve.age_at(_HARDLY_ENDED)
 
-    def _retry(self, misses: int) -> float:
-        """Return the seconds to a poll after misses: nothing has been seen, so there is nothing to plan with."""
-        longest = min(_RETRY * 2.0 ** min(misses - 1, _DOUBLINGS), _LONGEST_RETRY)
-        return longest * (1 + self._terms.random()) / 2
-
-    def _phase(self, state: str | None) -> Phase:
-        is_pending = state == "pending" or (state == SUBMITTED and self._pending.jobs > 0)
-        return self._pending if is_pending else self._processing
-
-    def _typical(self) -> float:
-        """Return the typical duration of a job in both phases."""
-        pending, processing = self._pending, self._processing
-        if not pending.jobs:
-            return processing.curve.typical
-        return pending.curve.typical + (processing.curve.typical if processing.is_known else 0.0)
-
     def _refresh(self) -> None:
         """Estimate the curves that are due, and fit the price to them."""
-        due = [phase for phase in (self._pending, self._processing) if phase.is_due]
+        due = [phase for phase in self._phases if phase.is_due]
         for phase in due:
             phase.estimate()
         if due and self._terms.budget is not None:
@@ -449,8 +451,8 @@ class Model:
 
     def _fit_price(self, budget: float) -> None:
         """Correct the price so that the plans cost a job *budget* polls: calls go with its inverse square root."""
-        phases = [phase for phase in (self._pending, self._processing) if phase.jobs >= _JOBS_FOR_A_BUDGET]
+        phases = [phase for phase in self._phases if phase.jobs >= _JOBS_FOR_A_BUDGET]
         for _ in range(_CORRECTIONS if phases else 0):
-            calls = sum(phase.calls(self._share * self._typical()) for phase in phases)
+            calls = sum(phase.calls(self.own_cost) for phase in phases)
             step = ((calls - _FIXED_CALLS) / (budget - _AT_THE_START - _FIXED_CALLS)) ** 2
             self._share *= min(max(1 / _LARGEST_STEP, step), _LARGEST_STEP)

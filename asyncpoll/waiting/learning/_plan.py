@@ -22,7 +22,7 @@ from attrs import frozen
 RandomSource = Callable[[], float]
 """A function that returns numbers from 0 up to, but not including, 1, as `random.Random().random` does."""
 
-_AS_GOOD = 0.1  # ages that cost at most this share of a call more than the best: polls of many jobs spread over them
+_AS_GOOD = 0.05  # ages that cost at most this share of a call more than the best: polls of many jobs spread over them
 
 
 @frozen

@@ -19,7 +19,7 @@ import math
 import operator
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import accumulate, pairwise
 from typing import NamedTuple
 
@@ -37,12 +37,17 @@ _LEAST_DENSITY = 0.03  # of one duration that no other reaches
 _REACH_OF_FEW = 0.8  # the reach, as a logarithm, while there are fewer than that
 _LEAST_REACH = 0.01
 _SAME = 1.001  # ages within this ratio are one
+_ONE_DEVIATION = 0.84, 0.16  # of the jobs still run a standard deviation before the median, and after it
+_ALL = 0.999
+_TAIL, _STEPS = 4.0, 8  # standard deviations before which almost no job has ended, and the steps of one
 _MOST = 0.9  # the share of jobs for which an expected end holds
 
 _CELL_RATIO = 1.04  # from one edge of a cell to the next
-_REMEMBERED = 128.0  # jobs that a cell remembers
+_REMEMBERED, _MOST_REMEMBERED = 128.0, 2048.0  # jobs that a cell remembers at least, and at most
+_GENERATIONS = 4.0  # of jobs that run together: they are of one time, so nothing is forgotten
 _MOST_CELLS = round(0.8 / math.log(_CELL_RATIO))  # cells, at most, on either side
 _PRIOR = 1.0  # jobs
+_STEEPNESS = 1.25  # of the prior: with 1, half of the jobs that are left end whenever age + centre doubles
 _HARDLY = 1e-9  # of all jobs; what is known of so few is nothing
 _PASSES = 3  # over observations that come together, until ends are shared out by what all of them show
 
@@ -87,10 +92,78 @@ class SurvivalCurve:
         """Return the median duration of the jobs that end in (*lo*, *hi*], which may reach to infinity."""
         return min(max(lo, self.age_at((self.running_at(lo) + self.running_at(hi)) / 2)), hi)
 
+    def spread(self, age: float) -> float:
+        """Return the standard deviation of the logarithm of the duration of a job that runs at *age*, about."""
+        still = self.running_at(age)
+        early, late = (self.age_at(share * still) for share in _ONE_DEVIATION)
+        return math.log(late / early) / 2 if still > 0 else 0.0
+
+    # What a poll is worth: the seconds for which a job is expected to have ended unseen since the last look at it. Of a
+    # job that ran at age u, S(s)/S(u) is the probability to run at age s. If it is looked at again at age t, it has
+    # ended before by t - u - (I(t) - I(u)) / S(u) seconds in expectation, where I is the integral of S. This only
+    # grows, so a job that is not polled for long becomes worth more than any other.
+
+    def worth(self, lo: float, hi: float) -> float:
+        """Return what a poll at age *hi* is worth, in seconds, for a job that ran at age *lo*."""
+        running = self.running_at(lo)
+        if running < _HARDLY:
+            return hi - lo
+        return max(0.0, hi - lo - (self._area(hi) - self._area(lo)) / running)
+
+    def when_worth(self, lo: float, seconds: float) -> float:
+        """Return the age at which a poll is worth so many *seconds*, above 0, for a job that ran at age *lo*."""
+        ages, running = self.ages, self.running_at(lo)
+        if running < _HARDLY or self.worth(lo, ages[-1]) <= seconds:
+            return max(lo + seconds, ages[-1])
+        first = bisect_right(ages, lo)
+        knot = bisect_left(range(first, len(ages)), seconds, key=lambda i: self.worth(lo, ages[i])) + first
+        before, after = (lo if knot == first else ages[knot - 1]), ages[knot]
+        # Within a cell the curve is a line, so the worth is a parabola from its left end on.
+        missing = seconds - self.worth(lo, before)
+        at_left = self.running_at(before) / running
+        bend = (at_left - self.running_at(after) / running) / (after - before) / 2
+        slope = 1 - at_left
+        root = slope + math.sqrt(slope * slope + 4 * bend * missing)
+        return min(before + 2 * missing / root if root > 0 else after, after)
+
+    @cached_property
+    def _areas(self) -> Sequence[float]:
+        """The integral of the curve from 0 to each knot."""
+        cells = zip(pairwise(self.ages), pairwise(self.survival), strict=True)
+        return [0.0, *accumulate((hi - lo) * (above + below) / 2 for (lo, hi), (above, below) in cells)]
+
+    def _area(self, age: float) -> float:
+        ages = self.ages
+        cell = bisect_right(ages, age) - 1
+        if cell >= len(ages) - 1:
+            return self._areas[-1]
+        running = (self.survival[cell] + self.running_at(age)) / 2
+        return self._areas[cell] + (age - ages[cell]) * running
+
+
+def when_worth_by_progress(age: float, total: float, spread: float, seconds: float) -> float:
+    """Return the age at which a poll is worth so many *seconds*, where only the progress of the job is gone by.
+
+    Args:
+        age: The age at which it ran.
+        total: The duration that follows from its progress.
+        spread: The standard deviation of the logarithm of durations around that, above 0.
+        seconds: Above 0.
+    """
+    still = math.erfc(math.log(age / total) / spread / math.sqrt(2))
+    at, missed = max(age, total * math.exp(-_TAIL * spread)), 0.0
+    while True:
+        later = at * math.exp(spread / _STEPS)
+        ended = 1 - math.erfc(math.log((at + later) / 2 / total) / spread / math.sqrt(2)) / still
+        if missed + ended * (later - at) >= seconds or ended > _ALL:
+            return at + (seconds - missed) / ended
+        missed, at = missed + ended * (later - at), later
+
 
 # from durations
 
 
+@lru_cache(maxsize=16)
 def log_candidates(shortest: float) -> list[float]:
     """Return the logarithms of the candidate ages, for polls that are at least *shortest* seconds apart."""
     low, high = math.log(shortest / 2), math.log(max(HORIZON, 1000 * shortest))
@@ -202,12 +275,12 @@ class Cells(NamedTuple):
 def cells_for(shortest: float, centre: float) -> Cells:
     """Return cells for polls that are *shortest* seconds apart at least, if a job is expected to take *centre* seconds.
 
-    Half of the jobs that are left are expected to end whenever the age and *centre* together have doubled.
+    More than half of the jobs that are left are expected to end whenever the age and *centre* together have doubled.
     """
     low, high = math.log(shortest / 2), math.log(max(HORIZON, 1000 * shortest))
     steps = math.ceil((high - low) / math.log(_CELL_RATIO))
     edges = [0.0, *(math.exp(low + step * (high - low) / steps) for step in range(steps + 1))]
-    survival = [centre / (centre + edge) for edge in edges]
+    survival = [(centre / (centre + edge)) ** _STEEPNESS for edge in edges]
     hazards = [1 - later / sooner for sooner, later in pairwise(survival)]
     return Cells(edges, hazards, [*survival[:-1], 0.0], centre, low, steps / (high - low))
 
@@ -221,6 +294,7 @@ class Exposure:
 
     Attributes:
         ends: The number of jobs that were seen to end.
+        running: The number of jobs that were last seen running.
     """
 
     def __init__(self, shortest: float, hint: float | None = None) -> None:
@@ -247,6 +321,7 @@ class Exposure:
 
     def passed(self, lo: float, hi: float) -> None:
         """Observe that a job that ran at age *lo* still ran at age *hi*."""
+        self.running += lo == 0
         (first, before), (last, into) = self._cells.place(lo), self._cells.place(hi)
         self._change[first] += 1
         self._change[last] -= 1
@@ -256,26 +331,31 @@ class Exposure:
     def ended(self, lo: float, hi: float) -> None:
         """Observe that a job that ran at age *lo* had ended at age *hi*."""
         self.ends += 1
-        (first, before), (last, _) = self._cells.place(lo), self._cells.place(hi)
+        self.running -= lo > 0
+        (first, before), (last, into) = self._cells.place(lo), self._cells.place(hi)
         self._passed[first] -= before
-        survival, end = self._survival, self._survival[last + 1]
-        total = survival[first] - end
-        for cell in range(first, last + 1):
-            if total > 0:
-                self._ended[cell] += (survival[cell] - survival[cell + 1]) / total
-                self._passed[cell] += (survival[cell] - end) / total
-            else:
-                self._ended[cell] += 1 / (last + 1 - first)
-                self._passed[cell] += 1 - (cell - first) / (last + 1 - first)
+        survival = self._survival
+        bounds = [*survival[first : last + 2]]
+        bounds[0] += before * (bounds[1] - bounds[0])
+        bounds[-1] = survival[last] + into * (bounds[-1] - survival[last])
+        total = bounds[0] - bounds[-1]
+        if not total > 0:
+            bounds = [float(last + 1 - cell) for cell in range(first, last + 2)]
+            total = bounds[0]
+        end = bounds[-1]
+        for cell, (sooner, later) in enumerate(pairwise(bounds), first):
+            self._ended[cell] += (sooner - later) / total
+            self._passed[cell] += (sooner - end) / total
 
     def estimate(self) -> SurvivalCurve:
         """Return the curve that follows from all observations; later ones are shared out by it."""
         ended, passed = self._ended, self._passed
+        remembered = min(max(_REMEMBERED, _GENERATIONS * self.running), _MOST_REMEMBERED)
         for cell, change in enumerate(accumulate(self._change[:-1])):
             passed[cell] = max(passed[cell] + change, ended[cell])
-            if passed[cell] > _REMEMBERED:
-                ended[cell] *= _REMEMBERED / passed[cell]
-                passed[cell] = _REMEMBERED
+            if passed[cell] > remembered:
+                ended[cell] *= remembered / passed[cell]
+                passed[cell] = remembered
         count = len(passed)
         self._change = [0] * (count + 1)
         mass, left = [0.0] * count, 1.0
@@ -320,7 +400,7 @@ class Exposure:
         count = len(self._cells.hazards)
         self._ended, self._passed = [0.0] * count, [0.0] * count
         self._change = [0] * (count + 1)
-        self.ends = 0
+        self.ends = self.running = 0
 
 
 def _cells_that_hold(ends: Sequence[float], cell: int, enough: float) -> int:

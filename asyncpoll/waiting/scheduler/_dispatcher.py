@@ -118,13 +118,19 @@ class Dispatcher:
         ready = [lane.ready.copy() for lane in self._waiting.copy().values()]
         return [target for targets in ready for target in targets], list(self._in_flight.copy())
 
+    @property
+    def rate(self) -> float:
+        """The most polls a second: `math.inf` for any number, 0 while polls are paused."""
+        return self._limits.rate
+
     def set_limits(self, limits: HubLimits) -> None:
         """Change the limits; lanes that exist keep their own."""
-        if limits.rate != self._limits.rate:
-            self._limiter = AdaptiveRateLimiter(limits.rate)
-            self.is_eager = False
+        now = self.now()
+        if limits.rate != self.rate:
+            self._limiter.change(limits.rate, now)
+            self.is_eager = self.is_eager and limits.rate < math.inf
         self._limits = limits
-        self._set_timer(self.now())
+        self._set_timer(now)
 
     # targets
 

@@ -72,6 +72,12 @@ class AdaptiveRateLimiter:
         """Return whether a new limiter would behave in the same way."""
         return self.rate == self._most and self.opens_at <= now
 
+    def change(self, rate: float, now: float) -> None:
+        """Start at most so many polls a second from *now* on; 0 leaves the time of the next one as it is."""
+        if self.opens_at > now and self.rate > 0 < rate:
+            self.opens_at = now + (self.opens_at - now) * self.rate / rate
+        self.rate = self._most = self._too_much = rate
+
     def start(self, at: float) -> None:
         """Record that a poll starts *at* this time, or was to: a timer that fires late must not cost any pace."""
         self.opens_at = max(self.opens_at, at) + 1 / self.rate

@@ -7,6 +7,7 @@ import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from contextvars import copy_context
+from functools import partial
 from typing import Any
 
 from asyncpoll import events
@@ -15,14 +16,15 @@ from asyncpoll._errors import ClientClosed, Draining, Rejected, WaitTimeout
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.waiting._decision import NEVER, Verdict, WaitCheckpoint
-from asyncpoll.waiting._emission import Announcer, Counters, EndpointCounters
+from asyncpoll.waiting._emission import Announcer, Counters
 from asyncpoll.waiting._fetching import Result, as_outcome, as_result, awaitable_of
 from asyncpoll.waiting._misses import drop_tracebacks, is_condemning
 from asyncpoll.waiting._policy import Policy
 from asyncpoll.waiting._remote_cancel import RemoteCancels, remote_cancel_of
-from asyncpoll.waiting.learning._shared_price import PriceController
+from asyncpoll.waiting.learning._learned import Learned
 from asyncpoll.waiting.scheduler._batcher import Batcher
 from asyncpoll.waiting.scheduler._dispatcher import Dispatcher, HubLimits
+from asyncpoll.waiting.scheduler._pacing import Pacer
 from asyncpoll.waiting.scheduler._targets import (
     Batch,
     Effects,
@@ -47,33 +49,28 @@ class Scheduler:
         counters: See below.
         limits: Of concurrency and rate.
         observers: Called with every event.
-        prices: Sets the price of a call where calls are scarce, or None.
+        learned: The schedule of the hub, if it is one that learns.
 
     Attributes:
         counters: Counts what happens.
         dispatcher: Starts the polls.
-        prices: Sets the price of a call where calls are scarce, or None.
         registry: The jobs that are awaited.
         cancels: The remote cancels of abandoned jobs.
     """
 
     def __init__(
-        self,
-        counters: Counters,
-        limits: HubLimits,
-        *,
-        observers: Sequence[events.Observer],
-        prices: PriceController | None,
+        self, counters: Counters, limits: HubLimits, *, observers: Sequence[events.Observer], learned: Learned | None
     ) -> None:
         context = copy_context()
         self._affinity = LoopAffinity("the hub", "use it inside its block: async with Hub() as hub")
         self.counters = counters
         self._announcer = Announcer(observers) if observers else None
-        self.prices = prices
         self.dispatcher = Dispatcher(self, limits, context)
         counters._targets = self.dispatcher.ready_and_in_flight  # noqa: SLF001  a hub's counters outlive its scheduler
         self._batcher = Batcher(self.dispatcher, context)
         self.registry = WaitRegistry()
+        pacer = partial(Pacer, dispatcher=self.dispatcher, batcher=self._batcher, registry=self.registry)
+        self._pacer = None if learned is None else pacer(learned, counters=counters)
         self._interner = SnapshotInterner()
         self.cancels = RemoteCancels(limits.concurrency)
         self._to_cancel: set[Wait] = set()  # jobs that some wait has asked to cancel, and for which others still wait
@@ -90,6 +87,12 @@ class Scheduler:
             ClientClosed: It is not.
         """
         self._affinity.check()
+
+    def set_limits(self, limits: HubLimits) -> None:
+        """Change the limits of concurrency and rate; lanes that exist keep their own."""
+        self.dispatcher.set_limits(limits)
+        if self._pacer is not None:
+            self._pacer.rate_changed()
 
     def now(self) -> float:
         """Return the time on the event loop's clock."""
@@ -138,7 +141,7 @@ class Scheduler:
             raise
         if sink.counted:
             self.counters.pending += 1
-            self._endpoint(job).pending += 1
+            self.counters.of(job).pending += 1
             if self._announcer is not None:
                 wait.observe_in(self._announcer.begin(wait, sink.context, checkpoint))
         if primary is not wait:
@@ -193,9 +196,8 @@ class Scheduler:
 
     async def poll(self, target: Target) -> None:
         """Poll *target* once."""
-        if self.prices is not None and isinstance(target, Wait):
-            worth, late = target.worth(self.prices.learned, self.now()), self.dispatcher.overdue()
-            self.dispatcher.is_eager = self.prices.update(worth, waits=self.counters.pending, late=late)
+        if self._pacer is not None:
+            self._pacer.before_poll(target)
         result = await self._fetch(target)
         if hasattr(target.subject, "poll_for"):  # a job; its poll may have consisted of several calls
             self.dispatcher.count_further(target)
@@ -204,6 +206,8 @@ class Scheduler:
         if not isinstance(result, BaseException):
             self._count_news(target, effects.steps)
         self._deliver(effects)
+        if self._pacer is not None:
+            self._pacer.after_poll()
 
     async def _fetch(self, target: Target) -> Any:
         """Ask about *target*; return what was seen, or the error that came instead, whatever it is."""
@@ -227,18 +231,18 @@ class Scheduler:
             counters.in_flight -= 1
         counters.polls += 1
         if isinstance(result, BaseException) and target.is_awaited:  # else it was cut: its last wait is over
-            counters.count_miss(self._endpoint(target.subject), result)
+            counters.count_miss(self.counters.of(target.subject), result)
         elif isinstance(result, Snapshot):
             counters.unknown += result.state is State.UNKNOWN
         seconds = self._time() - called_at
-        self._endpoint(target.subject).seconds += seconds
+        self.counters.of(target.subject).seconds += seconds
         if self._announcer is not None and self._announcer.wants_calls:
             self._announcer.calls(target, seconds, result)
         return result
 
     def _count_news(self, target: Target, steps: Sequence[Step]) -> None:
         """Count a poll that was answered by what it brought to the waits that it was made for."""
-        endpoint, changed = self._endpoint(target.subject), False
+        endpoint, changed = self.counters.of(target.subject), False
         for _, _, result, verdict, _ in steps:
             if isinstance(result, Snapshot):
                 if verdict.over and result.state.is_terminal:
@@ -247,14 +251,6 @@ class Scheduler:
                 changed = changed or verdict.before is None or verdict.before.state is not result.state
         endpoint.changed += changed
         endpoint.same += not changed
-
-    def _endpoint(self, subject: object) -> EndpointCounters:
-        """Return the counters of the endpoint of a job; those under "" for a bare coroutine function."""
-        name: str = getattr(getattr(subject, "endpoint", None), "name", "")
-        counters = self.counters.by_endpoint.get(name)
-        if counters is None:
-            counters = self.counters.by_endpoint[name] = EndpointCounters()
-        return counters
 
     def _apply(self, target: Target, result: Any) -> Effects:
         """Apply a result to every wait that it was made for, and detach those that are over."""
@@ -481,7 +477,7 @@ class Scheduler:
         self, wait: Wait, sink: WaitSink, error: BaseException | None, cancel: asyncio.Task[None] | None, now: float
     ) -> None:
         if sink.counted:
-            self.counters.count_end(self._endpoint(wait.subject), events.outcome_of(wait.last, error))
+            self.counters.count_end(self.counters.of(wait.subject), events.outcome_of(wait.last, error))
         self._leave(wait, sink, error, now)
         sink.ended(wait, error, now - wait.began, cancel)
 
@@ -494,6 +490,6 @@ class Scheduler:
         """Count and report that a wait is not pending any more."""
         if sink.counted:
             self.counters.pending -= 1
-            self._endpoint(wait.subject).pending -= 1
+            self.counters.of(wait.subject).pending -= 1
             if self._announcer is not None:
                 self._announcer.end(wait, error, now)

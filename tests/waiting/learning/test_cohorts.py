@@ -18,8 +18,9 @@ def learned() -> Learned:
 
 
 def cohort(schedule: Learned, began: float, *durations: float) -> None:
-    """Observe jobs that begin together, the shortest first."""
+    """Observe jobs that begin together and are seen twice, the shortest first."""
     for duration in sorted(durations):
+        schedule.look(0.0, duration - 1)
         schedule.observe(duration - 1, duration, during=(began, began + duration))
 
 

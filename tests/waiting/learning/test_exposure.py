@@ -9,7 +9,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncpoll.waiting.learning._survival import Exposure, SurvivalCurve, estimate_survival, log_candidates
-from asyncpoll.waiting.learning._worth import Worth
 
 property_of = settings(max_examples=100, derandomize=True, database=None, deadline=None)
 
@@ -42,13 +41,25 @@ def test_the_curve_falls_from_one_to_nought(seen: list[tuple[float, float, bool]
     assert 0 < curve.longest < math.inf
 
 
+def test_ends_on_both_sides_of_a_look_are_kept_apart() -> None:
+    """Half of the jobs end before an age that all are looked at, however often; the curve does not move to one side."""
+    exposure = Exposure(0.1)
+    for _ in range(200):
+        exposure.ended(0.0, 19.92)
+        exposure.passed(0.0, 19.92)
+        exposure.ended(19.92, 21.55)
+        curve = exposure.estimate()
+    assert curve.running_at(19.92) == pytest.approx(0.5, abs=0.1)
+    assert curve.running_at(21.55) < 0.1
+
+
 @property_of
 @given(known=durations, lo=ages, one=ages, other=ages)
 def test_a_poll_is_worth_more_the_later_it_is(known: list[float], lo: float, one: float, other: float) -> None:
     """By any curve, from nothing at the look before, and by no more than the time that has passed."""
     for curve in (estimate_survival(known, log_candidates(0.1)), Exposure(0.1).fill((each, each) for each in known)):
-        worth, passed = Worth(curve), sorted((one, other))
-        values = [worth.of(lo, lo + seconds) for seconds in passed]
+        passed = sorted((one, other))
+        values = [curve.worth(lo, lo + seconds) for seconds in passed]
         slack = 1e-4 * (1 + lo + passed[1])  # of sums of many areas
         assert -slack <= values[0] <= values[1] + slack
         assert values[1] <= passed[1] + slack
@@ -59,22 +70,21 @@ def test_a_poll_is_worth_more_the_later_it_is(known: list[float], lo: float, one
 def test_a_poll_is_due_when_it_is_worth_the_price(known: list[float], lo: float, worth: float) -> None:
     """By any curve."""
     for curve in (estimate_survival(known, log_candidates(0.1)), Exposure(0.1).fill((each, each) for each in known)):
-        worths = Worth(curve)
-        due = worths.when(lo, worth)
+        due = curve.when_worth(lo, worth)
         assert due >= lo
         if due < curve.ages[-1]:
-            assert worths.of(lo, due) == pytest.approx(worth, rel=0.02, abs=1e-4 * (1 + lo))
+            assert curve.worth(lo, due) == pytest.approx(worth, rel=0.02, abs=1e-4 * (1 + lo))
 
 
 def test_of_a_job_older_than_all_others_nothing_is_known() -> None:
     """It may have ended at once: a poll is worth all of the time since the look before."""
-    worth = Worth(SurvivalCurve([0.0, 10.0, 20.0], [1.0, 1.0, 0.0], 15.0, 20.0))
-    assert worth.of(25.0, 40.0) == 15.0
-    assert worth.when(25.0, 7.0) == 32.0
-    assert worth.of(0.0, 10.0) == 0.0
-    assert worth.of(0.0, 20.0) == worth.of(0.0, 30.0) - 10 == 5.0
-    assert worth.when(0.0, 5.0) == 20.0
-    assert worth.when(0.0, 1.25) == 15.0
+    curve = SurvivalCurve([0.0, 10.0, 20.0], [1.0, 1.0, 0.0], 15.0, 20.0)
+    assert curve.worth(25.0, 40.0) == 15.0
+    assert curve.when_worth(25.0, 7.0) == 32.0
+    assert curve.worth(0.0, 10.0) == 0.0
+    assert curve.worth(0.0, 20.0) == curve.worth(0.0, 30.0) - 10 == 5.0
+    assert curve.when_worth(0.0, 5.0) == 20.0
+    assert curve.when_worth(0.0, 1.25) == 15.0
 
 
 def test_an_end_is_shared_out_by_what_is_known() -> None:

@@ -1,10 +1,10 @@
-"""Tests of the common price of calls under a shared rate."""
+"""Tests of what a hub does with what its schedule learns: a common price of calls, and new plans in time."""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-from collections.abc import Iterable, Iterator
+from collections.abc import AsyncIterator, Iterable, Iterator
 from datetime import UTC, datetime
 from random import Random
 from statistics import fmean
@@ -13,12 +13,14 @@ from typing import Any
 import pytest
 from hub_kit import in_hub, jobs_of, now, transport_of
 
-from asyncpoll import Snapshot, State
+from asyncpoll import Snapshot, State, Throttled
 from asyncpoll._schedule import Exponential, Fixed
 from asyncpoll.http import Request
+from asyncpoll.waiting._decision import NEVER, Decision
 from asyncpoll.waiting._hub import Hub
+from asyncpoll.waiting._policy import policy_of
 from asyncpoll.waiting.learning._learned import Learned
-from asyncpoll.waiting.learning._shared_price import PriceController
+from asyncpoll.waiting.scheduler._pacing import PriceController
 
 
 def scarcities(polls: Iterable[tuple[float, float, float]], waits: int = 100) -> list[float]:
@@ -26,7 +28,7 @@ def scarcities(polls: Iterable[tuple[float, float, float]], waits: int = 100) ->
     learned, found = Learned(), []
     controller = PriceController(learned)
     for worth, own_cost, late in polls:
-        is_scarce = controller.update((worth, own_cost), waits=waits, late=late)
+        is_scarce = controller.update((worth, own_cost), waits=waits, rate=1.0, late=late)
         assert is_scarce is (learned.scarcity > 0)
         found.append(learned.scarcity)
     return found
@@ -42,7 +44,7 @@ def test_the_price_is_what_polls_are_worth() -> None:
     prices = scarcities([(6.0, 1.0, 3.0)] * 200 + [(2.0, 1.0, 3.0)] * 20 + [(2.0, 1.0, 3.0)] * 200)
     assert prices == sorted(prices[:200]) + sorted(prices[200:], reverse=True)
     assert prices[199] == pytest.approx(6.0, rel=0.01)
-    assert 2.5 < prices[219] < 4.0
+    assert 3.5 < prices[219] < 5.0
     assert prices[-1] == pytest.approx(2.0, rel=0.01)
 
 
@@ -62,11 +64,11 @@ def test_calls_stay_scarce_while_all_would_ask_for_more() -> None:
 def test_a_poll_of_unknown_worth_changes_nothing() -> None:
     """Such as that of a job of which too little is known."""
     controller = PriceController(Learned())
-    assert controller.update(None, waits=10, late=9.0) is False
-    assert controller.update((3.0, 1.0), waits=10, late=9.0) is True
-    assert controller.update(None, waits=10, late=0.0) is True
+    assert controller.update(None, waits=10, rate=1.0, late=9.0) is False
+    assert controller.update((3.0, 1.0), waits=10, rate=1.0, late=9.0) is True
+    assert controller.update(None, waits=10, rate=1.0, late=0.0) is True
     controller.end()
-    assert controller.update(None, waits=10, late=0.0) is False
+    assert controller.update(None, waits=10, rate=1.0, late=0.0) is False
 
 
 # in a hub
@@ -206,3 +208,75 @@ def test_waits_with_a_schedule_of_their_own_do_not_set_the_price() -> None:
         return schedule.scarcity
 
     assert in_hub(work, rate=2.0, schedule=schedule) == 0.0
+
+
+def test_a_new_rate_keeps_the_price_of_calls() -> None:
+    """A rate that is set again and again, as where machines share one, is still met, and the price goes on."""
+    asked: list[tuple[str, float]] = []
+    schedule = Learned(random=Random(1).random)
+    for _ in range(30):
+        schedule.observe(60.0, 60.0, key="one")
+    prices: list[float] = []
+
+    async def work(hub: Hub) -> None:
+        jobs = [Aged(f"{number}", 400.0, asked) for number in range(300)]
+        run = asyncio.create_task(hub.wait_all(jobs, timeout=None))
+        for step in range(400):
+            await asyncio.sleep(0.5)
+            hub.rate = (2.0, 3.0)[step % 2]
+            prices.append(schedule.scarcity)
+        await run
+        hub.rate = None
+        assert schedule.scarcity == 0.0
+
+    in_hub(work, rate=2.0, schedule=schedule, random=Random(1).random)
+    assert all(0.8 < after / before < 1.25 for before, after in itertools.pairwise(prices[150:]))
+    assert 2.4 * 100 < sum(100 <= at < 200 for _, at in asked) <= 2.6 * 100
+
+
+# new plans
+
+
+def mean_delay(jobs: int, **options: Any) -> float:
+    """Return how long after the ends of jobs of a kind that is not known yet they are known, on average."""
+    ends = [30 + number / jobs / 10 for number in range(jobs)]
+
+    async def work(hub: Hub) -> list[float]:
+        waits = [hub.wait(Aged(f"{end}", end, []), timeout=None, **options) for end in ends]
+        return [now() async for _ in arriving(waits)]
+
+    return fmean(in_hub(work, schedule=Learned(random=Random(1).random))) - fmean(ends)
+
+
+async def arriving(waits: Iterable[Any]) -> AsyncIterator[Any]:
+    """Yield the results of waits in the order in which they come."""
+    for end in asyncio.as_completed(list(waits)):
+        yield await end
+
+
+def test_the_first_ends_of_a_kind_hasten_other_polls() -> None:
+    """Of many jobs that were entered together, one has ended; so have the others, most likely."""
+    assert mean_delay(250) < 1.0
+
+
+def test_a_plan_is_not_made_anew_for_other_schedules() -> None:
+    """Waits with a schedule of their own, and those whose server asked to be left alone, keep their times."""
+    assert mean_delay(50, schedule=Fixed(40.0)) == pytest.approx(9.951)
+
+
+def test_a_wait_that_cannot_be_planned_anew_keeps_its_poll() -> None:
+    """Its last poll was missed, it has been polled for the last time, or the server has asked for a pause."""
+    learned = Learned(random=Random(1).random)
+    steps: list[tuple[Any, float | None]] = [
+        (Throttled("slow down", status=429), 100.0), (Snapshot(State.PROCESSING, retry_after=50.0), 100.0),
+        (Snapshot(State.PROCESSING), 9.0), (Snapshot(State.SUCCESS), None),
+    ]  # fmt: skip
+    for result, timeout in steps:
+        decision = Decision(policy_of("wait", timeout, {"schedule": learned, "stable_for": 2}), 0.0)
+        assert decision.planned_anew(learned) < NEVER
+        assert decision.planned_anew(Learned()) == NEVER
+        decision.apply(result, 8.9)
+        assert decision.planned_anew(learned) == NEVER
+    decision = Decision(policy_of("wait", None, {"schedule": learned}), 0.0)
+    decision.apply(Snapshot(State.PROCESSING), 8.0)
+    assert 8.0 < decision.planned_anew(learned) < 20.0
