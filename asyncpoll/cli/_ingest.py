@@ -152,6 +152,8 @@ class LineIngest:
         job = evolve(job, submitted=_ended(line.data))
         if named.submitted_at is not None:
             job = job.with_submitted_at(named.submitted_at)
+        if named.pacing is not None:
+            job = job.with_pacing(named.pacing)
         if named.meta is None:
             return job
         if len(json_line(named.meta)) > MOST_META:

@@ -233,6 +233,8 @@ class Drive:
                 given += 1
                 job = self.clients.job(self.clients.targets.find(entry.endpoint), entry.ref)
                 at = entry.submitted_at
+                if entry.pacing is not None:
+                    job = job.with_pacing(entry.pacing)
                 yield job if at is None else job.with_submitted_at(min(at, datetime.now(UTC).timestamp()))
             if lines is not None:
                 async with aclosing(self.ingest.each(Feed(lines).each())) as jobs:

@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from itertools import zip_longest
 from typing import Any, Final, TypeVar
 
 from asyncpoll._affinity import LoopAffinity
@@ -156,6 +157,7 @@ class Journal:
         jobs: Sequence[tuple[str, str, Any]],
         metas: Sequence[Mapping[str, Any] | None] = (),
         times: Sequence[float | None] = (),
+        pacings: Sequence[str | None] = (),
     ) -> list[EntryStatus]:
         """Enter jobs, given as (key, name of the endpoint, reference as JSON data); return the status of each.
 
@@ -163,6 +165,7 @@ class Journal:
             jobs: The jobs.
             metas: The data of the caller's own for each of them, or nothing.
             times: The Unix times of their submits, or nothing.
+            pacings: What predicts how long they take, or nothing.
 
         Raises:
             LedgerError: A reference is not JSON data ("value"), or the ledger cannot be written.
@@ -177,8 +180,8 @@ class Journal:
             found = store.enter(batch)
             if any(texts):
                 store.keep_meta(found, texts)
-            if any(times):
-                store.keep_submits(found, times)
+            if any(times) or any(pacings):
+                store.keep_submits(found, list(zip_longest(times, pacings)))
             return found
 
         statuses: list[EntryStatus] = await self.do(enter)

@@ -42,6 +42,7 @@ class Entry:
         ref: Its reference as JSON data.
         meta: What `Job.with_meta` gave it, as JSON data, or None.
         submitted_at: The Unix time of its submit, if that was known; see `Job.with_submitted_at`.
+        pacing: What predicts how long it takes, if that was known; see `Job.with_pacing`.
     """
 
     number: int
@@ -50,6 +51,7 @@ class Entry:
     ref: Any
     meta: Mapping[str, Any] | None = None
     submitted_at: float | None = None
+    pacing: str | None = None
 
 
 @frozen
@@ -137,6 +139,7 @@ class Record:
         superseded: Whether the job has been retried since: then this outcome does not count any more.
         meta: What `Job.with_meta` gave the job, as JSON data, or None.
         kind: The kind of the snapshot last seen, such as "expired", or "partial" for a result that is not the whole.
+        pacing: What predicted how long the job took, if that was known; see `Job.with_pacing`.
     """
 
     seq: int
@@ -159,6 +162,7 @@ class Record:
     superseded: bool = False
     meta: Mapping[str, Any] | None = None
     kind: str | None = None
+    pacing: str | None = None
 
     def line(self) -> dict[str, Any]:
         """Return the fields of a result line. `waited` is in seconds.

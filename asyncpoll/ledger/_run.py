@@ -287,7 +287,8 @@ class Ingest:
                 described = [_described(job) for job in page]
                 await self._define(page)
                 metas, times = [job.meta for job in page], [job.submitted_at for job in page]
-                statuses = await self._journal.enter(described, metas, times)
+                pacings = [job.pacing for job in page]
+                statuses = await self._journal.enter(described, metas, times, pacings)
                 self.taken += len(page)
                 for job, status in zip(page, statuses, strict=True):
                     if self._is_wanted(job, status):
