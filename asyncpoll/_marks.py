@@ -1,16 +1,15 @@
 """The marks of a job: what is known of it beside its reference, and is part of neither its key nor its requests.
 
-One of them is the pacing: what predicts how long the job takes, as a short text. Jobs of one endpoint with the same text
-are learned together. The facts in it are named by paths into a reference or the arguments of a submit, such as "model"
-or "input.mode". A list on the way stands for each of its items. "size:" in front stands for how much of it there is, in
-classes that are wide, so that there are few: "16+" reaches to the next power of 2, and from 64 on to the next of 4;
-"64K+" has units of 1024. A fact is a word that many jobs share: neither an id nor a prompt belongs here.
+One of them is the pacing: what predicts how long the job takes, as a short text. Jobs of one endpoint with the same
+text are learned together. The facts in it are named by paths into a reference or the arguments of a submit, such as
+"model" or "input.mode". A list on the way stands for each of its items. "size:" in front stands for how much of it
+there is, in classes that are wide, so that there are few: "16+" reaches to the next power of 2, and from 64 on to the
+next of 4; "64K+" has units of 1024. A fact is a word that many jobs share: neither an id nor a prompt belongs here.
 """
 
 from __future__ import annotations
 
 import math
-import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
@@ -45,30 +44,25 @@ def as_pacing(found: object) -> str | None:
 
 def predictor(paths: Sequence[str]) -> Predictor:
     """Return the function that finds what *paths* name, such as "mode=fast,pages=16+" for "mode" and "size:pages"."""
-    parts = [_part(path) for path in paths]
+    parts = [(fact_keys(path), _size if path.startswith(_SIZE) else _word) for path in paths]
 
     def predict(data: Any) -> str | None:
-        known = [f"{label}={word}" for label, steps, read in parts if (word := read(_at(data, steps)))]
+        known = [f"{keys[-1]}={word}" for keys, read in parts if (word := read(_at(data, keys)))]
         return as_pacing(",".join(known))
 
     return predict
 
 
-def label(path: str) -> str:
-    """Return the name of a fact in the text: the last key of its path."""
-    return re.split(r"[.:]", path.replace("[*]", ""))[-1]
+def fact_keys(path: str) -> list[str]:
+    """Return the keys of a path, from the outside; the last one is the name of the fact in the text."""
+    return path.removeprefix(_SIZE).replace("[*]", "").split(".")
 
 
-def _part(path: str) -> tuple[str, Sequence[str], Callable[[Any], str]]:
-    steps = path.removeprefix(_SIZE).replace("[*]", "").split(".")
-    return label(path), steps, _size if path.startswith(_SIZE) else _word
-
-
-def _at(data: Any, steps: Sequence[str]) -> Any:
-    for number, step in enumerate(steps):
+def _at(data: Any, keys: Sequence[str]) -> Any:
+    for number, key in enumerate(keys):
         if isinstance(data, list | tuple):
-            return [_at(one, steps[number:]) for one in data]
-        data = data.get(step) if isinstance(data, Mapping) else None
+            return [_at(one, keys[number:]) for one in data]
+        data = data.get(key) if isinstance(data, Mapping) else None
     return data
 
 
