@@ -197,10 +197,10 @@ class Sender:
         """Return the line that names a job for `asyncpoll run`; of one that has ended at once, its result."""
         own = {} if item.meta is None else {META: item.meta}
         if job.submitted is None:
-            known = {} if job.submitted_at is None else {SUBMITTED_AT: int(job.submitted_at)}
-            known |= {} if job.pacing is None else {PACING: job.pacing}
+            at = {} if job.submitted_at is None else {SUBMITTED_AT: int(job.submitted_at)}
+            pacing = {} if job.pacing is None else {PACING: job.pacing}
             named = {"endpoint": job.endpoint.name, "ref": job.endpoint.plain(job.ref)}
-            return json_text({**named, **known, **own}, links=True)
+            return json_text({**named, **at, **pacing, **own}, links=True)
         result = result_of(job, Ended(None, job.submitted, None, polls=0, waited=0.0))
         return json_text({**result, **own}, links=self.links)
 

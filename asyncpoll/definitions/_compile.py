@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from math import floor
 from typing import Any
 
@@ -59,7 +60,7 @@ def compile_endpoint(spec: EndpointSpec, text: str | None = None) -> Endpoint[Re
         about=None if spec.about is None else _about(spec.about, references),
         group=None if spec.group is None else _group(spec, spec.group, references, faults),
         pace=None if spec.pace is None else Pace(**{one.name: getattr(spec.pace, one.name) for one in fields(Pace)}),
-        predicts=_predicts(spec),
+        predicts=_predicts(spec, references),
         same_job=_same_job(spec.echo, references) if spec.echo else None,
         plain=Reference.plain,
         restore=references.make,
@@ -212,13 +213,24 @@ def _same_job(echo: Mapping[str, Any], references: References) -> Callable[[Refe
     return lambda ref, reply: all(text_of(get(reply.json, reply)) in (None, ref.values[at]) for at, get in pairs)
 
 
-def _predicts(spec: EndpointSpec) -> Callable[[Reference], str | None] | None:
+def _predicts(spec: EndpointSpec, references: References) -> Callable[[Reference], str | None] | None:
     """Return the function that finds in a reference what predicts, or None if there is never anything."""
-    paths = [path for path in spec.predicts if spec.open or fact_keys(path)[0] in spec.fields]
-    if not paths:
+    roots = dict.fromkeys(fact_keys(path)[0] for path in spec.predicts)
+    known = {name: references.index(name) for name in roots if name in references.names}
+    if not known and not (roots and spec.open):
         return None
-    predict = predictor(paths)
-    return lambda ref: predict(ref.plain())
+    predict, indexes, usual = predictor(spec.predicts), list(known.values()), len(references.names)
+    remembered = lru_cache(maxsize=1024, typed=True)(lambda *values: predict(dict(zip(known, values, strict=True))))
+
+    def predicted(ref: Reference) -> str | None:
+        try:
+            if len(ref.names) == usual:
+                return remembered(*[ref.values[index] for index in indexes])
+        except TypeError:  # a list or an object cannot be remembered
+            pass
+        return predict(ref.plain())
+
+    return predicted
 
 
 # lists

@@ -18,8 +18,10 @@ from asyncpoll.waiting.learning._learned import since_submit
 
 SPECS: dict[str, EndpointSpec] = {name: one.spec.endpoints[name] for name, one in catalog().items()}
 STARTED = sorted(name for name, spec in SPECS.items() if spec.start is not None)
-NOT_TOLD = {"elevenlabs.dubbings", "gemini.files", "google.operations", "mineru.batches", "mineru_api.tasks"}
-NOT_TOLD |= {"molizhishu.subtasks", "stability.results", "unstructured.jobs"}
+NOT_TOLD = {
+    *("elevenlabs.dubbings", "gemini.files", "google.operations", "mineru.batches", "mineru_api.tasks"),
+    *("molizhishu.subtasks", "stability.results", "unstructured.jobs"),
+}
 """The endpoints without a submit whose references are ids alone."""
 
 

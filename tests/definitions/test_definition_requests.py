@@ -163,6 +163,17 @@ def test_what_predicts_is_a_part_of_the_reference() -> None:
     assert found == ["kind=a", "size=2,kind=a", "kind=a,more=3"]
 
 
+def test_what_predicts_may_be_how_many_there_are() -> None:
+    """Of a list in the reference; a reference without anything that predicts says nothing."""
+    made = endpoint(ask={"call": "POST /x", "json": {"ids": "{ids}"}}, predicts="size:ids")
+    assert made.predicts is not None
+    assert [made.predicts(made.restore({"ids": ids})) for ids in (["a"] * 3, ["a"] * 9, 5, "text")] == [
+        *("ids=2+", "ids=8+", "ids=4+", "ids=4+")
+    ]
+    start = {"call": "POST /x", "open": True, "ref": {"id": "id"}}
+    assert endpoint(start=start, predicts="mode").predicts is None
+
+
 # starts
 
 

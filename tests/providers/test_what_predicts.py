@@ -15,10 +15,10 @@ from asyncpoll.providers.molizhishu import Platform
 from asyncpoll.testing import MemoryTransport
 from asyncpoll.waiting.learning._history import LONGEST_KEY
 
-AGENT: Mapping[str, Any] = {"agent_id": "g", "messages": []}
-VIDEO: Mapping[str, Any] = {**AGENT, "custom_variables": {"template": "a", "strategy": "s"}}
-FILE: Mapping[str, Any] = {"file": ("a.pdf", b"x" * 100), "tool_type": "prime"}
-TASK: Mapping[str, Any] = {"prompts": ["a"], "platforms": ["doubao"]}
+AGENT: dict[str, Any] = {"agent_id": "g", "messages": []}
+VIDEO: dict[str, Any] = {**AGENT, "custom_variables": {"template": "a", "strategy": "s"}}
+FILE: dict[str, Any] = {"file": ("a.pdf", b"x" * 100), "tool_type": "prime"}
+TASK: dict[str, Any] = {"prompts": ["a"], "platforms": ["doubao"]}
 SUBMITS: Mapping[str, tuple[Mapping[str, Any], ...]] = {
     "bigmodel.agents": (
         AGENT,

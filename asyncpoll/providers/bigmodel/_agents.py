@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
@@ -237,12 +238,18 @@ def _same_job(ref: AgentRef, reply: Reply) -> bool:
 
 predicts = predictor_of("bigmodel.agents")
 
+
+@lru_cache(maxsize=1024)
+def _predicted(agent_id: str) -> str | None:
+    return predicts({"agent_id": agent_id})
+
+
 ENDPOINT: Endpoint[AgentRef, AgentResult] = Endpoint(
     "bigmodel.agents",
     ask=ask,
     read=read,
     classify=classify,
-    predicts=lambda ref: predicts(_plain(ref)),
+    predicts=lambda ref: predicts(_plain(ref)) if ref.extra else _predicted(ref.agent_id),
     same_job=_same_job,
     plain=_plain,
 )

@@ -204,13 +204,14 @@ def _same_job(ref: FileParserRef, reply: Reply) -> bool:
 
 
 predicts = predictor_of("bigmodel.file_parser")
+_PREDICTED = {wanted: predicts({"format": wanted}) for wanted in FORMATS}
 
 ENDPOINT: Endpoint[FileParserRef, ParsedFile] = Endpoint(
     "bigmodel.file_parser",
     ask=ask,
     read=read,
     classify=classify,
-    predicts=lambda ref: predicts({"format": ref.format}),
+    predicts=lambda ref: _PREDICTED[ref.format],
     same_job=_same_job,
 )
 
