@@ -6,7 +6,7 @@ from asyncio import get_running_loop
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Generic, Self, TypeVar, Unpack
+from typing import Any, Generic, Self, TypeVar, Unpack, cast
 from uuid import uuid4
 
 from attrs import Factory, evolve, field, frozen
@@ -443,8 +443,8 @@ class Job(Marks, Generic[T]):
     def _marked(self, **news: Any) -> Self:
         """Return the same job with some of its marks changed."""
         marks = {name: getattr(self, name, None) for name in ("meta", "origin", "submitted_at", "not_before", "told")}
-        job: Any = _MarkedJob(self.endpoint, self.transport, self.ref, submitted=self.submitted, **{**marks, **news})
-        return job
+        job = _MarkedJob(self.endpoint, self.transport, self.ref, submitted=self.submitted, **{**marks, **news})
+        return cast("Self", job)
 
 
 @frozen(eq=False, repr=False, weakref_slot=False)

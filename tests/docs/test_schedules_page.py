@@ -10,8 +10,10 @@ from asyncpoll.definitions import catalog
 from asyncpoll.providers import ENDPOINTS
 
 PAGE = (DOCS / "schedules.md").read_text(encoding="utf-8")
-DECLARED = {name: one.spec.endpoints[name].predicts for name, one in catalog().items()}
-DECLARED |= {name: listing.predicts for name, listing in ENDPOINTS.items()}
+DECLARED = {
+    **{name: one.spec.endpoints[name].predicts for name, one in catalog().items()},
+    **{name: listing.predicts for name, listing in ENDPOINTS.items()},
+}
 
 
 def test_what_predicts_is_listed() -> None:
