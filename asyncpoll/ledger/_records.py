@@ -57,11 +57,7 @@ class EntryInput(NamedTuple):
 
     @classmethod
     def of(cls, job: Any) -> Self:
-        """Return what is entered of *job*.
-
-        Raises:
-            TypeError: It is not a job: an async function has no name to be remembered by.
-        """
+        """Return what is entered of *job*; raise a TypeError if it is something else, which has no name to be known by."""
         try:
             endpoint = job.endpoint
             named = job.key, endpoint.name, endpoint.plain(job.ref)
@@ -165,17 +161,11 @@ class OutcomeInput:
         """
         given = outcome_input(number, outcome)
         try:
-            value = json.loads(json_text(given.value, links=links))
+            given = evolve(given, value=json.loads(json_text(given.value, links=links)))
         except (LedgerError, RecursionError) as error:
             given = described(given, error)
-            value = given.value
-        return evolve(
-            given,
-            status=clean_text(given.status),
-            value=value,
-            reason=_short(given.reason, links=links),
-            code=_short(given.code, links=links),
-        )
+        reason, code = _short(given.reason, links=links), _short(given.code, links=links)
+        return evolve(given, status=clean_text(given.status), reason=reason, code=code)
 
     def to_json(self, *, links: bool = False) -> str:
         """Return it as JSON text that `from_json` reads.
