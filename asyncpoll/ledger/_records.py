@@ -57,7 +57,7 @@ class EntryInput(NamedTuple):
 
     @classmethod
     def of(cls, job: Any) -> Self:
-        """Return what is entered of *job*; raise a TypeError if it is something else, which has no name to be known by."""
+        """Return what is entered of *job*; raise a TypeError if it is not one, for then it has no name."""
         try:
             endpoint = job.endpoint
             named = job.key, endpoint.name, endpoint.plain(job.ref)
