@@ -287,7 +287,7 @@ def _rehearse(verb: argparse.ArgumentParser) -> None:
 
 def _simulate(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("file", nargs="?", metavar="FILE", help="a definition to serve, instead of the built-in APIs")
-    verb.add_argument("--log", type=Path, metavar="FILE", help="write a line for each request; needs a definition")
+    verb.add_argument("--log", type=Path, metavar="FILE", help="write a line for each request, with time and job")
     verb.add_argument("--port", type=_port, default=8765, help="the port, 0 for any free one (default: 8765)")
     verb.add_argument("--seed", type=int, default=0, help="another seed, other jobs (default: 0)")
     verb.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: 127.0.0.1)")
