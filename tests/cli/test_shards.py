@@ -7,7 +7,7 @@ import json
 import random
 import shutil
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import AsyncGenerator, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from asyncpoll.cli import main
 from asyncpoll.cli._access import Access
 from asyncpoll.cli._clients import Clients
 from asyncpoll.cli._ingest import LineIngest, shard_of
-from asyncpoll.cli._lines import BadLine, read_jobs
+from asyncpoll.cli._lines import BadLine, Line, read_jobs
 from asyncpoll.ledger import Reader
 from asyncpoll.providers import Molizhishu
 from asyncpoll.simulator import Simulator
@@ -67,7 +67,7 @@ async def test_each_line_is_in_one_shard(monkeypatch: pytest.MonkeyPatch) -> Non
     path = write_lines(Path("jobs"), *lines)
 
     async def jobs_of(shard: str | None) -> tuple[list[str], int]:
-        async def each() -> Any:
+        async def each() -> AsyncGenerator[Line | BadLine, None]:
             with path.open("rb") as file:
                 for line in read_jobs(file):
                     yield line
@@ -76,14 +76,14 @@ async def test_each_line_is_in_one_shard(monkeypatch: pytest.MonkeyPatch) -> Non
             ingest = LineIngest(clients, shard)
             return [job.key async for job in ingest.each(each())], ingest.bad.number
 
-    whole, bad = await jobs_of(None)
-    assert (len(whole), bad) == (500, 40)
+    whole, refused = await jobs_of(None)
+    assert (len(whole), refused) == (500, 40)
     for count in (1, 2, 3, 8, 100):
         shares = [await jobs_of(f"{number}/{count}") for number in range(1, count + 1)]
         keys = [Counter(share) for share, _ in shares]
         assert sum(keys, Counter()) == Counter(whole)
         assert sum(len(one) for one in keys) == len(set(whole))
-        assert sum(number for _, number in shares) == bad
+        assert sum(number for _, number in shares) == refused
         if count in {2, 3, 8}:
             assert min(len(one) for one in keys) > 0.5 * len(set(whole)) / count
 
