@@ -14,7 +14,7 @@ from ledger_kit import in_run
 
 from asyncpoll import Endpoint, Job
 from asyncpoll._errors import LedgerError
-from asyncpoll.ledger import Entry, Ledger, Reader, recover, submit_all
+from asyncpoll.ledger import Entry, EntryInput, Ledger, Reader, recover, submit_all
 from asyncpoll.waiting._hub import Hub
 
 KINDS: Endpoint[Any, Any] = Endpoint("v.kinds", ask=JOBS.ask, read=JOBS.read, predicts=lambda ref: ref[0])
@@ -64,6 +64,13 @@ def test_outcomes_have_what_was_told(path: Path) -> None:
     with Reader(path) as reader:
         assert {record.number: record.pacing for record in reader.records()} == dict(enumerate(PACINGS, 1))
         assert all("pacing" not in record.line() for record in reader.records())
+
+
+async def test_it_may_be_entered_from_outside(path: Path) -> None:
+    """As a part of what is entered of a job, and no more of it than of a job itself."""
+    async with Ledger(path) as ledger:
+        await ledger.enter([EntryInput("a", "v.jobs", "a", pacing="x" * 300), ("b", "v.jobs", "b")])
+        assert [entry.pacing async for entry in ledger.unfinished()] == ["x" * 150, None]
 
 
 def test_a_changed_text_is_found(path: Path) -> None:
