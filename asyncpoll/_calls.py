@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Awaitable, Callable, Hashable, Mapping, Sequence
+from inspect import isawaitable
 from typing import Any, Generic, TypeVar
 
-from attrs import field, frozen, validators
+from attrs import evolve, field, frozen, validators
 
 from asyncpoll._checks import by_field, function, refusal, text, whole
 from asyncpoll._snapshot import Snapshot
@@ -94,9 +95,20 @@ class Start(Generic[Ref, T]):
             a terminal snapshot no request is sent about the job, unless it is a success and the endpoint has `then`.
         key: The name of the argument that is the idempotency key, or None if the API has no such key. With a key, the
             request may be repeated after a fault of the network. Without the argument, the key is random.
+        predicts: A function from the arguments, as a mapping, to what predicts how long the job takes, such as its
+            model and a class of its size; or None. It is called before anything is sent. See `Job.with_pacing`.
     """
 
     ask: Callable[..., Request | Awaitable[Request]] = field(validator=FUNCTION)
     read: Callable[[Reply, Mapping[str, Any]], Ref] = field(validator=FUNCTION)
     snapshot: Callable[[Reply], Snapshot[T] | None] | None = field(default=None, validator=OPTIONAL_FUNCTION)
     key: str | None = field(default=None, validator=OPTIONAL_TEXT)
+    predicts: Callable[[Mapping[str, Any]], Hashable] | None = field(default=None, validator=OPTIONAL_FUNCTION)
+
+    async def request(self, endpoint: str, arguments: Mapping[str, Any]) -> Request:
+        """Return the request that submits a job of the endpoint with this name."""
+        asked = self.ask(**arguments)
+        request: Any = await asked if isawaitable(asked) else asked
+        if not isinstance(request, Request):
+            raise refusal(TypeError, f"{endpoint}: the result of Start.ask", "a Request", request)
+        return evolve(request, repeatable=True) if self.key else request

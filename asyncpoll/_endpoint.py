@@ -6,19 +6,19 @@ from asyncio import get_running_loop
 from collections.abc import AsyncGenerator, Callable, Hashable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from inspect import isawaitable
-from typing import Any, Generic, TypeVar, Unpack
+from typing import Any, Generic, Self, TypeVar, Unpack, cast
 from uuid import uuid4
 
 from attrs import Factory, evolve, field, frozen
 
 from asyncpoll._calls import FUNCTION, NAME, OPTIONAL_FUNCTION, OPTIONAL_TEXT, Group, Poll, Start, optional_instance
-from asyncpoll._checks import Time, by_field, flag, refusal, unix_time
+from asyncpoll._checks import Time, by_field, flag
 from asyncpoll._conditional import NOT_MODIFIED, conditional, keep, same_again
 from asyncpoll._errors import BadReply, Rejected, TransportError
 from asyncpoll._guard import ACCIDENTS, Guard, check_first
-from asyncpoll._job_tokens import as_plain, as_text_alone, read_token, shown_ref, token_time, write_token
+from asyncpoll._job_tokens import as_plain, as_text_alone, read_token, shown_ref, token_marks, write_token
 from asyncpoll._json import canonical_json
+from asyncpoll._marks import Marks, as_pacing, pacing_key
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll._timeout import Timeout
@@ -162,11 +162,9 @@ class Endpoint(Generic[Ref, T]):
             raise TypeError(f"{self.name} cannot start jobs; {cure}")
         if start.key is not None and arguments.get(start.key) is None:
             arguments[start.key] = uuid4().hex
-        asked = start.ask(**arguments)
-        request: Any = await asked if isawaitable(asked) else asked
-        if not isinstance(request, Request):
-            raise refusal(TypeError, f"{self.name}: the result of Start.ask", "a Request", request)
-        reply = await exchange(transport, evolve(request, repeatable=True) if start.key else request, self._check)
+        request = await start.request(self.name, arguments)
+        pacing = None if start.predicts is None else as_pacing(start.predicts(arguments))
+        reply = await exchange(transport, request, self._check)
         submitted, call = None, self._guard.call
         if start.snapshot is not None:
             seen: Any = call("Start.snapshot", reply, (Snapshot, type(None)), start.snapshot, reply)
@@ -175,7 +173,7 @@ class Endpoint(Generic[Ref, T]):
         ref: Any = call("Start.read", reply, object, start.read, reply, arguments)
         if submitted is None:
             check_first(self.ask, transport, ref)
-        return started(Job(self, transport, ref, submitted=submitted), reply)
+        return started(Job(self, transport, ref, submitted=submitted), reply, pacing)
 
     def job_from_json(self, transport: Transport, text: str) -> Job[T]:
         """Return the job of this endpoint that `Job.to_json` wrote, in this process or another one.
@@ -192,7 +190,7 @@ class Endpoint(Generic[Ref, T]):
         except ACCIDENTS as error:
             problem = f"{error}" if type(error) is ValueError else f"{type(error).__name__}: {error}"
             raise ValueError(f"{self.name}: the reference of the job cannot be restored: {problem:.200}") from error
-        return self.job(transport, ref, submitted_at=token_time(text))
+        return with_token_marks(self.job(transport, ref), text)
 
     # polls
 
@@ -295,7 +293,7 @@ class Endpoint(Generic[Ref, T]):
 
 
 @frozen(eq=False, repr=False, weakref_slot=False)
-class Job(Generic[T]):
+class Job(Marks, Generic[T]):
     """A remote job, and a function `async () -> Snapshot`. It stores no state: a second wait sends requests again.
 
     Attributes:
@@ -313,47 +311,6 @@ class Job(Generic[T]):
 
     def __repr__(self) -> str:
         return f"<Job {self.endpoint.name} {shown_ref(self.ref)}>"
-
-    @property
-    def meta(self) -> Mapping[str, Any] | None:
-        """Return what the caller wants back with the outcome, such as a row number; see `with_meta`."""
-        return None
-
-    @property
-    def origin(self) -> Any:
-        """Return what the submit hands to the wait in this process, such as a trace context; see `with_origin`."""
-        return None
-
-    @property
-    def submitted_at(self) -> float | None:
-        """Return the Unix time of the submit of the job, in seconds, or None if it is not known."""
-        return None
-
-    def with_meta(self, meta: Mapping[str, Any]) -> Job[T]:
-        """Return the same job with data of the caller's own, which come back in `Outcome.job.meta` and in a ledger.
-
-        They are JSON data by name. They are never sent, and two jobs that differ in nothing else are equal.
-
-        Raises:
-            TypeError: It is not a mapping with texts as keys.
-        """
-        if not isinstance(meta, Mapping) or not all(isinstance(name, str) for name in meta):  # pyright: ignore[reportUnnecessaryIsInstance]  unchecked callers
-            raise refusal(TypeError, "Job.with_meta(): meta", "a mapping with texts as keys", meta)
-        return _marked(self, meta=dict(meta))
-
-    def with_origin(self, origin: Any) -> Job[T]:
-        """Return the same job with something that belongs to its submit. It is neither sent, compared nor stored."""
-        return _marked(self, origin=origin)
-
-    def with_submitted_at(self, at: Time) -> Job[T]:
-        """Return the same job with the time of its submit: Unix seconds, or a `datetime` or ISO 8601 with a zone.
-
-        `Learned` plans the first poll of a job of known age. The time is not compared; `to_json` and ledgers keep it.
-
-        Raises:
-            TypeError, ValueError: It is none of these, or is in the future.
-        """
-        return _marked(self, submitted_at=unix_time("Job.with_submitted_at(): at", at))
 
     @property
     def key(self) -> str:
@@ -382,10 +339,15 @@ class Job(Generic[T]):
         return id(self.endpoint), id(self.transport), group.key(self.ref)
 
     @property
+    def pacing(self) -> str | None:
+        """Return what predicts how long the job takes: what its submit or `with_pacing` told, else its reference."""
+        predicts = self.endpoint.predicts
+        return None if predicts is None else as_pacing(predicts(self.ref))
+
+    @property
     def pacing_key(self) -> str:
         """Return a text that jobs share if they are expected to take about the same time."""
-        predicts = self.endpoint.predicts
-        return self.endpoint.name if predicts is None else f"{self.endpoint.name}:{predicts(self.ref)}"
+        return pacing_key(self.endpoint.name, self.pacing)
 
     @property
     def can_cancel(self) -> bool:
@@ -475,7 +437,14 @@ class Job(Generic[T]):
 
     def to_json(self) -> str:
         """Return a token without secrets. `job_from_json`, of the endpoint or client, makes the job from it again."""
-        return write_token(self.endpoint.name, self.endpoint.plain(self.ref), self.submitted_at)
+        told: str | None = getattr(self, "told", None)
+        return write_token(self.endpoint.name, self.endpoint.plain(self.ref), self.submitted_at, told)
+
+    def _marked(self, **news: Any) -> Self:
+        """Return the same job with some of its marks changed."""
+        marks = {name: getattr(self, name, None) for name in ("meta", "origin", "submitted_at", "not_before", "told")}
+        job = _MarkedJob(self.endpoint, self.transport, self.ref, submitted=self.submitted, **{**marks, **news})
+        return cast("Self", job)
 
 
 @frozen(eq=False, repr=False, weakref_slot=False)
@@ -486,15 +455,22 @@ class _MarkedJob(Job[T]):
     origin: Any = field(kw_only=True)
     submitted_at: float | None = field(kw_only=True)  # pyright: ignore[reportIncompatibleMethodOverride]  as above
     not_before: float | None = field(kw_only=True)  # pyright: ignore[reportIncompatibleMethodOverride]  as above
+    told: str | None = field(kw_only=True)
+
+    @property
+    def pacing(self) -> str | None:
+        return self.told or super().pacing
 
 
-def _marked(job: Job[T], **news: Any) -> Job[T]:
-    """Return the same job with some of its marks changed."""
-    marks = {name: getattr(job, name, None) for name in ("meta", "origin", "submitted_at", "not_before")}
-    return _MarkedJob(job.endpoint, job.transport, job.ref, submitted=job.submitted, **{**marks, **news})
-
-
-def started(job: Job[T], reply: Reply) -> Job[T]:
-    """Return a job as one that has just been submitted, given the reply to its submit."""
+def started(job: Job[T], reply: Reply, pacing: str | None = None) -> Job[T]:
+    """Return a job as one that was just submitted, given the reply to that and what it says about the duration."""
     now, pause = datetime.now(UTC).timestamp(), reply.retry_after
-    return _marked(job, submitted_at=now, not_before=None if pause is None else now + pause)
+    not_before = None if pause is None else now + pause
+    return job._marked(submitted_at=now, not_before=not_before, told=pacing)  # noqa: SLF001  a method of this module
+
+
+def with_token_marks(job: Job[T], token: str) -> Job[T]:
+    """Return the job of a valid token with what that tells beside the reference."""
+    at, pacing = token_marks(token)
+    marks = {"submitted_at": at, "told": as_pacing(pacing)}
+    return job._marked(**marks) if any(marks.values()) else job  # noqa: SLF001  a method of this module

@@ -13,7 +13,10 @@ TOKEN_VERSION = 1
 
 _LONGEST_SHOWN = 200
 
-_SUBMITTED_AT = "submitted_at"
+_SUBMITTED_AT, _PACING = "submitted_at", "pacing"
+
+
+_MARKS = {_SUBMITTED_AT, _PACING}
 
 
 def as_plain(ref: Any) -> Any:
@@ -43,7 +46,7 @@ def read_token(text: str) -> tuple[str, Any]:
     except (ValueError, TypeError, RecursionError):
         raise ValueError("this is not a job written by to_json(): it is not JSON") from None
     match token:
-        case {"version": int(version), "endpoint": str(endpoint), "ref": ref, **rest} if rest.keys() <= {_SUBMITTED_AT}:
+        case {"version": int(version), "endpoint": str(endpoint), "ref": ref, **rest} if rest.keys() <= _MARKS:
             pass
         case _:
             raise ValueError("this is not a job written by to_json(): version, endpoint and ref are expected")
@@ -52,29 +55,34 @@ def read_token(text: str) -> tuple[str, Any]:
     return endpoint, ref
 
 
-def token_time(text: str) -> float | None:
-    """Return the Unix time of the submit of the job that a valid token names, or None if the token does not tell it.
+def token_marks(text: str) -> tuple[float | None, str | None]:
+    """Return what a valid token tells beside the reference: the Unix time of the submit, and `Job.pacing`.
 
     Raises:
-        ValueError: It is not a time of the past.
+        ValueError: The one is not a time of the past, or the other is not text.
     """
-    at = json.loads(text).get(_SUBMITTED_AT)
+    token = json.loads(text)
+    at, pacing = token.get(_SUBMITTED_AT), token.get(_PACING)
+    if not isinstance(pacing, str | None):
+        raise ValueError(f"the job has an unusable {_PACING}: text is expected")  # noqa: TRY004  as all bad tokens
     if at is None:
-        return None
+        return None, pacing
     if isinstance(at, bool) or not isinstance(at, int | float) or not 0 < at < math.inf:
         raise ValueError(f"the job has an unusable {_SUBMITTED_AT}: Unix time in seconds is expected")
-    return min(float(at), datetime.now(UTC).timestamp())
+    return min(float(at), datetime.now(UTC).timestamp()), pacing
 
 
-def write_token(endpoint: str, ref: Any, submitted_at: float | None = None) -> str:
+def write_token(endpoint: str, ref: Any, submitted_at: float | None = None, pacing: str | None = None) -> str:
     """Return the text for a job.
 
     Args:
         endpoint: The name of its endpoint.
         ref: Its reference as JSON data.
         submitted_at: The Unix time of its submit, if that is known.
+        pacing: What predicts its duration, if the reference does not tell.
     """
-    known = {} if submitted_at is None else {_SUBMITTED_AT: round(submitted_at, 3)}
+    known: dict[str, Any] = {} if submitted_at is None else {_SUBMITTED_AT: round(submitted_at, 3)}
+    known |= {} if pacing is None else {_PACING: pacing}
     return json.dumps({"version": TOKEN_VERSION, "endpoint": endpoint, "ref": ref, **known}, ensure_ascii=False)
 
 

@@ -41,6 +41,9 @@ SUBMIT = "submit"
 SUBMITTED_AT = "submitted_at"
 """The key or column with the time of the submit of a job."""
 
+PACING = "pacing"
+"""The key or column with what predicts how long a job takes; see `Job.with_pacing`."""
+
 META = "meta"
 """The key of a line, and of a result, under which the caller's own columns and keys are."""
 
@@ -122,6 +125,7 @@ class Addressed:
         client: The name of the client, or None.
         meta: The caller's own columns and keys.
         submitted_at: The Unix time of the submit of the job, or None.
+        pacing: What predicts how long the job takes, or None.
     """
 
     target: Target
@@ -129,6 +133,7 @@ class Addressed:
     client: str | None = None
     meta: Mapping[str, Any] | None = None
     submitted_at: float | None = None
+    pacing: str | None = None
 
 
 def address(line: Line, member: str, usage: str, targets: Targets) -> Addressed | BadLine:
@@ -152,10 +157,14 @@ def address(line: Line, member: str, usage: str, targets: Targets) -> Addressed 
         if line.columns:
             content, meta = _split(target, content)
         client = check_name(content.get(CLIENT))
-        at = None if member == SUBMIT else _time(meta.pop(SUBMITTED_AT, None))
+        at = pacing = None
+        if member != SUBMIT:
+            at, pacing = _time(meta.pop(SUBMITTED_AT, None)), _text(meta.pop(PACING, None))
     except (ValueError, OSError) as problem:
         return BadLine(line.number, message_of(problem))
-    return Addressed(target, {name: content[name] for name in content if name != CLIENT}, client, meta or None, at)
+    return Addressed(
+        target, {name: content[name] for name in content if name != CLIENT}, client, meta or None, at, pacing
+    )
 
 
 def _time(given: Any) -> float | None:
@@ -164,6 +173,13 @@ def _time(given: Any) -> float | None:
         return None if given is None or given == "" else unix_time(SUBMITTED_AT, given)
     except TypeError as problem:
         raise ValueError(str(problem)) from None
+
+
+def _text(given: Any) -> str | None:
+    """Return what a line says to predict the duration."""
+    if not isinstance(given, str | None):
+        raise ValueError(f"{PACING} must be text, not {type(given).__name__}")  # noqa: TRY004  as all that is wrong with lines
+    return given or None
 
 
 def _meta_of(line: Line, member: str) -> dict[str, Any]:

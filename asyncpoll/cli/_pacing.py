@@ -9,22 +9,14 @@ from typing import Any, Self
 
 from attrs import define, field, frozen
 
+from asyncpoll._marks import pacing_key
 from asyncpoll._schedule import Exponential, Schedule
 from asyncpoll.ledger import Record
-from asyncpoll.providers import ENDPOINTS
 from asyncpoll.waiting.learning._history import History
 from asyncpoll.waiting.learning._replay import replay
 
 MOST_REPLAYED = 5_000
 """The most jobs of a run that are replayed; of more a random sample is taken."""
-
-
-def pacing_key(endpoint: str, ref: Any) -> str:
-    """Return a text that jobs share if they should take about as long, as `Job.pacing_key` does."""
-    listing = ENDPOINTS.get(endpoint)
-    if listing is None or not isinstance(ref, Mapping):
-        return endpoint
-    return ":".join((endpoint, *(str(ref.get(name)) for name in listing.predicts)))
 
 
 @frozen
@@ -87,7 +79,7 @@ class Sample:
         self.count += 1
         place = len(self._jobs) if len(self._jobs) < MOST_REPLAYED else self._random.randrange(self.count)
         if place < MOST_REPLAYED:
-            seen = SeenJob(pacing_key(record.endpoint, record.ref), record.running, record.waited, record.polls)
+            seen = SeenJob(pacing_key(record.endpoint, record.pacing), record.running, record.waited, record.polls)
             self._jobs[place : place + 1] = [seen]
 
     @property

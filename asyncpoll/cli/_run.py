@@ -112,9 +112,18 @@ def _refuse_mistakes(path: Path, options: Options, kept: Options | None, *, appe
         raise ValueError(
             f"the results of {path} go to {kept.output or 'no file'}; to go on with it: asyncpoll resume {path}"
         )
+    if kept.shard != options.shard:
+        raise ValueError(
+            f"{path} holds {_share_of(kept)}, not {_share_of(options)}; choose another --ledger, or go on with: "
+            f"asyncpoll resume {path}"
+        )
     if append and kept.input != options.input and not kept.complete:
         begun = kept.input or "standard input"
         raise ValueError(f"{begun} has not been read to its end; first go on with: asyncpoll resume {path}")
+
+
+def _share_of(options: Options) -> str:
+    return "all jobs of its input" if options.shard is None else f"shard {options.shard}"
 
 
 def refuse_output(path: Path, options: Options, output: Path, *, fresh: bool) -> None:
@@ -233,6 +242,8 @@ class Drive:
                 given += 1
                 job = self.clients.job(self.clients.targets.find(entry.endpoint), entry.ref)
                 at = entry.submitted_at
+                if entry.pacing is not None:
+                    job = job.with_pacing(entry.pacing)
                 yield job if at is None else job.with_submitted_at(min(at, datetime.now(UTC).timestamp()))
             if lines is not None:
                 async with aclosing(self.ingest.each(Feed(lines).each())) as jobs:
@@ -322,7 +333,7 @@ async def drive(
         options.hub(history := history_of(ledger.options)) as hub,
     ):
         await _prepare(ledger, start, clients.targets.definitions)
-        run = Drive(options, ledger, hub, clients, LineIngest(clients), history)
+        run = Drive(options, ledger, hub, clients, LineIngest(clients, options.shard), history)
         entries = ledger.counts.entries
         try:
             await run.run(lines, plain=plain)

@@ -28,6 +28,7 @@ from asyncpoll.cli._clients import Clients
 from asyncpoll.cli._ingest import Feed
 from asyncpoll.cli._lines import (
     META,
+    PACING,
     SUBMIT,
     SUBMITTED_AT,
     BadLine,
@@ -197,8 +198,9 @@ class Sender:
         own = {} if item.meta is None else {META: item.meta}
         if job.submitted is None:
             at = {} if job.submitted_at is None else {SUBMITTED_AT: int(job.submitted_at)}
+            pacing = {} if job.pacing is None else {PACING: job.pacing}
             named = {"endpoint": job.endpoint.name, "ref": job.endpoint.plain(job.ref)}
-            return json_text({**named, **at, **own}, links=True)
+            return json_text({**named, **at, **pacing, **own}, links=True)
         result = result_of(job, Ended(None, job.submitted, None, polls=0, waited=0.0))
         return json_text({**result, **own}, links=self.links)
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from math import floor
-from operator import itemgetter
 from typing import Any
 
 from attrs import evolve, fields, frozen
@@ -12,6 +12,7 @@ from attrs import evolve, fields, frozen
 from asyncpoll._calls import Group, Poll, Start
 from asyncpoll._endpoint import Endpoint
 from asyncpoll._errors import BadReply, TransportError
+from asyncpoll._marks import fact_keys, predictor
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll._structure import malformed, text_of
@@ -59,7 +60,7 @@ def compile_endpoint(spec: EndpointSpec, text: str | None = None) -> Endpoint[Re
         about=None if spec.about is None else _about(spec.about, references),
         group=None if spec.group is None else _group(spec, spec.group, references, faults),
         pace=None if spec.pace is None else Pace(**{one.name: getattr(spec.pace, one.name) for one in fields(Pace)}),
-        predicts=_predicts(spec, references) if spec.predicts else None,
+        predicts=_predicts(spec, references),
         same_job=_same_job(spec.echo, references) if spec.echo else None,
         plain=Reference.plain,
         restore=references.make,
@@ -115,7 +116,9 @@ class _Submit:
         make = request_maker(start, lambda name: name, repeatable=False)
         answered = {name: first(paths) for name, paths in start.ref.items()}
         submit = cls(spec, start, references, key, header, make, answered)
-        return Start(submit.ask, submit.read, _ended(read) if start.answers else None, key)
+        predict = predictor(spec.predicts)
+        predicts = (lambda arguments: predict({**spec.ref, **arguments})) if spec.predicts else None
+        return Start(submit.ask, submit.read, _ended(read) if start.answers else None, key, predicts)
 
     def ask(self, **arguments: Any) -> Request:
         """Return the request."""
@@ -210,11 +213,24 @@ def _same_job(echo: Mapping[str, Any], references: References) -> Callable[[Refe
     return lambda ref, reply: all(text_of(get(reply.json, reply)) in (None, ref.values[at]) for at, get in pairs)
 
 
-def _predicts(spec: EndpointSpec, references: References) -> Callable[[Reference], Any]:
-    if all(name in references.names for name in spec.predicts):
-        get = itemgetter(*map(references.index, spec.predicts))
-        return lambda ref: get(ref.values)
-    return lambda ref: tuple(ref.plain().get(name) for name in spec.predicts)
+def _predicts(spec: EndpointSpec, references: References) -> Callable[[Reference], str | None] | None:
+    """Return the function that finds in a reference what predicts, or None if there is never anything."""
+    roots = dict.fromkeys(fact_keys(path)[0] for path in spec.predicts)
+    known = {name: references.index(name) for name in roots if name in references.names}
+    if not known and not (roots and spec.open):
+        return None
+    predict, indexes, usual = predictor(spec.predicts), list(known.values()), len(references.names)
+    remembered = lru_cache(maxsize=1024, typed=True)(lambda *values: predict(dict(zip(known, values, strict=True))))
+
+    def predicted(ref: Reference) -> str | None:
+        try:
+            if len(ref.names) == usual:
+                return remembered(*[ref.values[index] for index in indexes])
+        except TypeError:  # a list or an object cannot be remembered
+            pass
+        return predict(ref.plain())
+
+    return predicted
 
 
 # lists

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import date
 from types import NoneType
 from typing import Any
 
 from attrs import evolve, field, frozen
 
+from asyncpoll._marks import fact_keys
 from asyncpoll._state import State, Words
 from asyncpoll.definitions import _values as read
 from asyncpoll.definitions._model import MARKS, NOTHING, EndpointSpec, RequestSpec, StartSpec, TableSpec
@@ -190,10 +191,18 @@ def _check_fields(endpoint: EndpointSpec) -> None:
     for step in endpoint.then:
         for slot in step.names:
             read.path(step.where.below(slot, slot))
-    for name, fields in (("moved", endpoint.moved), ("predicts", endpoint.predicts)):
-        unknown = [one for one in fields if one not in endpoint.fields]
-        if unknown and not endpoint.open:
-            endpoint.refuse(name, f"no request has the field {unknown[0]}; write {' or '.join(endpoint.fields)}")
+    _check_known(endpoint, "moved", endpoint.moved, endpoint.fields, is_open=endpoint.open)
+    start, facts = endpoint.start, [fact_keys(path)[0] for path in endpoint.predicts]
+    known = dict.fromkeys([*endpoint.fields, *(start.names if start else ())])
+    _check_known(endpoint, "predicts", facts, known, is_open=endpoint.open or (start is not None and start.open))
+
+
+def _check_known(
+    endpoint: EndpointSpec, name: str, fields: Iterable[str], known: Iterable[str], *, is_open: bool
+) -> None:
+    unknown = [one for one in fields if one not in known]
+    if unknown and not is_open:
+        endpoint.refuse(name, f"no request has the field {unknown[0]}; write {' or '.join(known)}")
 
 
 def _check_start(endpoint: EndpointSpec, start: StartSpec) -> None:

@@ -369,7 +369,7 @@ class EndpointSpec(TableSpec):
     ref: Mapping[str, Any] = key(read.named(read.scalar, read.field_name), NOTHING)
     open: bool = key(read.flag, default=False)
     echo: Mapping[str, Paths] = key(read.named(read.some_paths, read.field_name), NOTHING)
-    predicts: tuple[str, ...] = key(read.listed(read.field_name), ())
+    predicts: tuple[str, ...] = key(read.listed(read.fact), ())
     moved: Mapping[str, Paths] = key(read.named(read.some_paths, read.field_name), NOTHING)
     about: ListSpec | None = key(_table(ListSpec), None)
     status: Paths = key(read.paths, ())

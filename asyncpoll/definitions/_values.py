@@ -9,6 +9,7 @@ from math import isfinite
 from typing import Any, TypeVar
 
 from asyncpoll._checks import is_number
+from asyncpoll._marks import PATH
 from asyncpoll._state import State
 from asyncpoll.definitions import _paths
 from asyncpoll.definitions._paths import Path
@@ -65,6 +66,10 @@ _word = _that(_has_type(str, int, bool), "a text, a whole number, true or false,
 
 field_name = matching(r"(?!client\Z)[A-Za-z_][A-Za-z0-9_]*", 'a name of letters, digits and "_", other than "client"')
 """The name of a field of a reference."""
+
+
+fact = matching(PATH, 'a path such as model, items[*].mode or "size:pages"')
+"""Something that predicts how long a job takes."""
 
 
 def prose(spot: Spot) -> str:

@@ -12,6 +12,9 @@ The life of a line
     One thread commits the queue in groups through the `Store`, at most ten times a second; only then does the run yield
     the record. Progress and positions are not worth a commit: the newest of each goes with the next group.
 
+    A run that polls elsewhere does the same by hand: `Ledger.reserve`, `enter`, `note` and `submit`, with an outcome as
+    plain data (`OutcomeInput.of`), which is masked where it is made.
+
 Invariants
     - A recorded outcome is on the disk (with synchronous="full"), and a job has one outcome that counts: the first
       that was recorded, unless the job was retried.
@@ -40,6 +43,7 @@ from asyncpoll.ledger._records import (
     RETRY_KINDS,
     Counts,
     Entry,
+    EntryInput,
     EntryStatus,
     LedgerSettings,
     OutcomeInput,
@@ -49,6 +53,7 @@ from asyncpoll.ledger._records import (
 from asyncpoll.ledger._run import DurableRun, RunItem
 from asyncpoll.ledger._sinks import Csv, JsonLines, Sink
 from asyncpoll.ledger._submit import Submission, submit_all
+from asyncpoll.waiting._decision import WaitCheckpoint
 
 __all__ = [
     "RETRY_KINDS",
@@ -56,6 +61,7 @@ __all__ = [
     "Csv",
     "DurableRun",
     "Entry",
+    "EntryInput",
     "EntryStatus",
     "JsonLines",
     "Ledger",
@@ -67,6 +73,7 @@ __all__ = [
     "RunItem",
     "Sink",
     "Submission",
+    "WaitCheckpoint",
     "recover",
     "submit_all",
 ]

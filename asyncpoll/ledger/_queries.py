@@ -30,29 +30,28 @@ _OUTCOME = """
     outcome.value, outcome.digest
 """
 _RETRY = "retry.number, retry.attempt, retry.began_at, retry.digest"
-_META = "meta.number, meta.data, meta.digest"
-_SUBMIT = "submit.number, submit.submitted_at, submit.digest"
-_ENTRY_COLUMNS, _OUTCOME_COLUMNS, _RETRY_COLUMNS, _META_COLUMNS, _SUBMIT_COLUMNS = 7, 15, 4, 3, 3
+_MARKS = "meta.number, meta.data, meta.digest, submit.number, submit.submitted_at, submit.pacing, submit.digest"
+_ENTRY_COLUMNS, _OUTCOME_COLUMNS, _RETRY_COLUMNS, _META_COLUMNS, _MARKS_COLUMNS = 7, 15, 4, 3, 7
 _JOINED = """
     LEFT JOIN entry AS entry_before ON entry_before.number = entry.number - 1
     LEFT JOIN retry ON retry.number = entry.number
     LEFT JOIN meta ON meta.number = entry.number
+    LEFT JOIN submit ON submit.number = entry.number
 """
 _ENDED = """
     LEFT JOIN outcome ON outcome.number = entry.number AND outcome.attempt = COALESCE(retry.attempt, 1)
 """
 
-_SUBMITTED = "LEFT JOIN submit ON submit.number = entry.number"
-
 _ENTRIES = f"""
-SELECT {_META}, {_ENTRY}, {_SUBMIT} FROM entry {_JOINED} {_SUBMITTED}
+SELECT {_MARKS}, {_ENTRY} FROM entry {_JOINED}
 WHERE entry.number > ? ORDER BY entry.number LIMIT ?
 """  # noqa: S608  our own names, as in all of these
 _BY_NUMBER = f"""
-SELECT {_META}, {_ENTRY}, {_RETRY}, outcome.seq FROM entry {_JOINED} {_ENDED} WHERE entry.number IN ({{}})
+SELECT {_MARKS}, {_ENTRY}, {_RETRY}, outcome.seq FROM entry {_JOINED} {_ENDED} WHERE entry.number IN ({{}})
 """  # noqa: S608  our own names
 _UNFINISHED = f"""
-SELECT {_META}, {_ENTRY}, {_RETRY}, {_SUBMIT} FROM entry {_JOINED} {_ENDED} {_SUBMITTED}
+SELECT {_MARKS}, {_ENTRY}, {_RETRY}, progress.* FROM entry {_JOINED} {_ENDED}
+LEFT JOIN progress ON progress.number = entry.number
 WHERE entry.number > ? AND outcome.number IS NULL ORDER BY entry.number LIMIT ?
 """  # noqa: S608  our own names
 _LAST_STATES = f"""
@@ -61,7 +60,7 @@ LEFT JOIN progress ON progress.number = entry.number
 WHERE entry.number > ? AND outcome.number IS NULL ORDER BY entry.number LIMIT ?
 """  # noqa: S608  our own names
 _OUTCOMES = f"""
-SELECT {_META}, {_OUTCOME}, {_ENTRY}, {_RETRY} FROM outcome LEFT JOIN entry ON entry.number = outcome.number {_JOINED}
+SELECT {_MARKS}, {_OUTCOME}, {_ENTRY}, {_RETRY} FROM outcome LEFT JOIN entry ON entry.number = outcome.number {_JOINED}
 WHERE outcome.seq > ? ORDER BY outcome.seq LIMIT ?
 """  # noqa: S608  our own names
 _STATUS = f"""
@@ -90,16 +89,13 @@ def entries(connection: sqlite3.Connection, after: int, limit: int = PAGE) -> li
         LedgerError: One of them is damaged.
     """
     rows = connection.execute(_ENTRIES, (after, limit)).fetchall()
-    return [
-        _entry(own_entry(number, row[_META_COLUMNS:-_SUBMIT_COLUMNS]), _meta(row[:_META_COLUMNS]), _time(row))
-        for number, row in enumerate(rows, after + 1)
-    ]
+    return [_entry(own_entry(number, row[_MARKS_COLUMNS:]), _marks(row)) for number, row in enumerate(rows, after + 1)]
 
 
 def entries_by_number(
     connection: sqlite3.Connection, numbers: Sequence[int]
 ) -> dict[int, tuple[tuple[Any, ...], int, bool, Any]]:
-    """Return by number the columns of entries, the attempt of each job, whether that has an outcome, and its meta.
+    """Return by number the columns of entries, the attempt of each job, whether that has an outcome, and its marks.
 
     Raises:
         LedgerError: One of them is damaged, or missing.
@@ -108,26 +104,31 @@ def entries_by_number(
     for start in range(0, len(numbers), MOST_AT_ONCE):
         page = numbers[start : start + MOST_AT_ONCE]
         for *one, seq in connection.execute(_BY_NUMBER.format(", ".join("?" * len(page))), page):
-            meta, row = tuple(one[:_META_COLUMNS]), one[_META_COLUMNS:]
+            row = one[_MARKS_COLUMNS:]
             own, retry = tuple(row[:_ENTRY_COLUMNS]), tuple(row[_ENTRY_COLUMNS:])
-            found[row[0]] = own_entry(row[0], own), _attempt(retry), seq is not None, _meta(meta)
+            found[row[0]] = own_entry(row[0], own), _attempt(retry), seq is not None, _marks(tuple(one))
     for number in numbers:
         if number not in found:
             raise damaged(f"entry {number}")
     return found
 
 
-def unfinished(connection: sqlite3.Connection, after: int, limit: int = PAGE) -> list[Entry]:
+def unfinished(
+    connection: sqlite3.Connection, after: int, limit: int = PAGE
+) -> list[tuple[Entry, float, tuple[Any, ...]]]:
     """Return the next entries without an outcome that counts, from number *after* + 1.
+
+    Each comes with the time at which its attempt began, and with the row of its progress as it was read.
 
     Raises:
         LedgerError: One of them is damaged.
     """
-    found: list[Entry] = []
+    found: list[tuple[Entry, float, tuple[Any, ...]]] = []
     for one in connection.execute(_UNFINISHED, (after, limit)).fetchall():
-        meta, row = one[:_META_COLUMNS], one[_META_COLUMNS:-_SUBMIT_COLUMNS]
-        _attempt(row[_ENTRY_COLUMNS:])
-        found.append(_entry(own_entry(row[0], row[:_ENTRY_COLUMNS]), _meta(meta), _time(one)))
+        row = one[_MARKS_COLUMNS:]
+        own, rest = own_entry(row[0], row[:_ENTRY_COLUMNS]), row[_ENTRY_COLUMNS:]
+        began_at = _began_at(own[-1], rest[:_RETRY_COLUMNS])
+        found.append((_entry(own, _marks(one)), began_at, rest[_RETRY_COLUMNS:]))
     return found
 
 
@@ -166,13 +167,13 @@ def records(connection: sqlite3.Connection, after: int, limit: int = PAGE) -> li
     previous_digest = START if previous is None else previous[0]
     found: list[Record] = []
     for seq, one in enumerate(rows, after + 1):
-        meta, row = one[:_META_COLUMNS], one[_META_COLUMNS:]
+        row = one[_MARKS_COLUMNS:]
         if row[0] != seq:
             raise damaged(f"outcome {seq}")
         outcome = verified(f"outcome {seq}", row[:_OUTCOME_COLUMNS], previous_digest)
         previous_digest = row[_OUTCOME_COLUMNS - 1]
         own = own_entry(row[1], row[_OUTCOME_COLUMNS:-_RETRY_COLUMNS])
-        found.append(record_of(own, outcome, _attempt(row[-_RETRY_COLUMNS:]), _meta(meta)))
+        found.append(record_of(own, outcome, _attempt(row[-_RETRY_COLUMNS:]), _marks(one)))
     return found
 
 
@@ -193,10 +194,8 @@ def status(connection: sqlite3.Connection, key: str) -> tuple[int, float, bool, 
         LedgerError: A row about it is damaged.
     """
     number, began_at, seq, *rest = connection.execute(_STATUS, (key,)).fetchone()
-    retry = tuple(rest[:_RETRY_COLUMNS])
-    if retry[0] is not None:
-        began_at = verified("the retry of a job", retry)[2]
-    return number, began_at, seq is not None, tuple(rest[_RETRY_COLUMNS:])
+    retry, progress = tuple(rest[:_RETRY_COLUMNS]), tuple(rest[_RETRY_COLUMNS:])
+    return number, _began_at(began_at, retry), seq is not None, progress
 
 
 def retryable(
@@ -233,13 +232,14 @@ def own_entry(number: int, row: tuple[Any, ...]) -> tuple[Any, ...]:
     return verified(f"entry {number}", tuple(columns), before or START)
 
 
-def record_of(entry: tuple[Any, ...], outcome: tuple[Any, ...], attempt: int, meta: Any) -> Record:
-    """Return the record for the columns of an outcome and of its entry, and the attempt and the meta of its job."""
+def record_of(entry: tuple[Any, ...], outcome: tuple[Any, ...], attempt: int, marks: tuple[Any, ...]) -> Record:
+    """Return the record for the columns of an outcome and of its entry, and the attempt and the marks of its job."""
+    meta, _submitted_at, pacing = marks
     seq, number, its_attempt, state, status, reason, code, error, polls, waited, running, kind, *_, value = outcome
     _, key, endpoint, ref, began_at = entry
     return Record(
         seq, number, key, endpoint, json.loads(ref), state, status, json.loads(value), reason, code, error, polls,
-        waited, running, began_at, outcome[-2], its_attempt, its_attempt < attempt, meta, kind,
+        waited, running, began_at, outcome[-2], its_attempt, its_attempt < attempt, meta, kind, pacing,
     )  # fmt: skip
 
 
@@ -327,20 +327,24 @@ def _attempt(retry: tuple[Any, ...]) -> int:
     return attempt
 
 
-def _meta(row: tuple[Any, ...]) -> Any:
-    """Return the meta of a job, given its row of `meta` as it was read."""
-    return None if row[0] is None else json.loads(verified("the meta of a job", row)[1])
+def _began_at(entered_at: float, retry: tuple[Any, ...]) -> float:
+    """Return when the attempt began that a job is in, given its row of `retry` as it was read."""
+    if retry[0] is None:
+        return entered_at
+    began_at: float = verified("the retry of a job", retry)[2]
+    return began_at
 
 
-def _time(row: tuple[Any, ...]) -> float | None:
-    """Return the time of the submit of a job, given a row that ends with its row of `submit` as it was read."""
-    submit = row[-_SUBMIT_COLUMNS:]
+def _marks(row: tuple[Any, ...]) -> tuple[Any, float | None, str | None]:
+    """Return meta, time of the submit and pacing of a job, given a row that begins with its rows of both tables."""
+    meta, submit = row[:_META_COLUMNS], row[_META_COLUMNS:_MARKS_COLUMNS]
+    data = None if meta[0] is None else json.loads(verified("the meta of a job", meta)[1])
     if submit[0] is None:
-        return None
-    at: float = verified("the submit of a job", submit)[1]
-    return at
+        return data, None, None
+    _number, at, pacing = verified("the submit of a job", submit)
+    return data, at, pacing
 
 
-def _entry(columns: tuple[Any, ...], meta: Any, submitted_at: float | None) -> Entry:
+def _entry(columns: tuple[Any, ...], marks: tuple[Any, float | None, str | None]) -> Entry:
     number, key, endpoint, ref, _began_at = columns
-    return Entry(number, key, endpoint, json.loads(ref), meta, submitted_at)
+    return Entry(number, key, endpoint, json.loads(ref), *marks)

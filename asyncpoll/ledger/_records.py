@@ -11,15 +11,19 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple, Self
 
 from attrs import Factory, evolve, field, frozen, validators
 
-from asyncpoll._errors import LedgerError
+from asyncpoll._errors import LedgerError, explained
 from asyncpoll._json import as_json_data
 from asyncpoll._schedule import DURATION
+from asyncpoll._snapshot import Snapshot, kind_of
+from asyncpoll._state import State
+from asyncpoll._structure import from_json
 from asyncpoll.http._secrets import masked, printable
 from asyncpoll.waiting._decision import WaitCheckpoint
+from asyncpoll.waiting._run import Outcome
 
 RetryKind = Literal["rejected", "unfinished", "failed"]
 """The jobs that `Ledger.retry` asks about again: those whose wait ended with `Rejected`, those whose wait ended with
@@ -29,6 +33,41 @@ RETRY_KINDS: Final[tuple[RetryKind, ...]] = ("rejected", "unfinished", "failed")
 
 _MILLISECONDS = 3  # decimals of a second
 _MOST_POLLS = 2**63  # more than SQLite stores
+_NOTHING_SEEN = Snapshot[Any](State.UNKNOWN)
+
+
+class EntryInput(NamedTuple):
+    """A job, as it is given to `Ledger.enter`.
+
+    Attributes:
+        key: The job's key, unique in the ledger.
+        endpoint: The name of its endpoint.
+        ref: Its reference as JSON data.
+        meta: Data of the caller's own as JSON data, at most 64 KiB, or None.
+        submitted_at: The Unix time of its submit in seconds, or None.
+        definition: The text from which its endpoint was made, if it was made from a definition.
+        pacing: What predicts how long it takes, or None; see `Job.with_pacing`.
+    """
+
+    key: str
+    endpoint: str
+    ref: Any
+    meta: Mapping[str, Any] | None = None
+    submitted_at: float | None = None
+    definition: str | None = None
+    pacing: str | None = None
+
+    @classmethod
+    def of(cls, job: Any) -> Self:
+        """Return what is entered of *job*; raise a TypeError if it is not one, for then it has no name."""
+        try:
+            endpoint = job.endpoint
+            named = job.key, endpoint.name, endpoint.plain(job.ref)
+        except AttributeError:
+            raise TypeError(
+                f"a run that is remembered takes jobs, not {type(job).__name__}; make an Endpoint for what you wait for"
+            ) from None
+        return cls(*named, job.meta, job.submitted_at, endpoint.definition, job.pacing)
 
 
 @frozen
@@ -42,6 +81,8 @@ class Entry:
         ref: Its reference as JSON data.
         meta: What `Job.with_meta` gave it, as JSON data, or None.
         submitted_at: The Unix time of its submit, if that was known; see `Job.with_submitted_at`.
+        pacing: What predicts how long it takes, if that was known; see `Job.with_pacing`.
+        checkpoint: The progress of the wait for it so far, from `Ledger.unfinished`; None from a `Reader`.
     """
 
     number: int
@@ -50,6 +91,8 @@ class Entry:
     ref: Any
     meta: Mapping[str, Any] | None = None
     submitted_at: float | None = None
+    pacing: str | None = None
+    checkpoint: WaitCheckpoint | None = None
 
 
 @frozen
@@ -109,6 +152,45 @@ class OutcomeInput:
                 f"{self.running!r}"
             )
 
+    @classmethod
+    def of(cls, number: int, outcome: Outcome[Any], *, links: bool = False) -> OutcomeInput:
+        """Return what is recorded of *outcome* as plain data, which another process may be given.
+
+        A value that JSON cannot hold is described, as in `Record.value`.
+
+        Args:
+            number: The number of the entry of its job.
+            outcome: How the wait for the job ended.
+            links: Keep the secrets in signed links, which are masked otherwise.
+        """
+        given = outcome_input(number, outcome)
+        try:
+            given = evolve(given, value=json.loads(json_text(given.value, links=links)))
+        except (LedgerError, RecursionError) as error:
+            given = described(given, error)
+        reason, code = _short(given.reason, links=links), _short(given.code, links=links)
+        return evolve(given, status=clean_text(given.status), reason=reason, code=code)
+
+    def to_json(self, *, links: bool = False) -> str:
+        """Return it as JSON text that `from_json` reads.
+
+        Args:
+            links: Keep the secrets in signed links, which are masked otherwise.
+        """
+        try:
+            return json_text(self, links=links)
+        except LedgerError as error:
+            return json_text(described(self, error), links=links)
+
+    @classmethod
+    def from_json(cls, text: str) -> OutcomeInput:
+        """Return the outcome in *text*, which `to_json` wrote.
+
+        Raises:
+            ValueError: The text is not such an outcome.
+        """
+        return from_json(text, cls)
+
 
 @frozen
 class Record:
@@ -137,6 +219,7 @@ class Record:
         superseded: Whether the job has been retried since: then this outcome does not count any more.
         meta: What `Job.with_meta` gave the job, as JSON data, or None.
         kind: The kind of the snapshot last seen, such as "expired", or "partial" for a result that is not the whole.
+        pacing: What predicted how long the job took, if that was known; see `Job.with_pacing`.
     """
 
     seq: int
@@ -159,6 +242,7 @@ class Record:
     superseded: bool = False
     meta: Mapping[str, Any] | None = None
     kind: str | None = None
+    pacing: str | None = None
 
     def line(self) -> dict[str, Any]:
         """Return the fields of a result line. `waited` is in seconds.
@@ -283,7 +367,26 @@ def outcome_columns(outcome: OutcomeInput, *, ended_at: float, links: bool) -> t
     )
 
 
-def described(outcome: OutcomeInput, error: LedgerError) -> OutcomeInput:
+def outcome_input(number: int, outcome: Outcome[Any]) -> OutcomeInput:
+    """Return what is recorded of the outcome of the job with this number, with the value as it is."""
+    seen = outcome.snapshot or _NOTHING_SEEN
+    error = outcome.error
+    return OutcomeInput(
+        number=number,
+        state=seen.state.value,
+        status=seen.status,
+        value=seen.value,
+        reason=seen.reason if error is None else explained(error),
+        code=seen.code,
+        error=None if error is None else type(error).__name__,
+        polls=outcome.polls,
+        waited=max(0.0, outcome.waited),
+        running=outcome.running,
+        kind=kind_of(seen),
+    )
+
+
+def described(outcome: OutcomeInput, error: Exception) -> OutcomeInput:
     """Return *outcome* with a description in place of its value, which JSON cannot hold, as *error* says."""
     problem = printable(str(error.__cause__ or error), _LONGEST_PROBLEM)
     name = printable(type(outcome.value).__name__, _LONGEST_PROBLEM)

@@ -48,7 +48,7 @@ CREATE TABLE retry (
     number INTEGER PRIMARY KEY, attempt INTEGER NOT NULL, began_at REAL NOT NULL, digest TEXT NOT NULL
 );
 CREATE TABLE meta (number INTEGER PRIMARY KEY, data TEXT NOT NULL, digest TEXT NOT NULL);
-CREATE TABLE submit (number INTEGER PRIMARY KEY, submitted_at REAL NOT NULL, digest TEXT NOT NULL);
+CREATE TABLE submit (number INTEGER PRIMARY KEY, submitted_at REAL, pacing TEXT, digest TEXT NOT NULL);
 CREATE TABLE definition (endpoint TEXT PRIMARY KEY, text TEXT NOT NULL, digest TEXT NOT NULL) WITHOUT ROWID;
 CREATE TABLE progress (
     number INTEGER PRIMARY KEY, noted_at REAL NOT NULL, waited REAL NOT NULL, polls INTEGER NOT NULL, state TEXT,
@@ -59,7 +59,7 @@ CREATE TABLE consumer (
 ) WITHOUT ROWID;
 """
 _COLUMNS: Final = {
-    "head": 3, "options": 3, "session": 4, "entry": 6, "outcome": 15, "retry": 4, "meta": 3, "submit": 3, "progress": 7,
+    "head": 3, "options": 3, "session": 4, "entry": 6, "outcome": 15, "retry": 4, "meta": 3, "submit": 4, "progress": 7,
     "consumer": 5, "definition": 3,
 }  # fmt: skip
 PUT: Final = {

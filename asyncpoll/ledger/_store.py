@@ -230,12 +230,12 @@ class Store:
         ]
         put_many(self._open(), "meta", rows)
 
-    def keep_submits(self, statuses: Sequence[EntryStatus], times: Sequence[float | None]) -> None:
-        """Keep the Unix times of the submits of those jobs that have just been entered."""
+    def keep_submits(self, statuses: Sequence[EntryStatus], submits: Sequence[tuple[float | None, str | None]]) -> None:
+        """Keep the Unix times of the submits and the pacing of those jobs that have just been entered."""
         rows = [
-            (status.number, at, digest(START, status.number, at))
-            for status, at in zip(statuses, times, strict=True)
-            if status.fresh and at is not None
+            (status.number, *submit, digest(START, status.number, *submit))
+            for status, submit in zip(statuses, submits, strict=True)
+            if status.fresh and any(submit)
         ]
         put_many(self._open(), "submit", rows)
 
@@ -248,17 +248,17 @@ class Store:
         """
         if number not in self._entries:
             self._fetch_entries([number])
-        entry, attempt, is_ended, meta = self._entries[number]
+        entry, attempt, is_ended, marks = self._entries[number]
         if is_ended:
             return self._record_again(number, attempt, columns)
         state, _status, _reason, _code, error, *_ = columns
         outcome = (self._head.outcomes + 1, number, attempt, *columns)
         row_digest = digest(self._head.outcome_digest, *outcome)
-        self._entries[number] = entry, attempt, True, meta
+        self._entries[number] = entry, attempt, True, marks
         self._appended.append((*outcome, row_digest))
         self._head.add_outcome(entry[2], state, error, row_digest)
         self._dirty = True
-        return _queries.record_of(entry, outcome, attempt, meta)
+        return _queries.record_of(entry, outcome, attempt, marks)
 
     def retry(self, kinds: Sequence[RetryKind]) -> int:
         """Begin a new attempt for the jobs with an outcome of these kinds; return how many there are."""
@@ -319,7 +319,12 @@ class Store:
 
     def unfinished(self, after: int) -> list[Any]:
         """Return the next page of entries without an outcome."""
-        return _queries.unfinished(self._open(), after)
+        now = self._settings.now()
+        found = _queries.unfinished(self._open(), after)
+        return [
+            evolve(entry, checkpoint=self._checkpoint_of(began_at, progress, now))
+            for entry, began_at, progress in found
+        ]
 
     def position(self, consumer: str) -> tuple[int, int | None, str | None]:
         """Return the position of a consumer."""

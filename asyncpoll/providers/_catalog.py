@@ -8,6 +8,8 @@ from types import MappingProxyType
 
 from attrs import frozen
 
+from asyncpoll._marks import Predictor, predictor
+
 _LONGEST = 40
 
 
@@ -25,7 +27,8 @@ class Listing:
         required: The fields that a reference must have.
         optional: The fields that it may have.
         open: Whether it may have other fields as well.
-        predicts: The fields that predict how long a job takes.
+        predicts: What predicts how long a job takes, as paths into its reference and the arguments of its submit, such
+            as "model"; "size:pages" stands for how many there are.
         token: The argument of `start` by which the API tells a repeated submit from a new one, or None.
     """
 
@@ -71,13 +74,20 @@ ENDPOINTS: Mapping[str, Listing] = MappingProxyType(
             ("agent_id",),
             ("async_id",),
             open=True,
-            predicts=("agent_id",),
+            predicts=("agent_id", "custom_variables.template", "custom_variables.strategy"),
         ),
         "bigmodel.file_parser": Listing(
-            "BigModel", "files to be parsed into text or Markdown", ("task_id",), ("format",)
+            "BigModel",
+            "files to be parsed into text or Markdown",
+            ("task_id",),
+            ("format",),
+            predicts=("tool_type", "file_type", "size:file", "format"),
         ),
         "molizhishu.subtasks": Listing(
-            "Molizhishu", "single questions to single AI platforms, with their answers", ("task_id", "sub_task_id")
+            "Molizhishu",
+            "single questions to single AI platforms, with their answers",
+            ("task_id", "sub_task_id"),
+            predicts=("platform", "mode"),
         ),
         "molizhishu.task_results": Listing(
             "Molizhishu", "batches of questions, with all of their answers", ("task_id",)
@@ -86,8 +96,14 @@ ENDPOINTS: Mapping[str, Listing] = MappingProxyType(
             "Molizhishu",
             "batches of questions, with the count of their subtasks",
             ("task_id",),
+            predicts=("size:prompts", "platforms[*].platform", "platforms[*].mode", "platforms[*].screenshot"),
             token="consumer_task_id",  # noqa: S106  the name of an argument
         ),
     }
 )
 """From the name of an endpoint to its listing. The package imports this table, but not the clients."""
+
+
+def predictor_of(endpoint: str) -> Predictor:
+    """Return the function that finds what predicts how long a job of the endpoint with this name takes."""
+    return predictor(ENDPOINTS[endpoint].predicts)

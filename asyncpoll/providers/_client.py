@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self, TypeVar, Unpack
 from attrs import evolve, field, frozen
 
 from asyncpoll._checks import Time
-from asyncpoll._endpoint import Endpoint, Job
+from asyncpoll._endpoint import Endpoint, Job, with_token_marks
 from asyncpoll._errors import BadReply
-from asyncpoll._job_tokens import read_token, token_time
+from asyncpoll._job_tokens import read_token
 from asyncpoll._state import State, Vocabulary
 from asyncpoll._structure import at, malformed, text_of
 from asyncpoll.http import Bearer, Paced, Reply, Retrying, TransportSettings, segment
@@ -185,7 +185,7 @@ class BaseClient:
             raise ValueError(  # noqa: TRY004  as all bad tokens
                 "this is not a job of a client: version, endpoint and ref are expected, and ref is an object"
             )
-        return self.job(endpoint, submitted_at=token_time(text), **{CLIENT: None, **ref})
+        return with_token_marks(self.job(endpoint, **{CLIENT: None, **ref}), text)
 
 
 class Client(BaseClient):

@@ -191,6 +191,28 @@ def test_a_time_that_is_none_makes_a_bad_line(at: object, capsys: Output) -> Non
     assert "line 1: submitted_at must be Unix time in seconds or ISO 8601 with a zone" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("pacing", ["mode=search", ""])
+def test_a_line_may_tell_what_predicts_its_duration(pacing: str) -> None:
+    """As a column or a key, which is not one of the caller's own; the ledger keeps it."""
+    contents = [
+        f"endpoint,task_id,sub_task_id,pacing\nmolizhishu.subtasks,t1,1,{pacing}\n",
+        json.dumps({**JOB, "pacing": pacing}),
+        json.dumps({**JOB, "pacing": pacing or None}),
+    ]
+    for number, content in enumerate(contents):
+        assert run(content.encode(), output=f"{number}.jsonl") == 0
+        [line] = read_lines(Path(f"{number}.jsonl"))
+        assert "meta" not in line
+        with Reader(Path(f"{number}.jsonl.ledger")) as reader:
+            assert [entry.pacing for entry in reader.entries()] == [pacing or None]
+
+
+def test_what_predicts_is_text(capsys: Output) -> None:
+    """One line says so."""
+    assert run(json.dumps({**JOB, "pacing": 7}).encode()) == 1
+    assert "line 1: pacing must be text, not int" in capsys.readouterr().err
+
+
 def test_further_keys_have_a_bound(capsys: Output) -> None:
     """A line with more of them than a ledger keeps is a bad one."""
     assert run(json.dumps({**JOB, "note": "x" * 70_000}).encode()) == 1

@@ -12,18 +12,10 @@ from run_kit import SUBTASKS, make_ledger, subtask
 
 from asyncpoll._schedule import Fixed
 from asyncpoll.cli import main
-from asyncpoll.cli._pacing import MOST_REPLAYED, Sample, history_of, pacing_key
+from asyncpoll.cli._pacing import MOST_REPLAYED, Sample, history_of
 from asyncpoll.ledger import Ledger, OutcomeInput, Record
-from asyncpoll.providers import ENDPOINTS, BigModel, Molizhishu
 
 Output = pytest.CaptureFixture[str]
-REFS: dict[str, dict[str, Any]] = {
-    "bigmodel.agents": {"async_id": "a", "agent_id": "translator"},
-    "bigmodel.file_parser": {"task_id": "t"},
-    "molizhishu.subtasks": {"task_id": "t", "sub_task_id": "s"},
-    "molizhishu.task_results": {"task_id": "t"},
-    "molizhishu.tasks": {"task_id": "t"},
-}
 
 
 def record(number: int, running: float | None = 58.0, waited: float = 61.0, **facts: Any) -> Record:
@@ -45,15 +37,10 @@ def record(number: int, running: float | None = 58.0, waited: float = 61.0, **fa
     return Record(seq=number, number=number, running=running, waited=waited, **usual | facts)
 
 
-@pytest.mark.parametrize("endpoint", ENDPOINTS)
-async def test_the_pacing_key_is_that_of_the_job(endpoint: str) -> None:
-    """What a ledger holds is enough to know which jobs should take about as long."""
-    async with BigModel("id.secret") as bigmodel, Molizhishu("token") as molizhishu:
-        client: Any = bigmodel if endpoint.startswith("bigmodel") else molizhishu
-        job = client.job(endpoint, **REFS[endpoint])
-        assert pacing_key(endpoint, job.endpoint.plain(job.ref)) == job.pacing_key
-    assert pacing_key("elsewhere", {}) == "elsewhere"
-    assert pacing_key("bigmodel.agents", ["no object"]) == "bigmodel.agents"
+def test_the_jobs_of_a_sample_have_their_pacing_keys() -> None:
+    """Which a ledger holds, so that jobs that should take about as long are replayed together."""
+    jobs = Sample.of([record(1, pacing="mode=search"), record(2)]).jobs
+    assert {job.key for job in jobs} == {f"{SUBTASKS}:mode=search", SUBTASKS}
 
 
 def test_what_a_run_cost_is_what_it_was_seen_to_cost() -> None:

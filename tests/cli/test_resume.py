@@ -12,9 +12,10 @@ from pathlib import Path
 import pytest
 from attrs import evolve
 from cli_kit import simulator
-from run_kit import FAST, environment, live, make_ledger, numbers, read_lines, subtask, write_lines
+from run_kit import FAST, SUBTASKS, environment, live, make_ledger, numbers, read_lines, subtask, write_lines
 
 from asyncpoll.cli import main
+from asyncpoll.cli._pacing import history_of
 from asyncpoll.cli._run_options import Options
 from asyncpoll.ledger import Ledger, Reader
 from asyncpoll.ledger._lock import Lock
@@ -111,9 +112,26 @@ def test_the_ages_of_jobs_are_known_when_a_run_goes_on(tmp_path: Path) -> None:
     """Also after the clock was set back since their submit."""
     path = make_ledger(tmp_path / "run.db", None, None)
     with closing(sqlite3.connect(path)) as connection, connection:
-        for number, at in ((1, 1_700_000_000.0), (2, 4e9)):
-            connection.execute("INSERT INTO submit VALUES (?, ?, ?)", (number, at, digest(START, number, at)))
+        for row in ((1, 1_700_000_000.0, None), (2, 4e9, None)):
+            connection.execute("INSERT INTO submit VALUES (?, ?, ?, ?)", (*row, digest(START, *row)))
     assert resume(path, *FAST) == 0
+
+
+def test_what_predicts_is_known_when_a_run_goes_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is learned is learned under the key of the run that began; a job without it has the plain key."""
+    path = make_ledger(tmp_path / "run.db", None, None, options=Options(complete=True).plain())
+    row = 1, None, "mode=search"
+    with closing(sqlite3.connect(path)) as connection, connection:
+        connection.execute("INSERT INTO submit VALUES (?, ?, ?, ?)", (*row, digest(START, *row)))
+    with simulator() as fresh:
+        for name, value in environment(fresh).items():
+            monkeypatch.setenv(name, value)
+        for number in (1, 2):
+            live(fresh, number, processing=0.5)
+        assert resume(path) == 0
+    with Reader(path) as reader:
+        tracks = history_of(reader.options).tracks
+    assert {key for key, _ in tracks} == {f"{SUBTASKS}:mode=search", SUBTASKS}
 
 
 def test_all_results_can_go_to_another_file(tmp_path: Path, capsys: Output) -> None:

@@ -24,6 +24,7 @@ from asyncpoll._errors import Throttled
 from asyncpoll.cli import main
 from asyncpoll.cli._submit import Item, Sender
 from asyncpoll.cli._targets import Targets
+from asyncpoll.ledger import Reader
 from asyncpoll.ledger._submissions import Submissions
 from asyncpoll.ledger._submit import Submitter
 from asyncpoll.simulator import Constant, Effect, ErrorStatus, Fault, Latency, Reset, Rewrite, Simulator
@@ -144,6 +145,17 @@ def test_a_job_that_was_submitted_has_its_time(world: Simulator, tmp_path: Path)
     assert submit(write_lines(tmp_path / "items", task())) == 0
     [line] = read_lines(tmp_path / "jobs.jsonl")
     assert before <= line["submitted_at"] <= datetime.now(UTC).timestamp()
+
+
+def test_a_job_that_was_submitted_says_what_predicts(world: Simulator, tmp_path: Path) -> None:
+    """Its line tells `asyncpoll run`, which keeps it for `tune` and `report`."""
+    assert world.url
+    assert submit(write_lines(tmp_path / "items", task(prompts=["why"] * 9))) == 0
+    [line] = read_lines(tmp_path / "jobs.jsonl")
+    assert line["pacing"] == "prompts=8+,platform=doubao,mode=standard,screenshot=0"
+    assert main(["run", str(tmp_path / "jobs.jsonl"), "-o", str(tmp_path / "out.jsonl"), "--plain"]) == 0
+    with Reader(tmp_path / "out.jsonl.ledger") as reader:
+        assert [record.pacing for record in reader.records()] == [line["pacing"]]
 
 
 def test_an_item_of_a_killed_process_is_unknown(world: Simulator, tmp_path: Path, capsys: Output) -> None:

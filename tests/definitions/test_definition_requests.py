@@ -152,7 +152,7 @@ def test_an_answer_repeats_the_reference(echo: Any, body: Any, *, same: bool) ->
 
 
 def test_what_predicts_is_a_part_of_the_reference() -> None:
-    """One field is itself, several are a tuple, and further fields of an open reference serve, too."""
+    """Each field with its name, in the order of the definition; further fields of an open reference serve, too."""
     call = {"call": "POST /{kind}/{size}", "json": {}}
     fields = {"kind": "a", "size": 2, "more": 3}
     found: list[Any] = []
@@ -160,7 +160,18 @@ def test_what_predicts_is_a_part_of_the_reference() -> None:
         made = endpoint(ask=call, open=True, predicts=predicts)
         assert made.predicts is not None
         found.append(made.predicts(made.restore(fields)))
-    assert found == ["a", ("2", "a"), ("a", 3)]
+    assert found == ["kind=a", "size=2,kind=a", "kind=a,more=3"]
+
+
+def test_what_predicts_may_be_how_many_there_are() -> None:
+    """Of a list in the reference; a reference without anything that predicts says nothing."""
+    made = endpoint(ask={"call": "POST /x", "json": {"ids": "{ids}"}}, predicts="size:ids")
+    assert made.predicts is not None
+    assert [made.predicts(made.restore({"ids": ids})) for ids in (["a"] * 3, ["a"] * 9, 5, "text")] == [
+        *("ids=2+", "ids=8+", "ids=4+", "ids=4+")
+    ]
+    start = {"call": "POST /x", "open": True, "ref": {"id": "id"}}
+    assert endpoint(start=start, predicts="mode").predicts is None
 
 
 # starts

@@ -50,8 +50,11 @@ _METAPHORS = re.compile(
 _NOT_HERE = {"asyncpoll/providers/NAME/", "docs/_build", "release.yml", "acme.toml"}
 """What readers are to fill in, what Sphinx and a reader make, and what a page calls by its last name."""
 
-_NOT_OURS = {"Any", "ClientSession"}
-"""Names of other libraries."""
+_NOT_OURS = {
+    *("Any", "ClientSession", "LanguageCode", "MediaFormat", "Num", "QueryExecutionContext.Database", "Resolution"),
+    "WorkGroup",
+}
+"""Names of other libraries, and of fields of other APIs."""
 
 
 def resolved(dotted: str) -> Any:

@@ -74,7 +74,7 @@ async def test_more_fields_go_into_the_body() -> None:
     assert hash(again.ref) == hash(job.ref)
     assert again.ref == job.ref
     assert job.endpoint.predicts
-    assert job.endpoint.predicts(job.ref) == "g"
+    assert job.endpoint.predicts(job.ref) == "agent_id=g"
 
 
 CONTENT = {"type": "text", "text": "hi"}

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping, Sequence
-from operator import attrgetter
+from functools import lru_cache
 from typing import Any
 from uuid import uuid4
 
@@ -26,6 +26,7 @@ from asyncpoll.http import Reply, Request, Transport, identifier
 from asyncpoll.http._auth import exchange
 from asyncpoll.http._classify import complaint, fault
 from asyncpoll.http._urls import as_text, is_identifier
+from asyncpoll.providers._catalog import predictor_of
 from asyncpoll.providers._client import CLIENT, started_id
 from asyncpoll.providers.bigmodel._codes import CODES, classify, ends_job
 
@@ -235,12 +236,20 @@ def _same_job(ref: AgentRef, reply: Reply) -> bool:
     return ref.async_id is None or echoes(reply.json, ref.async_id, "async_id")
 
 
+predicts = predictor_of("bigmodel.agents")
+
+
+@lru_cache(maxsize=1024)
+def _predicted(agent_id: str) -> str | None:
+    return predicts({"agent_id": agent_id})
+
+
 ENDPOINT: Endpoint[AgentRef, AgentResult] = Endpoint(
     "bigmodel.agents",
     ask=ask,
     read=read,
     classify=classify,
-    predicts=attrgetter("agent_id"),
+    predicts=lambda ref: predicts(_plain(ref)) if ref.extra else _predicted(ref.agent_id),
     same_job=_same_job,
     plain=_plain,
 )
@@ -328,4 +337,5 @@ class Agents:
         reply = await exchange(self.transport, ask_to_start(agent_id, messages, extra), classify)
         async_id, snapshot = read_started(reply, self.endpoint.read)
         submitted = snapshot if snapshot.state.is_terminal else None
-        return started(Job(self.endpoint, self.transport, AgentRef(async_id, agent_id), submitted=submitted), reply)
+        job = Job(self.endpoint, self.transport, AgentRef(async_id, agent_id), submitted=submitted)
+        return started(job, reply, predicts({"agent_id": agent_id, **extra}))

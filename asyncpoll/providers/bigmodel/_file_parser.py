@@ -27,6 +27,7 @@ from asyncpoll.http import Reply, Request, Transport, TransportSettings, Upload,
 from asyncpoll.http._auth import exchange
 from asyncpoll.http._classify import complaint, fault
 from asyncpoll.http._urls import as_text, checked_origins, is_segment
+from asyncpoll.providers._catalog import predictor_of
 from asyncpoll.providers._client import started_id
 from asyncpoll.providers.bigmodel._codes import CODES, classify, ends_job
 
@@ -64,8 +65,8 @@ TOOLS: Mapping[ToolType, Tool] = MappingProxyType(
 
 def upload_form(
     file: File, *, tool_type: ToolType, file_type: str | None = None, name: str | None = None, extra: Mapping[str, Any]
-) -> dict[str, str | Upload]:
-    """Return the fields of the upload form. This reads the size of the file, so call it in a thread.
+) -> tuple[dict[str, str | Upload], int]:
+    """Return the fields of the upload form, and the size of the file. This reads that, so call it in a thread.
 
     Raises:
         OSError: The size of the file cannot be read.
@@ -75,9 +76,9 @@ def upload_form(
         raise ValueError(f"tool_type must be one of {', '.join(TOOLS)}, not {str(tool_type)[:40]!r}")
     upload = _upload(file, name)
     kind = _type_of(upload.name) if file_type is None else file_type.upper()
-    _check(upload, TOOLS[tool_type], tool_type, kind)
+    size = _checked_size(upload, TOOLS[tool_type], tool_type, kind)
     further = {field: _form_text(field, value) for field, value in extra.items()}
-    return {"file": upload, "tool_type": tool_type, "file_type": kind, **further}
+    return {"file": upload, "tool_type": tool_type, "file_type": kind, **further}, size
 
 
 def _form_text(name: str, value: object) -> str:
@@ -107,7 +108,7 @@ def _type_of(name: str) -> str:
     return suffix.upper()
 
 
-def _check(upload: Upload, tool: Tool, tool_type: str, kind: str) -> None:
+def _checked_size(upload: Upload, tool: Tool, tool_type: str, kind: str) -> int:
     if tool.types is not None and kind not in tool.types:
         raise ValueError(f"{tool_type} takes {', '.join(tool.types)} only, not {kind[:20]}; choose another tool_type")
     limit = tool.limits.get(kind, tool.limit)
@@ -117,6 +118,7 @@ def _check(upload: Upload, tool: Tool, tool_type: str, kind: str) -> None:
         raise ValueError("the file is empty")
     if size > limit * _MB:
         raise ValueError(f"the file has {size} bytes, but {tool_type} takes {kind[:20]} up to {limit} MB only")
+    return size
 
 
 if TYPE_CHECKING:
@@ -201,8 +203,16 @@ def _same_job(ref: FileParserRef, reply: Reply) -> bool:
     return echoes(reply.json, ref.task_id, "task_id")
 
 
+predicts = predictor_of("bigmodel.file_parser")
+_PREDICTED = {wanted: predicts({"format": wanted}) for wanted in FORMATS}
+
 ENDPOINT: Endpoint[FileParserRef, ParsedFile] = Endpoint(
-    "bigmodel.file_parser", ask=ask, read=read, classify=classify, same_job=_same_job
+    "bigmodel.file_parser",
+    ask=ask,
+    read=read,
+    classify=classify,
+    predicts=lambda ref: _PREDICTED[ref.format],
+    same_job=_same_job,
 )
 
 
@@ -275,12 +285,13 @@ class FileParser:
             ValueError: An argument is unknown, or the file is too large or of a wrong type. Nothing was sent.
         """
         wanted = _known(format)
-        form = await asyncio.to_thread(
+        form, size = await asyncio.to_thread(
             upload_form, file, tool_type=tool_type, file_type=file_type, name=name, extra=extra
         )
         request = Request("POST", "/paas/v4/files/parser/create", form=form)
         reply = await exchange(self.transport, request, classify)
-        return started(self.job(task_id=read_started(reply), format=wanted), reply)
+        pacing = predicts({**form, "file": size, "format": wanted})
+        return started(self.job(task_id=read_started(reply), format=wanted), reply, pacing)
 
     async def download(
         self,

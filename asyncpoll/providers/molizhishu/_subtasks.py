@@ -19,9 +19,10 @@ from asyncpoll._state import State, Vocabulary
 from asyncpoll._structure import at, echoes, fit, status_at, text_of
 from asyncpoll.http import Reply, Request, Transport, segment
 from asyncpoll.http._urls import as_text, is_segment
+from asyncpoll.providers._catalog import predictor_of
 from asyncpoll.providers.molizhishu import _tasks
 from asyncpoll.providers.molizhishu._envelope import classify, reason
-from asyncpoll.providers.molizhishu._results import Subtask, TaskStatus, as_documented
+from asyncpoll.providers.molizhishu._results import Subtask, SubtaskStatus, TaskStatus, as_documented
 
 
 @frozen(weakref_slot=False)
@@ -117,6 +118,8 @@ def _read_together(
     }
 
 
+predicts = predictor_of("molizhishu.subtasks")
+
 ENDPOINT: Endpoint[SubtaskRef, Subtask] = Endpoint(
     "molizhishu.subtasks",
     ask=ask,
@@ -173,4 +176,11 @@ class Subtasks:
         return self._jobs(task_id, _tasks.task_status(snapshot.raw))
 
     def _jobs(self, task_id: str | int, status: TaskStatus) -> tuple[Job[Subtask], ...]:
-        return tuple(self.job(task_id=task_id, sub_task_id=one.sub_task_id) for one in status.sub_task_list)
+        return tuple([self._job(task_id, one) for one in status.sub_task_list])
+
+    def _job(self, task_id: str | int, one: SubtaskStatus) -> Job[Subtask]:
+        job, pacing = (
+            self.job(task_id=task_id, sub_task_id=one.sub_task_id),
+            predicts({"platform": one.platform, "mode": one.mode}),
+        )
+        return job if pacing is None else job.with_pacing(pacing)

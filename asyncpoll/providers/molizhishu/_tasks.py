@@ -21,6 +21,7 @@ from asyncpoll._structure import at, camel, echoes, fit, status_at
 from asyncpoll.http import Reply, Request, Transport, segment
 from asyncpoll.http._auth import exchange
 from asyncpoll.http._urls import as_text, is_segment
+from asyncpoll.providers._catalog import predictor_of
 from asyncpoll.providers._client import started_id
 from asyncpoll.providers.molizhishu._envelope import classify, reason
 from asyncpoll.providers.molizhishu._results import Competitor, TaskStatus
@@ -211,6 +212,8 @@ def same_job(ref: TaskRef, reply: Reply) -> bool:
     return echoes(reply.json, ref.task_id, "data", "taskId")
 
 
+predicts = predictor_of("molizhishu.tasks")
+
 ENDPOINT: Endpoint[TaskRef, TaskStatus] = Endpoint(
     "molizhishu.tasks", ask=ask, read=read, classify=classify, cancel=ask_to_stop, same_job=same_job
 )
@@ -289,4 +292,4 @@ class Tasks:
         )
         request = Request("POST", "/task/batch/shared", json=body, repeatable=True)
         reply = await exchange(self.transport, request, classify)
-        return started(self.job(task_id=started_id(reply, "data", "taskId")), reply)
+        return started(self.job(task_id=started_id(reply, "data", "taskId")), reply, predicts(body))

@@ -123,11 +123,10 @@ def test_fewer_jobs_are_compared_where_they_take_long() -> None:
 
 
 def test_jobs_of_one_endpoint_may_have_several_keys() -> None:
-    """Those that differ in what durations depend on are kept apart; a reference of another form has no such thing."""
-    refs: list[Any] = [{"agent_id": "x"}, {"agent_id": "y"}, "plain", 17]
-    known = summaries_of(*(record(seq, ref=ref) for seq, ref in enumerate(refs)))
+    """Those that differ in what predicted their durations are kept apart; of some nothing was known."""
+    known = summaries_of(*(record(seq, pacing=pacing) for seq, pacing in enumerate(["x", "y", None, None])))
     assert [(pace.key, pace.compared) for pace in known] == [
-        ("bigmodel.agents:None", 2), ("bigmodel.agents:x", 1), ("bigmodel.agents:y", 1)
+        ("bigmodel.agents", 2), ("bigmodel.agents:x", 1), ("bigmodel.agents:y", 1)
     ]  # fmt: skip
 
 
@@ -148,7 +147,7 @@ def test_a_job_that_ended_at_once_can_be_drawn() -> None:
     """A job that took 0 s has a curve and a table."""
     (pace,) = summaries_of(record(waited=0.0, running=0.0))
     assert pace.polls
-    assert "What polling cost 1 job of bigmodel.agents:None, on average" in section(record(waited=0.0, running=0.0))
+    assert "What polling cost 1 job of bigmodel.agents, on average" in section(record(waited=0.0, running=0.0))
 
 
 def test_the_curve_is_described_in_words() -> None:
