@@ -3,9 +3,9 @@
     python benchmarks/learned_http.py [--rounds 3] [--jobs 150]
 
 The jobs of BigModel's file parser take 1 to 30 s in the simulator, in one of three ways. A hub waits for thirty jobs,
-from which it may learn, and then for those that count, twenty at a time. Their delay is compared with that of the best exponential
-schedule in hindsight at the same calls, as it is computed for jobs of this kind without any network. The first poll,
-with which the simulator lets a job begin, is not counted.
+from which it may learn, and then for those that count, twenty at a time. Their delay is compared with that of the best
+exponential schedule in hindsight at the same calls, as it is computed for jobs of this kind without any network. The
+first poll, with which the simulator lets a job begin, is not counted.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from asyncpoll._marks import pacing_key
 from asyncpoll._schedule import Exponential, Schedule
 from asyncpoll.ledger import Record
 from asyncpoll.waiting.learning._history import History
-from asyncpoll.waiting.learning._replay import replay
+from asyncpoll.cli._replay import replay
 
 MOST_REPLAYED = 5_000
 """The most jobs of a run that are replayed; of more a random sample is taken."""

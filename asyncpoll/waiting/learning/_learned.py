@@ -96,7 +96,7 @@ class Learned:
         hint: The duration to expect, in seconds; it counts as much as one past job.
         min_interval: The shortest delay, in seconds.
         max_interval: The longest delay, in seconds, whatever has been learned.
-        cold: A schedule to go by, when there is no hint, until it has seen three jobs of a key; by default it backs off.
+        cold: A schedule to go by until it has seen three jobs of a key; not with a hint. By default it backs off.
         history: The records of past jobs, to which new ones are added.
         random: A function that returns random numbers from 0 up to 1.
 
@@ -208,9 +208,9 @@ class Learned:
             ValueError: These are not two ages in order, or the key is too long.
         """
         check_ages(lo, hi)
-        if lo > 0 or hi < math.inf:  # else nothing was seen
-            if self._model(key).phase(state).observe(lo, hi, during):
-                self._news.add(key)
+        was_seen = lo > 0 or hi < math.inf
+        if was_seen and self._model(key).phase(state).observe(lo, hi, during):
+            self._news.add(key)
 
     def look(self, lo: float, hi: float, *, state: str = "processing", key: str = _POOL) -> None:
         """Learn that a job which was in a state for *lo* seconds when it was last seen was still in it at *hi* seconds.

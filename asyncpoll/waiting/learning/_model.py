@@ -30,6 +30,8 @@ SUBMITTED = "submitted"
 Reason = Literal["cold", "miss", "backoff", "plan", "older", "scarce", "progress", "shortest", "longest"]
 """Why a poll is made when it is: see `Explanation`."""
 
+_MISS: Reason = "miss"
+
 KEPT = 4  # jobs at the least after a change: some to go on with, few enough to be outnumbered
 
 _ALARM = 50.0  # the evidence at which jobs are taken to have changed
@@ -404,10 +406,10 @@ class Model:
             call_cost: The call cost in seconds, or None for that of the terms.
             scarcity: What a poll must be worth while calls are scarce; 0 while they are not.
         """
-        terms, misses = self._terms, progress.misses
+        terms, misses, reason = self._terms, progress.misses, _MISS
         if misses:  # nothing has been seen, so there is nothing to plan with
             longest = min(_RETRY * 2.0 ** min(misses - 1, _DOUBLINGS), _LONGEST_RETRY)
-            delay, reason = longest * (1 + terms.random()) / 2, "miss"
+            delay = longest * (1 + terms.random()) / 2
         else:
             phase = self.phase(progress.state)
             age = progress.elapsed if progress.in_state is None else progress.in_state

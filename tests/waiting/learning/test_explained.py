@@ -70,9 +70,9 @@ def test_a_poll_by_progress_is_later_than_the_look(age: float, share: float, spr
 # explanations
 
 
-def taught(*durations: float, **options: float) -> Learned:
+def taught(*durations: float, max_interval: float = 120.0) -> Learned:
     """Return a schedule that was told of jobs of these durations."""
-    learned = Learned(random=Random(1).random, **options)  # type: ignore[arg-type]  numbers only
+    learned = Learned(random=Random(1).random, max_interval=max_interval)
     for seconds in durations:
         learned.observe(seconds, seconds)
     return learned

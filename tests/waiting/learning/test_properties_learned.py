@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from asyncpoll._schedule import Progress
 from asyncpoll.waiting.learning._history import WINDOW, DurationRecord, History, Track
 from asyncpoll.waiting.learning._learned import Learned
-from asyncpoll.waiting.learning._replay import replay
+from asyncpoll.cli._replay import replay
 
 property_of = settings(max_examples=100, derandomize=True, database=None, deadline=None)
 

@@ -9,7 +9,7 @@ import pytest
 
 from asyncpoll._schedule import Exponential, Fixed
 from asyncpoll.waiting.learning._learned import Learned
-from asyncpoll.waiting.learning._replay import Replay, ReplayedJob, replay
+from asyncpoll.cli._replay import Replay, ReplayedJob, replay
 
 
 def test_a_job_with_an_exact_duration_is_replayed() -> None:
