@@ -11,9 +11,9 @@ from attrs import define, field, frozen
 
 from asyncpoll._marks import pacing_key
 from asyncpoll._schedule import Exponential, Schedule
+from asyncpoll.cli._replay import replay
 from asyncpoll.ledger import Record
 from asyncpoll.waiting.learning._history import History
-from asyncpoll.cli._replay import replay
 
 MOST_REPLAYED = 5_000
 """The most jobs of a run that are replayed; of more a random sample is taken."""

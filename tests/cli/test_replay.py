@@ -8,8 +8,8 @@ from random import Random
 import pytest
 
 from asyncpoll._schedule import Exponential, Fixed
-from asyncpoll.waiting.learning._learned import Learned
 from asyncpoll.cli._replay import Replay, ReplayedJob, replay
+from asyncpoll.waiting.learning._learned import Learned
 
 
 def test_a_job_with_an_exact_duration_is_replayed() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from functools import partial
 from statistics import fmean
-from typing import Literal, NamedTuple
+from typing import Literal
 
 from attrs import define, field, frozen, validators
 
@@ -86,30 +86,13 @@ class Terms:
 
 
 @define
-class Evidence:
-    """The evidence that jobs have changed in one direction.
+class ChangeDetector:
+    """A sequential test of whether the jobs of one track became faster or slower.
 
-    Attributes:
-        value: The product of the e-values, at least 1.
-        streak: The number of jobs in a row which it rests on.
+    The evidence for each is the product of e-values, at least 1, with the number of jobs in a row which it rests on.
     """
 
-    value: float = 1.0
-    streak: int = 0
-
-    def update(self, p: float) -> bool:
-        """Multiply in the p-value of one more job, and return whether the evidence is enough for an alarm."""
-        value = self.value / (2 * math.sqrt(max(p, _LEAST_P)))
-        self.value, self.streak = (value, self.streak + 1) if value > 1 else (1.0, 0)
-        return self.value > _ALARM
-
-
-@define
-class ChangeDetector:
-    """A sequential test of whether the jobs of one track became faster or slower."""
-
-    _faster: Evidence = field(factory=Evidence)
-    _slower: Evidence = field(factory=Evidence)
+    _evidence: list[tuple[float, int]] = field(factory=lambda: [(1.0, 0)] * 2)
 
     def update(self, *, ended_by: float, ran_longer: float) -> int | None:
         """Return how many of the last jobs, with this one, show a change, or None while there is not enough evidence.
@@ -118,12 +101,15 @@ class ChangeDetector:
             ended_by: The probability to end by the age at which this job was seen ended.
             ran_longer: The probability to run longer than the age at which this job was last seen running.
         """
-        for evidence, p in ((self._faster, ended_by), (self._slower, ran_longer)):
-            if evidence.update(p):
-                shown = evidence.streak
-                self._faster, self._slower = Evidence(), Evidence()
-                return max(KEPT, shown)
-        return None
+        for way, p in enumerate((ended_by, ran_longer)):
+            value, streak = self._evidence[way]
+            value /= 2 * math.sqrt(max(p, _LEAST_P))
+            self._evidence[way] = (value, streak + 1) if value > 1 else (1.0, 0)
+        shown = [streak for value, streak in self._evidence if value > _ALARM]
+        if not shown:
+            return None
+        self._evidence = [(1.0, 0)] * 2
+        return max(KEPT, *shown)
 
 
 @define
@@ -154,22 +140,6 @@ class Cohort:
 
 
 # one phase
-
-
-class Need(NamedTuple):
-    """What decides when to poll next, apart from the durations of past jobs.
-
-    Attributes:
-        age: Seconds for which the job has been in its state.
-        done: The share of it that is done, from 0 to 1, or None.
-        cost: The call cost in seconds, where calls are not scarce.
-        scarcity: What a poll must be worth where they are; else 0.
-    """
-
-    age: float
-    done: float | None
-    cost: float
-    scarcity: float
 
 
 @define(eq=False)
@@ -277,9 +247,15 @@ class Phase:
         """Return the expected number of polls of a job at a call cost of *cost* seconds."""
         return cheapest_plan(self.curve.ages, self.curve.survival, cost).calls(_FAR * self.curve.longest)
 
-    def next_poll(self, need: Need) -> tuple[float, Reason]:
-        """Return the age of the next poll, and why it is that."""
-        age, done, cost, scarcity = need
+    def next_poll(self, age: float, done: float | None, cost: float, scarcity: float) -> tuple[float, Reason]:
+        """Return the age of the next poll, and why it is that.
+
+        Args:
+            age: Seconds for which the job has been in this phase.
+            done: The share of it that is done, from 0 to 1, or None.
+            cost: The call cost in seconds, where calls are not scarce.
+            scarcity: What a poll must be worth where they are; else 0.
+        """
         if done is not None and done >= _LEAST_DONE and age >= self._shortest:
             spread = math.sqrt(max(_LEAST_ERROR, self._progress_error))
             if not self.is_known or spread < self.curve.spread(age):
@@ -413,7 +389,7 @@ class Model:
         else:
             phase = self.phase(progress.state)
             age = progress.elapsed if progress.in_state is None else progress.in_state
-            due, reason = phase.next_poll(Need(age, progress.done, call_cost or self.own_cost, scarcity))
+            due, reason = phase.next_poll(age, progress.done, call_cost or self.own_cost, scarcity)
             delay = due - age + self._least_after(phase)
         if delay > terms.max_interval:
             return terms.max_interval, "longest"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from random import Random
 
-from asyncpoll.waiting.learning._model import KEPT, ChangeDetector, Evidence
+from asyncpoll.waiting.learning._model import KEPT, ChangeDetector
 
 
 def test_jobs_that_follow_the_curve_do_not_raise_an_alarm() -> None:
@@ -33,10 +33,8 @@ def test_a_slow_change_says_how_many_jobs_show_it() -> None:
 
 
 def test_contrary_observations_reset_the_evidence() -> None:
-    """Evidence never falls below 1, and a streak that has come to nothing is forgotten."""
-    evidence = Evidence()
-    evidence.update(0.01)
-    assert (evidence.value, evidence.streak) == (5.0, 1)
-    for _ in range(3):
-        evidence.update(1.0)
-    assert (evidence.value, evidence.streak) == (1.0, 0)
+    """Three usual jobs after an unusual one, and it takes as many unusual ones as ever to raise the alarm."""
+    detector = ChangeDetector()
+    assert detector.update(ended_by=0.001, ran_longer=0.999) is None
+    assert not any(detector.update(ended_by=0.9, ran_longer=0.9) for _ in range(20))
+    assert [detector.update(ended_by=0.001, ran_longer=0.999) for _ in range(2)] == [None, KEPT]

@@ -11,9 +11,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from asyncpoll._schedule import Progress
+from asyncpoll.cli._replay import replay
 from asyncpoll.waiting.learning._history import WINDOW, DurationRecord, History, Track
 from asyncpoll.waiting.learning._learned import Learned
-from asyncpoll.cli._replay import replay
 
 property_of = settings(max_examples=100, derandomize=True, database=None, deadline=None)
 
