@@ -13,7 +13,7 @@ from attrs import evolve
 from asyncpoll._snapshot import Snapshot
 from asyncpoll.http._message import Reply, Request, header_problem
 from asyncpoll.waiting._decision import Decision
-from asyncpoll.waiting._fetching import PollMemory
+from asyncpoll.waiting._job_calls import PollMemory
 
 NOT_MODIFIED = 304
 

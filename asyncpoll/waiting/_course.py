@@ -17,7 +17,7 @@ from asyncpoll._errors import LONGEST_HINT
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll._timeout import PhaseClocks
-from asyncpoll.waiting._fetching import PollMemory
+from asyncpoll.waiting._job_calls import PollMemory
 from asyncpoll.waiting._misses import MissRow
 from asyncpoll.waiting._policy import Policy
 from asyncpoll.waiting.learning._history import LONGEST_KEY

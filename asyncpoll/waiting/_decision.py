@@ -23,7 +23,7 @@ from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll._structure import from_json
 from asyncpoll.waiting._course import LASTING, NONE, Course, exact_end
-from asyncpoll.waiting._fetching import PollMemory, Result, as_outcome
+from asyncpoll.waiting._job_calls import PollMemory, Result, as_outcome
 from asyncpoll.waiting._misses import SHORTEST_THROTTLE, MissRow, is_miss
 from asyncpoll.waiting._policy import Policy, tail_of
 
@@ -37,6 +37,7 @@ OVERSLEPT = 0.5
 """A poll that is later than this was held up: the process was stopped, the machine slept, the loop was blocked."""
 
 _MOST_UNKNOWN = 5
+_SPREAD = 0.1  # of the time since a job was seen, over which polls are spread that are late by a new plan
 _EAGER = 0.5  # the share of an interval after which a poll may be made early
 _log = logging.getLogger(__name__)
 
@@ -140,19 +141,27 @@ class Decision(Course):
         )
         return min(due, seen + max(apart, (due - seen) * _EAGER))
 
-    def planned_anew(self, learned: object) -> float:
-        """Return when the next poll would be due if it was planned only now, or `NEVER` where nothing is planned.
+    def planned_anew(self, learned: object, now: float) -> float:
+        """Return when the next poll would be due if it was planned only *now*, or `NEVER` where nothing is planned.
+
+        Polls whose time would have come are spread a little: the more, the longer ago the job was seen.
 
         Args:
             learned: The schedule that has learned something.
+            now: The time.
         """
         policy, seen, last = self.policy, self.running_at, self.last
         if policy.planning is not learned or self._rare.misses is not None or self._hint() or self.submit_hint():
             return NEVER
         try:
             if seen is not None and last is not None and not last.state.is_terminal:
-                return self._next_poll(seen, self._delay(seen))
-            return NEVER if self.polls else self.first_poll(self.began)
+                due = self._next_poll(seen, self._delay(seen))
+            elif not self.polls:
+                due = self.first_poll(self.began)
+            else:
+                return NEVER
+            since = self.began if seen is None else seen
+            return max(due, now + _SPREAD * (now - since) * policy.random())
         except BaseException:  # noqa: BLE001  a deadline is near, or the schedule failed: the former plan stands
             return NEVER
 

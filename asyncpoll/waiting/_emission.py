@@ -18,7 +18,7 @@ from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.events import EVENTS, Event, Observer
 from asyncpoll.waiting._decision import Decision, Verdict, WaitCheckpoint
-from asyncpoll.waiting._fetching import PollMemory
+from asyncpoll.waiting._job_calls import PollMemory
 from asyncpoll.waiting._misses import kind_of
 
 _EVERY = frozenset({events.Polled, events.Called})
@@ -290,14 +290,6 @@ class Counters:
     def in_flight_by_endpoint(self) -> dict[str, int]:
         """Return how many polls have started and not finished, by the name of the endpoint."""
         return dict(Counter(map(_endpoint_name, self._targets()[1])))
-
-    def of(self, subject: object) -> EndpointCounters:
-        """Return the counters of the endpoint of a job; those under "" for a bare coroutine function."""
-        name: str = getattr(getattr(subject, "endpoint", None), "name", "")
-        counters = self.by_endpoint.get(name)
-        if counters is None:
-            counters = self.by_endpoint[name] = EndpointCounters()
-        return counters
 
     def count_miss(self, endpoint: EndpointCounters, error: BaseException) -> None:
         """Count a poll that failed."""

@@ -397,7 +397,9 @@ class Hub:
     def _set_limits(self, limits: HubLimits) -> None:
         self._limits = limits
         if self._scheduler is not None and not self._is_closed:
-            self._scheduler.set_limits(limits)
+            self._scheduler.dispatcher.set_limits(limits)
+            if isinstance(self.schedule, Learned) and not self._scheduler.dispatcher.has_rate:
+                self.schedule.set_scarcity(0.0)  # the price goes on from where it was, once there is a rate again
 
     def _open(self) -> Scheduler:
         if self._scheduler is None:

@@ -16,9 +16,16 @@ from asyncpoll._snapshot import Snapshot
 from asyncpoll._timeout import Timeout
 from asyncpoll.waiting._decision import OVERSLEPT, Decision
 from asyncpoll.waiting._emission import WaitEvents, observers_of, often_wanted
-from asyncpoll.waiting._fetching import Result, as_outcome, as_result, awaitable_of, begin_fetch
+from asyncpoll.waiting._job_calls import (
+    Result,
+    as_outcome,
+    as_result,
+    awaitable_of,
+    begin_fetch,
+    cancel_remotely,
+    remote_cancel_of,
+)
 from asyncpoll.waiting._policy import WaitOptions, check_options, policy_of
-from asyncpoll.waiting._remote_cancel import cancel_remotely, remote_cancel_of
 
 T = TypeVar("T")
 Fetch = Callable[[], Awaitable[Snapshot[T]]]

@@ -12,7 +12,7 @@ from decision_kit import BEGAN, BOTH, DONE, ODD, PENDING, PROCESSING, Recorder, 
 
 from asyncpoll import BadReply, Exponential, Progress, Rejected, Snapshot, State, Throttled, Timeout, TransportError
 from asyncpoll.waiting._decision import NEVER, Decision, WaitCheckpoint
-from asyncpoll.waiting._fetching import as_result
+from asyncpoll.waiting._job_calls import as_result
 from asyncpoll.waiting._misses import MISS_LIMITS, PATIENCE
 from asyncpoll.waiting._policy import Policy
 

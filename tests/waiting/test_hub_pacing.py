@@ -67,8 +67,6 @@ def test_a_poll_of_unknown_worth_changes_nothing() -> None:
     assert controller.update(None, waits=10, rate=1.0, late=9.0) is False
     assert controller.update((3.0, 1.0), waits=10, rate=1.0, late=9.0) is True
     assert controller.update(None, waits=10, rate=1.0, late=0.0) is True
-    controller.end()
-    assert controller.update(None, waits=10, rate=1.0, late=0.0) is False
 
 
 # in a hub
@@ -273,10 +271,11 @@ def test_a_wait_that_cannot_be_planned_anew_keeps_its_poll() -> None:
     ]  # fmt: skip
     for result, timeout in steps:
         decision = Decision(policy_of("wait", timeout, {"schedule": learned, "stable_for": 2}), 0.0)
-        assert decision.planned_anew(learned) < NEVER
-        assert decision.planned_anew(Learned()) == NEVER
+        assert decision.planned_anew(learned, 8.9) < NEVER
+        assert decision.planned_anew(Learned(), 8.9) == NEVER
         decision.apply(result, 8.9)
-        assert decision.planned_anew(learned) == NEVER
+        assert decision.planned_anew(learned, 8.9) == NEVER
     decision = Decision(policy_of("wait", None, {"schedule": learned}), 0.0)
     decision.apply(Snapshot(State.PROCESSING), 8.0)
-    assert 8.0 < decision.planned_anew(learned) < 20.0
+    assert 8.0 < decision.planned_anew(learned, 8.9) < 20.0
+    assert 100.0 <= decision.planned_anew(learned, 100.0) < 110.0

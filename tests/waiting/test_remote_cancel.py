@@ -11,8 +11,8 @@ import pytest
 
 from asyncpoll import Fixed, Rejected, Snapshot, State, WaitTimeout, wait_until_terminal, watch
 from asyncpoll.testing import Script, run_virtual
+from asyncpoll.waiting._job_calls import CANCEL_PATIENCE, UNWINDING, cancel_remotely, remote_cancel_of
 from asyncpoll.waiting._policy import Policy
-from asyncpoll.waiting._remote_cancel import CANCEL_PATIENCE, UNWINDING, cancel_remotely, remote_cancel_of
 
 
 class Remote(Script[int]):

@@ -30,7 +30,7 @@ from asyncpoll._snapshot import Snapshot
 from asyncpoll.testing import Script, run_virtual
 from asyncpoll.waiting._decision import WaitCheckpoint
 from asyncpoll.waiting._hub import Hub
-from asyncpoll.waiting._remote_cancel import CANCEL_PATIENCE, UNWINDING
+from asyncpoll.waiting._job_calls import CANCEL_PATIENCE, UNWINDING
 from asyncpoll.waiting._run import Outcome
 
 # what comes out

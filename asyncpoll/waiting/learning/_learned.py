@@ -105,6 +105,7 @@ class Learned:
         history: The records of past jobs.
         cold: The cold schedule, or None.
         scarcity: What a poll must be worth while calls are scarce, in seconds; 0 while they are not.
+        news: The keys of which so much has been learned that plans which were made before are out of date.
 
     Raises:
         ValueError: A number is out of range, or more than one says what a call is worth.
@@ -136,7 +137,7 @@ class Learned:
         self.cold = cold
         self.scarcity, self._turn = 0.0, math.inf
         self._call_cost: float | None = None
-        self._news: set[str] = set()
+        self.news: set[str] = set()
         self._models: OrderedDict[str, Model] = OrderedDict()
 
     @property
@@ -210,7 +211,7 @@ class Learned:
         check_ages(lo, hi)
         was_seen = lo > 0 or hi < math.inf
         if was_seen and self._model(key).phase(state).observe(lo, hi, during):
-            self._news.add(key)
+            self.news = {key, *self.news} if len(self.news) < MOST_KEYS else {key}
 
     def look(self, lo: float, hi: float, *, state: str = "processing", key: str = _POOL) -> None:
         """Learn that a job which was in a state for *lo* seconds when it was last seen was still in it at *hi* seconds.
@@ -270,10 +271,8 @@ class Learned:
         return max(0.0, self._delay(model, submitted)[0] - (age or 0.0))
 
     def take_news(self) -> set[str]:
-        """Return the keys of which much has been learned since the last call: plans that were made are out of date."""
-        if not self._news:
-            return self._news
-        news, self._news = self._news, set()
+        """Return the `news`, and forget them."""
+        news, self.news = self.news, set()
         return news
 
     def set_scarcity(self, scarcity: float, turn: float = math.inf) -> None:

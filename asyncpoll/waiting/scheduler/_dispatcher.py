@@ -75,6 +75,7 @@ class Dispatcher:
         context: The context variables in which timers run.
 
     Attributes:
+        has_rate: Whether there is a limit of polls a second, and they are not paused.
         is_eager: Whether the target that is due next is polled early when there are calls to spare.
     """
 
@@ -96,6 +97,7 @@ class Dispatcher:
         self._paused: set[WaitSink] = set()
         self._expiring: Target | None = None  # an idle target whose timer has fired, while its waits are ended
         self.is_eager = False
+        self.has_rate = 0 < limits.rate < math.inf
 
     def now(self) -> float:
         """Return the time: the event loop's, or that of the last timer, should it have fired a bit early.
@@ -130,6 +132,7 @@ class Dispatcher:
             self._limiter.change(limits.rate, now)
             self.is_eager = self.is_eager and limits.rate < math.inf
         self._limits = limits
+        self.has_rate = 0 < limits.rate < math.inf
         self._set_timer(now)
 
     # targets

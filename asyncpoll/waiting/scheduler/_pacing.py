@@ -34,10 +34,6 @@ class PriceController:
         self._price = 0.0
         self._demand = 1.0  # the calls that all would make at their own call cost, by those that there are
 
-    def end(self) -> None:
-        """Set no price for now."""
-        self._learned.set_scarcity(0.0)
-
     def update(self, worth: tuple[float, float] | None, *, waits: int, rate: float, late: float) -> bool:
         """Learn from a poll that is about to be made; return whether calls are scarce.
 
@@ -71,12 +67,15 @@ class Pacer:
         batcher: Knows what is polled for each wait.
         registry: The jobs that are awaited.
         counters: Those of the hub.
+
+    Attributes:
+        learned: The schedule of the hub.
     """
 
     def __init__(
         self, learned: Learned, dispatcher: Dispatcher, batcher: Batcher, registry: WaitRegistry, counters: Counters
     ) -> None:
-        self._learned = learned
+        self.learned = learned
         self._dispatcher = dispatcher
         self._batcher = batcher
         self._registry = registry
@@ -85,34 +84,27 @@ class Pacer:
         self._to_plan: deque[Wait] = deque()
 
     def before_poll(self, target: Target) -> None:
-        """Set the price of calls by a poll that is about to be made."""
-        rate = self._dispatcher.rate
-        if isinstance(target, Wait) and 0 < rate < math.inf:
-            worth, late = target.worth(self._learned, self._dispatcher.now()), self._dispatcher.overdue()
+        """Set the price of calls by a poll that is about to be made, under a rate that is above 0."""
+        if isinstance(target, Wait):
+            rate = self._dispatcher.rate
+            worth, late = target.worth(self.learned, self._dispatcher.now()), self._dispatcher.overdue()
             waits = self._counters.pending
             self._dispatcher.is_eager = self._prices.update(worth, waits=waits, rate=rate, late=late)
 
-    def rate_changed(self) -> None:
-        """Set no price where there is no rate, and while polls are paused; it goes on from where it was."""
-        if not 0 < self._dispatcher.rate < math.inf:
-            self._prices.end()
-
-    def after_poll(self) -> None:
-        """Plan waits anew if the poll has shown much about their jobs: the first ends of a kind do."""
-        news = self._learned.take_news()
-        if news:
-            idle = not self._to_plan
-            waits = self._registry.sample(_MOST_PLANNED)
-            self._to_plan.extend(wait for wait in waits if wait.others is None and wait.pacing_key in news)
-            if idle:
-                self._plan_some()
+    def plan_anew(self) -> None:
+        """Plan waits anew, since a poll has shown much about their jobs: the first ends of a kind do."""
+        news, is_idle = self.learned.take_news(), not self._to_plan
+        waits = self._registry.sample(_MOST_PLANNED)
+        self._to_plan.extend(wait for wait in waits if wait.others is None and wait.pacing_key in news)
+        if is_idle:
+            self._plan_some()
 
     def _plan_some(self) -> None:
         """Plan some waits anew, and the others when the event loop has done what else there is to do."""
         now = self._dispatcher.now()
         for _ in range(min(_AT_ONCE, len(self._to_plan))):
             wait = self._to_plan.popleft()
-            if wait.sink is not None and (due := wait.planned_anew(self._learned)) < wait.due:
-                self._batcher.hasten(wait, max(now, due))
+            if wait.sink is not None and (due := wait.planned_anew(self.learned, now)) < wait.due:
+                self._batcher.hasten(wait, due)
         if self._to_plan:
             asyncio.get_running_loop().call_soon(self._plan_some)

@@ -16,11 +16,10 @@ from asyncpoll._errors import ClientClosed, Draining, Rejected, WaitTimeout
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.waiting._decision import NEVER, Verdict, WaitCheckpoint
-from asyncpoll.waiting._emission import Announcer, Counters
-from asyncpoll.waiting._fetching import Result, as_outcome, as_result, awaitable_of
+from asyncpoll.waiting._emission import Announcer, Counters, EndpointCounters
+from asyncpoll.waiting._job_calls import RemoteCancels, Result, as_outcome, as_result, awaitable_of, remote_cancel_of
 from asyncpoll.waiting._misses import drop_tracebacks, is_condemning
 from asyncpoll.waiting._policy import Policy
-from asyncpoll.waiting._remote_cancel import RemoteCancels, remote_cancel_of
 from asyncpoll.waiting.learning._learned import Learned
 from asyncpoll.waiting.scheduler._batcher import Batcher
 from asyncpoll.waiting.scheduler._dispatcher import Dispatcher, HubLimits
@@ -88,12 +87,6 @@ class Scheduler:
         """
         self._affinity.check()
 
-    def set_limits(self, limits: HubLimits) -> None:
-        """Change the limits of concurrency and rate; lanes that exist keep their own."""
-        self.dispatcher.set_limits(limits)
-        if self._pacer is not None:
-            self._pacer.rate_changed()
-
     def now(self) -> float:
         """Return the time on the event loop's clock."""
         return self.dispatcher.now()
@@ -141,7 +134,7 @@ class Scheduler:
             raise
         if sink.counted:
             self.counters.pending += 1
-            self.counters.of(job).pending += 1
+            self._endpoint(job).pending += 1
             if self._announcer is not None:
                 wait.observe_in(self._announcer.begin(wait, sink.context, checkpoint))
         if primary is not wait:
@@ -196,7 +189,7 @@ class Scheduler:
 
     async def poll(self, target: Target) -> None:
         """Poll *target* once."""
-        if self._pacer is not None:
+        if self._pacer is not None and self.dispatcher.has_rate:
             self._pacer.before_poll(target)
         result = await self._fetch(target)
         if hasattr(target.subject, "poll_for"):  # a job; its poll may have consisted of several calls
@@ -206,8 +199,8 @@ class Scheduler:
         if not isinstance(result, BaseException):
             self._count_news(target, effects.steps)
         self._deliver(effects)
-        if self._pacer is not None:
-            self._pacer.after_poll()
+        if self._pacer is not None and self._pacer.learned.news:
+            self._pacer.plan_anew()
 
     async def _fetch(self, target: Target) -> Any:
         """Ask about *target*; return what was seen, or the error that came instead, whatever it is."""
@@ -231,18 +224,18 @@ class Scheduler:
             counters.in_flight -= 1
         counters.polls += 1
         if isinstance(result, BaseException) and target.is_awaited:  # else it was cut: its last wait is over
-            counters.count_miss(self.counters.of(target.subject), result)
+            counters.count_miss(self._endpoint(target.subject), result)
         elif isinstance(result, Snapshot):
             counters.unknown += result.state is State.UNKNOWN
         seconds = self._time() - called_at
-        self.counters.of(target.subject).seconds += seconds
+        self._endpoint(target.subject).seconds += seconds
         if self._announcer is not None and self._announcer.wants_calls:
             self._announcer.calls(target, seconds, result)
         return result
 
     def _count_news(self, target: Target, steps: Sequence[Step]) -> None:
         """Count a poll that was answered by what it brought to the waits that it was made for."""
-        endpoint, changed = self.counters.of(target.subject), False
+        endpoint, changed = self._endpoint(target.subject), False
         for _, _, result, verdict, _ in steps:
             if isinstance(result, Snapshot):
                 if verdict.over and result.state.is_terminal:
@@ -251,6 +244,14 @@ class Scheduler:
                 changed = changed or verdict.before is None or verdict.before.state is not result.state
         endpoint.changed += changed
         endpoint.same += not changed
+
+    def _endpoint(self, subject: object) -> EndpointCounters:
+        """Return the counters of the endpoint of a job; those under "" for a bare coroutine function."""
+        name: str = getattr(getattr(subject, "endpoint", None), "name", "")
+        counters = self.counters.by_endpoint.get(name)
+        if counters is None:
+            counters = self.counters.by_endpoint[name] = EndpointCounters()
+        return counters
 
     def _apply(self, target: Target, result: Any) -> Effects:
         """Apply a result to every wait that it was made for, and detach those that are over."""
@@ -477,7 +478,7 @@ class Scheduler:
         self, wait: Wait, sink: WaitSink, error: BaseException | None, cancel: asyncio.Task[None] | None, now: float
     ) -> None:
         if sink.counted:
-            self.counters.count_end(self.counters.of(wait.subject), events.outcome_of(wait.last, error))
+            self.counters.count_end(self._endpoint(wait.subject), events.outcome_of(wait.last, error))
         self._leave(wait, sink, error, now)
         sink.ended(wait, error, now - wait.began, cancel)
 
@@ -490,6 +491,6 @@ class Scheduler:
         """Count and report that a wait is not pending any more."""
         if sink.counted:
             self.counters.pending -= 1
-            self.counters.of(wait.subject).pending -= 1
+            self._endpoint(wait.subject).pending -= 1
             if self._announcer is not None:
                 self._announcer.end(wait, error, now)

@@ -14,7 +14,7 @@ from attrs import evolve
 from asyncpoll._errors import Throttled
 from asyncpoll._snapshot import Snapshot
 from asyncpoll.waiting._decision import NEVER, Decision, Verdict, WaitCheckpoint
-from asyncpoll.waiting._fetching import PollMemory, Result, begin_fetch
+from asyncpoll.waiting._job_calls import PollMemory, Result, begin_fetch
 from asyncpoll.waiting._misses import is_miss
 from asyncpoll.waiting._policy import Policy
 from asyncpoll.waiting.learning._learned import Learned

@@ -399,6 +399,16 @@ def test_a_history_is_of_use_in_another_process(exact: bool) -> None:  # noqa: F
     assert delay < 1.5
 
 
+def test_news_are_of_a_bounded_number_of_keys() -> None:
+    """Where no hub takes them, too."""
+    schedule = learned()
+    assert schedule.take_news() == set()
+    for number in range(MOST_KEYS + 3):
+        schedule.observe(5.0, 5.0, key=f"{number}")
+    assert schedule.take_news() == {f"{MOST_KEYS + left}" for left in range(3)}
+    assert schedule.take_news() == set()
+
+
 def test_an_untaught_schedule_has_an_empty_history() -> None:
     """Its options are the same."""
     schedule = learned(*[20.0] * 40, budget=5.0, hint=7.0)
