@@ -1,4 +1,4 @@
-"""What a schedule makes of the progress that a server shows, and how it explains itself."""
+"""The progress that a server shows, and how a schedule explains itself."""
 
 from __future__ import annotations
 
@@ -65,6 +65,18 @@ def test_a_poll_by_progress_is_later_than_the_look(age: float, share: float, spr
     due = when_worth_by_progress(age, age / share, spread, seconds)
     assert age <= due < math.inf
     assert due <= when_worth_by_progress(age, age / share, spread, 2 * seconds)
+
+
+def test_progress_of_a_job_that_was_given_up_says_nothing() -> None:
+    """Nor does one that is not a number of seconds; ages that are out of order are refused."""
+    learned, other = (Learned(random=Random(1).random) for _ in range(2))
+    for total, hi in ((1e-9, math.inf), (math.inf, 20.0), (0.0, 20.0)):
+        learned.compare_progress(total, 10.0, hi, state="processing")
+    shown = Progress(2, 10.0, state="processing", done=0.5)
+    assert learned.explain(shown) == other.explain(shown)
+    assert learned.explain(shown).reason == "progress"
+    with pytest.raises(ValueError, match="a job ends after the age"):
+        learned.compare_progress(20.0, 5.0, 4.0, state="processing")
 
 
 # explanations
