@@ -22,7 +22,7 @@ from asyncpoll._errors import LedgerError
 from asyncpoll.ledger._records import Counts
 
 APPLICATION: Final = 0x61706C67  # "aplg"
-VERSION: Final = 3
+VERSION: Final = 4
 START: Final = ""
 """The digest before the first row."""
 

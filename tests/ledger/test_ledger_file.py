@@ -44,7 +44,7 @@ def newer_ledger(path: Path) -> None:
     """Make a ledger of a later format."""
     filled(path)
     with closing(sqlite3.connect(path)) as connection:
-        connection.execute("PRAGMA user_version = 4")
+        connection.execute("PRAGMA user_version = 5")
 
 
 def cut_header(path: Path) -> None:
@@ -63,7 +63,7 @@ STRANGERS: list[tuple[str, str, Callable[[Path], object]]] = [
     ("foreign", "not an asyncpoll ledger", lambda path: path.write_text('{"endpoint": "bigmodel.agents"}\n')),
     ("foreign", "not an asyncpoll ledger", lambda path: path.write_bytes(bytes(4096))),
     ("foreign", "not an asyncpoll ledger", foreign_database),
-    ("version", "format 4", newer_ledger),
+    ("version", "format 5", newer_ledger),
     ("damaged", "empty file", lambda path: path.touch()),
     ("foreign", "its header is damaged", cut_header),
     ("damaged", "recover", cut_end),

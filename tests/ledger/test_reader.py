@@ -83,5 +83,5 @@ def test_what_is_stored_can_be_read_with_any_sqlite(path: Path) -> None:
         (version,) = connection.execute("PRAGMA user_version").fetchone()
         rows = connection.execute("SELECT ref, value FROM outcome JOIN entry USING (number) LIMIT 1").fetchall()
     connection.close()
-    assert (application.to_bytes(4).decode(), version) == ("aplg", 3)
+    assert (application.to_bytes(4).decode(), version) == ("aplg", 4)
     assert [(json.loads(ref), json.loads(value)) for ref, value in rows] == [({"id": 1}, {"n": 1})]
