@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
+from itertools import islice
 from typing import Any
 
 from attrs import frozen
@@ -62,7 +63,7 @@ class Story:
         """Yield what is known of the job."""
         yield f"job {self.entry.number}: {_shown(self.entry.key)}"
         if self.entry.submitted_at is not None:
-            yield f"submitted {duration(self.age)} before the wait for it began; ages count from there"
+            yield f"submitted {duration(self.age)} before the wait for it began; ages count from the submit"
         record, noted = self.record, self.checkpoint
         if record is not None:
             seen = "not seen unfinished"
@@ -103,7 +104,7 @@ def explained(reader: Reader, job: str, *, price: float | None, random: RandomSo
     yield from story.lines()
     options = reader.options
     if price is None and (interval := _positive(options, "interval")) is not None:
-        yield f"the run polls each job every {duration(interval)}, whatever was learned; --price explains another one"
+        yield f"the run polls each job every {duration(interval)}; pass --price to see when it would pay"
         return
     yield ""
     yield from _Polls.of(story, _learned(story, options, sample, price, random)).lines()
@@ -118,10 +119,14 @@ def _found(reader: Reader, job: str) -> Entry:
         if job == str(entry.number) or job in _words(entry.ref):
             matching.append(entry)
     if not matching:
-        raise ValueError(f"{reader.path} has no job {_shown(job)}; pass its key, number, or a field of its reference")
+        raise ValueError(
+            f"{reader.path} has no job '{_shown(job)}'; pass its key, its number, or a field of its reference"
+        )
     if len(matching) > 1:
         some = ", ".join(_shown(entry.key) for entry in matching[:_MOST_NAMED])
-        raise ValueError(f"{len(matching):,} jobs of {reader.path} match {_shown(job)}; pass the key of one: {some}")
+        raise ValueError(
+            f"{len(matching):,} jobs of {reader.path} match '{_shown(job)}'; pass the key of one, such as {some}"
+        )
     return matching[0]
 
 
@@ -183,7 +188,7 @@ class _Polls:
 
     def lines(self) -> Iterator[str]:
         """Yield a table of the polls up to the end of the job, and what it rests on."""
-        rows = [(duration(age), ends, why) for age, ends, why in self._each()]
+        rows = [(duration(age), ends, why) for age, ends, why in islice(self._each(), _MOST_POLLS)]
         left_out = len(rows) - _FIRST - _LAST
         if left_out > 1:
             rows[_FIRST:-_LAST] = [("...", "", f"{left_out:,} more polls")]
@@ -203,14 +208,14 @@ class _Polls:
         if story.entry.submitted_at is not None:
             why = "at once, since too few such jobs were seen to end"
             if told.jobs >= ENOUGH_JOBS:
-                age, ends, why = max(age, told.delay), f"{told.ends:.0%}", _why(told)
-        for polls in range(1, _MOST_POLLS):
-            yield age, ends, why
-            if age >= until:
-                return
+                age, ends, why = max(age, told.delay), _ends(told), _why(told)
+        polls = 1
+        yield age, ends, why
+        while age < until:
             state, since = (State.PENDING, 0.0) if age < self.came else (State.PROCESSING, self.came)
             told = learned.explain(Progress(polls, age - story.age, state=state, in_state=age - since), key=self.key)
-            age, ends, why = age + told.delay, f"{told.ends:.0%}", _why(told)
+            age, polls = age + told.delay, polls + 1
+            yield age, _ends(told), _why(told)
 
 
 def _came(story: Story, learned: Learned, key: str) -> float:
@@ -222,6 +227,11 @@ def _came(story: Story, learned: Learned, key: str) -> float:
         return story.until - noted.in_state if noted.in_state < noted.waited else 0.0
     tracks = (learned.history.track(name, "pending") for name in (story.key, since_submit(story.key)))
     return learned.survival(state="pending", key=key).age_at(0.5) if any(track.records for track in tracks) else 0.0
+
+
+def _ends(told: Explanation) -> str:
+    """Return the probability that the job has ended by the poll; nothing where that is a mere guess."""
+    return "" if told.reason in {"backoff", "cold"} else f"{told.ends:.0%}"
 
 
 def _why(told: Explanation) -> str:

@@ -398,6 +398,7 @@ async def durable(job: Job[int]) -> None:
         hub.run([job], timeout=60)  # type: ignore[call-arg]  # a ledger is what it is about
     with Reader("run.db") as reader:
         assert_type(list(reader.records()), list[Record])
+        assert_type(reader.progress("vendor.jobs:1"), tuple[float, WaitCheckpoint | None])
         assert_type(list(reader.unfinished()), list[Entry])
         assert_type(reader.check(), list[str])
     assert_type(recover("run.db", "saved.db"), Counts)
