@@ -153,8 +153,8 @@ def _learned(
 
 
 def _positive(options: Mapping[str, Any], name: str) -> float | None:
-    value = options.get(name)
-    return value if is_number(value) and 0 < value < math.inf else None
+    value: Any = options.get(name)
+    return float(value) if is_number(value) and 0 < value < math.inf else None
 
 
 def _shown(text: str) -> str:
