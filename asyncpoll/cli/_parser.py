@@ -276,7 +276,9 @@ def _tune(verb: argparse.ArgumentParser) -> None:
     _ledger(verb)
     text = "say when such a job is polled, and why: its key, its number, or a field of its reference, such as its id"
     verb.add_argument("--job", metavar="JOB", help=text)
-    verb.add_argument("--price", type=_positive, metavar="SHARE", help="compare what is learned at this price, too")
+    verb.add_argument(
+        "--price", type=_positive, metavar="SHARE", help="compare what is learned at this price, too, or explain it"
+    )
     verb.add_argument("--seed", type=int, default=0, help="another seed, other jitter (default: 0)")
 
 
