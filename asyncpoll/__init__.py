@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from asyncpoll.waiting._wait import wait_until_terminal as wait_until_terminal
     from asyncpoll.waiting._wait import watch as watch
     from asyncpoll.waiting.learning._history import History as History
+    from asyncpoll.waiting.learning._learned import Explanation as Explanation
     from asyncpoll.waiting.learning._learned import Learned as Learned
 else:
     _NAMES = {
@@ -69,7 +70,7 @@ else:
         "waiting._run": "Outcome",
         "waiting._wait": "Fetch wait_until_terminal watch",
         "waiting.learning._history": "History",
-        "waiting.learning._learned": "Learned",
+        "waiting.learning._learned": "Explanation Learned",
     }
     _MODULE_OF = {name: module for module, names in _NAMES.items() for name in names.split()}
 

@@ -274,7 +274,11 @@ def _report(verb: argparse.ArgumentParser) -> None:
 
 def _tune(verb: argparse.ArgumentParser) -> None:
     _ledger(verb)
-    verb.add_argument("--price", type=_positive, metavar="SHARE", help="compare what is learned at this price, too")
+    text = "say when such a job is polled, and why: its key, its number, or a field of its reference, such as its id"
+    verb.add_argument("--job", metavar="JOB", help=text)
+    verb.add_argument(
+        "--price", type=_positive, metavar="SHARE", help="compare what is learned at this price, too, or explain it"
+    )
     verb.add_argument("--seed", type=int, default=0, help="another seed, other jitter (default: 0)")
 
 
@@ -362,7 +366,7 @@ _VERBS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = Ma
         "status": ("show how far a run has come", _status),
         "export": ("print the outcomes of a run, or of several", _export),
         "report": ("make a page that shows a run", _report),
-        "tune": ("compare the cost of a run with that of other schedules", _tune),
+        "tune": ("compare the cost of a run with that of other schedules, or explain the polls of a job", _tune),
         "wait": ("wait for one job and print its result as a line of JSON", _wait),
         "draft": ("draft the definition of an API from a document about it", _draft),
         "lint": ("find what is wrong with a definition", _lint),

@@ -1,4 +1,4 @@
-"""`asyncpoll tune`: compare the cost of a run that is over with that of other schedules, on paper."""
+"""`asyncpoll tune`: compare the cost of a run with that of other schedules, on paper, or explain the polls of a job."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from asyncpoll._schedule import Exponential, Fixed, Jitter, Schedule
 from asyncpoll.cli import Exit
+from asyncpoll.cli._explained import explained
 from asyncpoll.cli._output import Grid, columns_of_terminal, say
 from asyncpoll.cli._pacing import Cost, Sample
 from asyncpoll.ledger import Reader
@@ -39,8 +40,12 @@ def schedules(random: RandomSource, price: float | None = None) -> Mapping[str, 
 
 
 def run(args: argparse.Namespace) -> int:
-    """Replay the jobs of a ledger under each schedule."""
+    """Replay the jobs of a ledger under each schedule, or explain when one of them is polled."""
     with Reader(args.ledger, accept_loss=args.accept_loss) as reader:
+        if args.job is not None:
+            for line in explained(reader, args.job, price=args.price, random=Random(args.seed).random):
+                say(line)
+            return Exit.SUCCESS
         sample = Sample.of(reader.records())
     if not sample.jobs:
         raise ValueError(f"{args.ledger} has no job yet that was seen unfinished and then seen ended; wait for some")

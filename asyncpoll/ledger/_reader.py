@@ -12,12 +12,14 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from asyncpoll._errors import LedgerError
+from asyncpoll._state import State
 from asyncpoll.ledger import _queries
 from asyncpoll.ledger._files import DATABASE_ERRORS, incomplete, inspect, ledger_error, loss_of, peek, read_only
 from asyncpoll.ledger._lock import holder_of, mark_of
 from asyncpoll.ledger._queries import walk
 from asyncpoll.ledger._records import Counts, Entry, Record
-from asyncpoll.ledger._schema import Head, damaged
+from asyncpoll.ledger._schema import Head, damaged, verified
+from asyncpoll.waiting._decision import WaitCheckpoint
 
 T = TypeVar("T")
 
@@ -113,6 +115,23 @@ class Reader:
         """Yield the entries without an outcome in their order, from number *after* + 1."""
         found = self._paged(_queries.unfinished, after, lambda row: row[0].number)
         return (entry for entry, *_ in found)
+
+    def progress(self, key: str) -> tuple[float, WaitCheckpoint | None]:
+        """Return when the wait for a job began, in seconds of Unix time, and how far it had come when that was noted.
+
+        It is noted now and then while a run is in progress, and when it is stopped; None if it has not been.
+
+        Raises:
+            ValueError: There is no job with this key.
+        """
+        if not self._read(lambda connection: _queries.known_keys(connection, [key])):
+            raise ValueError(f"{self.path} has no job with the key {key:.200}")
+        _number, began_at, _has_ended, row = self._read(lambda connection: _queries.status(connection, key))
+        if row[0] is None:
+            return began_at, None
+        *_, waited, polls, state, in_state = verified("the progress of a job", row)
+        seen = None if state is None else State(state)
+        return began_at, WaitCheckpoint(waited=waited, polls=polls, state=seen, in_state=in_state)
 
     def last_states(self, *, outcomes: int | None = None) -> Mapping[tuple[str, str], int]:
         """Count the entries without an outcome by endpoint and the state last noted, or `NOT_SEEN`.

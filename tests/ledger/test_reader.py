@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from ledger_kit import QUICK, batch, filled, success
 
 from asyncpoll._errors import LedgerError
-from asyncpoll.ledger import Ledger, Reader
+from asyncpoll._state import State
+from asyncpoll.ledger import Ledger, Reader, WaitCheckpoint
 
 
 def test_a_reader_reads_everything(path: Path) -> None:
@@ -38,6 +41,31 @@ def test_a_reader_leaves_no_trace(path: Path) -> None:
         path.parent.chmod(0o700)
     assert [file.name for file in path.parent.iterdir()] == ["run.db"]
     assert path.read_bytes() == before
+
+
+def test_a_reader_tells_how_far_a_wait_has_come(path: Path) -> None:
+    """As it was noted last; the wait of a job that is asked about again has begun again."""
+    moments = iter(range(1_000_000))
+
+    async def work() -> None:
+        settings = evolve(QUICK, clock=lambda: 5e8 + next(moments))
+        async with Ledger(path, settings=settings) as ledger:
+            await ledger.enter(batch(3))
+            ledger.note(1, WaitCheckpoint(waited=5.0, polls=2, state=State.PENDING, in_state=0.5))
+            ledger.note(2, WaitCheckpoint(waited=1.0, polls=1))
+            await ledger.record(success(3, state="failed"))
+            await ledger.retry("failed")
+
+    asyncio.run(work())
+    with Reader(path) as reader:
+        keys = [entry.key for entry in reader.entries()]
+        (began, seen), (_, unseen), (again, nothing) = map(reader.progress, keys)
+        assert seen == WaitCheckpoint(waited=5.0, polls=2, state=State.PENDING, in_state=0.5)
+        assert unseen == WaitCheckpoint(waited=1.0, polls=1)
+        assert nothing is None
+        assert 5e8 <= began < again
+        with pytest.raises(ValueError, match="has no job with the key elsewhere"):
+            reader.progress("elsewhere")
 
 
 async def test_a_reader_looks_on_while_a_run_is_on(path: Path) -> None:

@@ -15,6 +15,7 @@ from asyncpoll import (
     BadReply,
     ClientClosed,
     Draining,
+    Explanation,
     Exponential,
     Fetch,
     Fixed,
@@ -139,6 +140,10 @@ schedules: list[Schedule] = [
     Weekly(),
 ]
 assert_type(Exponential().delay(Progress(1, 0.0)), float)
+why = Learned().explain(Progress(1, 0.0), key="vendor.jobs")
+assert_type(why, Explanation)
+assert_type((why.delay, why.typical, why.ends, why.worth, why.call_cost), tuple[float, float, float, float, float])
+assert_type((why.jobs, str(why.reason)), tuple[int, str])
 Learned(0.05)  # type: ignore[call-arg]  # what a call is worth is said by name
 Fixed("2")  # type: ignore[arg-type]  # seconds are numbers
 Exponential(1.0, 30.0, 2.0, None)  # type: ignore[call-arg]  # jitter is named
@@ -393,6 +398,7 @@ async def durable(job: Job[int]) -> None:
         hub.run([job], timeout=60)  # type: ignore[call-arg]  # a ledger is what it is about
     with Reader("run.db") as reader:
         assert_type(list(reader.records()), list[Record])
+        assert_type(reader.progress("vendor.jobs:1"), tuple[float, WaitCheckpoint | None])
         assert_type(list(reader.unfinished()), list[Entry])
         assert_type(reader.check(), list[str])
     assert_type(recover("run.db", "saved.db"), Counts)

@@ -14,7 +14,7 @@ from asyncpoll.cli._pacing import Cost, Sample, SeenJob
 from asyncpoll.cli._tune import schedules
 from asyncpoll.cli.report._stats import RunStats
 from asyncpoll.waiting.learning._history import LONGEST_KEY, History
-from asyncpoll.waiting.learning._learned import Learned, since_submit
+from asyncpoll.waiting.learning._learned import Explanation, Learned, since_submit
 from asyncpoll.waiting.learning._survival import HORIZON, SurvivalCurve
 
 _MOST_KEYS = 4
@@ -40,6 +40,8 @@ class PacingSummary:
         polls: The ages in seconds at which a job would be polled that runs until then, after its first poll.
         compared: The number of jobs of the run that the costs are about.
         costs: What their polls cost, and would have cost by other schedules, by name.
+        first: Why a job that has just begun is polled when it is.
+        later: Why one that has run for the typical duration is.
     """
 
     key: str
@@ -50,6 +52,8 @@ class PacingSummary:
     polls: Sequence[float]
     compared: int
     costs: Mapping[str, Cost]
+    first: Explanation
+    later: Explanation
 
 
 def summarize_pacing(stats: RunStats) -> list[PacingSummary]:
@@ -77,15 +81,18 @@ def _summary(key: str, jobs: list[SeenJob], stats: RunStats) -> PacingSummary:
     first = learned.delay(Progress(2, 0.0, state=state), key=name)
     compared = jobs[: int(_MOST_SECONDS / max(1.0, fmean(job.hi for job in jobs)))]
     until = max(min(_BEYOND * survival.age_at(_RARE), _BEYOND_LONGEST * survival.longest), _BEYOND_POLL * first)
+    polls = list(_polls(learned, name, Progress(2, first, state=state), until))
     return PacingSummary(
         key,
         phase,
         survival,
         len(learned.history.track(name, state).records),
         until,
-        list(_polls(learned, name, Progress(2, first, state=state), until)),
+        polls,
         len(compared),
         _costs(evolve(stats.sample, count=len(compared), jobs=compared)),
+        learned.explain(Progress(1, 0.0, state=state), key=name),
+        learned.explain(Progress(2, survival.typical, state=state), key=name),
     )
 
 

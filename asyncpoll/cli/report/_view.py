@@ -155,8 +155,8 @@ def _measure(
     return (histogram, rows) if rows else None
 
 
-def _pacing(summary: PacingSummary) -> tuple[str, str, Curve, int, list[Row]]:
-    """Return a pacing key, a text, its curve, the number of jobs compared, and the cost by schedule."""
+def _pacing(summary: PacingSummary) -> tuple[str, str, str, Curve, int, list[Row]]:
+    """Return a pacing key, a text, why polls are made, the curve, the jobs compared, and the cost by schedule."""
     survival, until, polls = summary.survival, summary.until, summary.polls
     running = [(age, survival.running_at(age)) for age in polls[:_MOST_MARKS]]
     curve = Curve(
@@ -173,7 +173,11 @@ def _pacing(summary: PacingSummary) -> tuple[str, str, Curve, int, list[Row]]:
     rows: list[Row] = [
         (name, f"{cost.calls:.1f}", duration(max(0.0, cost.delay))) for name, cost in summary.costs.items()
     ]
-    return shown(summary.key), text + cut, curve, summary.compared, rows
+    why = (
+        f"For a job that has just begun, {summary.first}. "
+        f"For one after {duration(survival.typical)}, the typical duration, {summary.later}."
+    )
+    return shown(summary.key), text + cut, why, curve, summary.compared, rows
 
 
 def _failure(kind: FailureKind) -> Row:

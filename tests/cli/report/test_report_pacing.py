@@ -164,6 +164,19 @@ def test_the_curve_is_described_in_words() -> None:
     assert "Half of such jobs are pending for more than 9." in section(*minutes(9), history=seen_before("pending"))
 
 
+def test_the_next_poll_is_explained() -> None:
+    """Of a job that has just begun, and of one that has run for the typical duration, with what it rests on."""
+    (pace,) = summaries_of(*minutes(300))
+    assert (pace.first.reason, pace.first.jobs, pace.later.jobs) == ("plan", 300, 300)
+    assert pace.polls[0] == pytest.approx(pace.first.delay, rel=0.1)
+    assert pace.later.delay < 0.5 * pace.first.delay
+    seen = Seen.of(page_of(*minutes(300)))
+    assert f"For a job that has just begun, {pace.first}. For one after " in seen.text
+    assert f", the typical duration, {pace.later}." in seen.text
+    (waiting,) = summaries_of(*minutes(9), history=seen_before("pending"))
+    assert 7.0 < waiting.first.delay < 15.0
+
+
 def test_polls_stand_where_they_would_be_made() -> None:
     """Each poll is a line at its time, as tall as it is likely; rare ones are tall enough to be seen."""
     (pace,) = summaries_of(*minutes(300))
