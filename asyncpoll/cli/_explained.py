@@ -208,14 +208,14 @@ class _Polls:
         if story.entry.submitted_at is not None:
             why = "at once, since too few such jobs were seen to end"
             if told.jobs >= ENOUGH_JOBS:
-                age, ends, why = max(age, told.delay), _ends(told), _why(told)
+                age, ends, why = max(age, told.delay), _ends(told), told.why
         polls = 1
         yield age, ends, why
         while age < until:
             state, since = (State.PENDING, 0.0) if age < self.came else (State.PROCESSING, self.came)
             told = learned.explain(Progress(polls, age - story.age, state=state, in_state=age - since), key=self.key)
             age, polls = age + told.delay, polls + 1
-            yield age, _ends(told), _why(told)
+            yield age, _ends(told), told.why
 
 
 def _came(story: Story, learned: Learned, key: str) -> float:
@@ -231,9 +231,4 @@ def _came(story: Story, learned: Learned, key: str) -> float:
 
 def _ends(told: Explanation) -> str:
     """Return the probability that the job has ended by the poll; nothing where that is a mere guess."""
-    return "" if told.reason in {"backoff", "cold"} else f"{told.ends:.0%}"
-
-
-def _why(told: Explanation) -> str:
-    """Return why a poll is made, without the figures."""
-    return str(told).partition(", since ")[2].partition(": ")[0]
+    return "" if told.is_guess or told.reason == "cold" else f"{told.ends:.0%}"

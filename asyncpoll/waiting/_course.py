@@ -81,7 +81,9 @@ class Course:
         self._rare = Rare(PhaseClocks(now)) if policy.timeout.has_phases else NONE
         self.subject = subject
         submitted_at: float | None = getattr(subject, "submitted_at", None)
-        self.age = None if submitted_at is None else max(0.0, datetime.now(UTC).timestamp() - submitted_at)
+        self.age: float | None = (
+            None if submitted_at is None else max(0.0, datetime.now(UTC).timestamp() - submitted_at)
+        )
         self.began = now
         self.polls = 0
         self.last: Snapshot[Any] | None = None

@@ -235,6 +235,8 @@ class Decision(Course):
 
     def _restore(self, checkpoint: WaitCheckpoint, now: float) -> None:
         self.began = now - checkpoint.waited
+        if self.age is not None:
+            self.age = max(0.0, self.age - checkpoint.waited)
         self.polls = checkpoint.polls
         since = now - checkpoint.in_state
         if checkpoint.state is not None:

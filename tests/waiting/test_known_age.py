@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from asyncpoll import Hub, Learned, Snapshot, State, wait_until_terminal
 from asyncpoll._schedule import Progress
 from asyncpoll.testing import Script, run_virtual
-from asyncpoll.waiting._decision import Decision
+from asyncpoll.waiting._decision import Decision, WaitCheckpoint
 from asyncpoll.waiting._policy import Policy
 from asyncpoll.waiting.learning._learned import SINCE_SUBMIT
 
@@ -191,6 +191,16 @@ def test_jobs_of_known_age_are_learned_apart() -> None:
     key = Decision(Policy(schedule=Notes()), 0.0, subject=job).pacing_key
     assert len(key) == 200
     assert key.endswith(SINCE_SUBMIT)
+
+
+def test_a_wait_that_is_resumed_keeps_the_age_of_its_job() -> None:
+    """The time that was waited before is part of the age, and counts once; so does time without a process."""
+    for age, in_state, since in ((65.0, 65.0, 935.0), (165.0, 65.0, 835.0), (65.0, 20.0, 980.0), (10.0, 5.0, 995.0)):
+        past = WaitCheckpoint(waited=60.0, polls=3, state=State.PROCESSING, in_state=in_state)
+        wait = Decision(Policy(schedule=Notes()), 1000.0, subject=Aged(age=age), checkpoint=past)
+        assert wait.state_since == pytest.approx(since, abs=0.1)
+        assert wait.seconds_left(1000.0) is None
+        assert wait.began == 940.0
 
 
 # what is learned

@@ -26,6 +26,7 @@ They are learned apart, but until there are enough jobs of one sort, they are pl
 """
 
 _POOL = ""  # the key of jobs without a key
+_MANY = 100.0  # seconds, from which fractions do not matter
 _MOST_TURNS = 2.5  # the longest delay while calls are scarce
 
 _REASONS: Mapping[Reason, str] = MappingProxyType({
@@ -60,6 +61,7 @@ class Explanation:
         ends: The probability that a job which runs now will have ended by the next poll, by past jobs.
         worth: The seconds by which the poll is expected to make the end known sooner.
         call_cost: What a call is worth, in seconds.
+        is_guess: Whether *ends* and *worth* rest on nothing but a guess.
     """
 
     delay: float
@@ -69,13 +71,24 @@ class Explanation:
     ends: float
     worth: float
     call_cost: float
+    is_guess: bool = False
+
+    @property
+    def why(self) -> str:
+        """The reason in words."""
+        return _REASONS[self.reason]
 
     def __str__(self) -> str:
-        known = f"{self.jobs} such jobs took about {self.typical:.3g} s; " if self.jobs else ""
+        known = f"{self.jobs} such jobs took about {_seconds(self.typical)}; " if self.jobs else ""
+        ends = f"the job will have ended by then with a probability of {self.ends:.0%}; "
         return (
-            f"the next poll is in {self.delay:.3g} s, since {_REASONS[self.reason]}: {known}the job will have ended by "
-            f"then with a probability of {self.ends:.0%}; a call costs as much as {self.call_cost:.3g} s"
+            f"the next poll is in {_seconds(self.delay)}, since {self.why}: {known}"
+            f"{'' if self.is_guess else ends}a call costs as much as {_seconds(self.call_cost)}"
         )
+
+
+def _seconds(number: float) -> str:
+    return f"{number:.3g} s" if number < _MANY else f"{number:,.0f} s"
 
 
 class Learned:
@@ -181,6 +194,7 @@ class Learned:
             ends=1 - curve.running_at(age + delay) / still if still else 1.0,
             worth=model.worth(progress.state, age, age + delay),
             call_cost=self.scarcity or self.call_cost or model.own_cost,
+            is_guess=not model.phase(progress.state).is_known,
         )
 
     def observe(

@@ -147,15 +147,21 @@ class Phase:
     """The survival curve of one phase of the jobs of one key, and the plan that follows from it.
 
     Attributes:
+        history: The records of past jobs.
+        key: The key of the jobs.
+        name: The phase: "pending" or "processing".
+        random: The source of randomness.
+        shortest: The least seconds between two polls.
+        hint: The duration to expect, in seconds, while little is known.
         curve: The survival curve of the phase.
     """
 
-    _history: History
-    _key: str
-    _name: str
-    _random: RandomSource
-    _shortest: float
-    _hint: float | None = None
+    history: History
+    key: str
+    name: str
+    random: RandomSource
+    shortest: float
+    hint: float | None = None
     curve: SurvivalCurve = field(init=False)
     _exposure: Exposure = field(init=False)
     _told: float = field(init=False, default=0.0)  # the share of the last jobs of which it is known when they ended
@@ -168,7 +174,7 @@ class Phase:
     _is_of_records: bool = field(init=False, default=False)  # the curve
 
     def __attrs_post_init__(self) -> None:
-        self._exposure = Exposure(self._shortest, self._hint)
+        self._exposure = Exposure(self.shortest, self.hint)
         self._start_from_records()
 
     @property
@@ -179,7 +185,7 @@ class Phase:
     @property
     def is_known(self) -> bool:
         """Whether the curve rests on anything."""
-        return self._looks > 0 or self._hint is not None
+        return self._looks > 0 or self.hint is not None
 
     @property
     def is_due(self) -> bool:
@@ -191,7 +197,7 @@ class Phase:
         self._is_of_records = self._has_enough_records
         if self._is_of_records:
             ends = [self._probable(record.lo, record.hi) for record in self._track.records]
-            self.curve = estimate_survival(ends, log_candidates(self._shortest), hint=self._hint)
+            self.curve = estimate_survival(ends, log_candidates(self.shortest), hint=self.hint)
             serves_for = len(ends) // _PER_PLAN
         else:
             self.curve = self._exposure.estimate()
@@ -229,17 +235,17 @@ class Phase:
         if during[0] >= self._cohort.opened_at:  # it came after one of the cohort had left
             self.settle()
             self._cohort = Cohort(during[1])
-        self._cohort.add(lo, hi, self._random)
+        self._cohort.add(lo, hi, self.random)
         return is_news
 
     def compare_progress(self, total: float, lo: float, hi: float) -> None:
         """Observe that a job, whose first progress let one expect *total* seconds, ended at an age in (*lo*, *hi*]."""
-        error = math.log(max(self._probable(lo, hi), self._shortest) / total)
+        error = math.log(max(self._probable(lo, hi), self.shortest) / total)
         self._progress_error += (error * error - self._progress_error) / _JOBS_TO_TEST
 
     def settle(self) -> None:
         """Record the jobs of the present cohort."""
-        for lo, hi in self._cohort.shuffled(self._random):
+        for lo, hi in self._cohort.shuffled(self.random):
             self._record(lo, hi)
         self._cohort = Cohort(self._cohort.opened_at)
 
@@ -256,11 +262,11 @@ class Phase:
             cost: The call cost in seconds, where calls are not scarce.
             scarcity: What a poll must be worth where they are; else 0.
         """
-        if done is not None and done >= _LEAST_DONE and age >= self._shortest:
+        if done is not None and done >= _LEAST_DONE and age >= self.shortest:
             spread = math.sqrt(max(_LEAST_ERROR, self._progress_error))
             if not self.is_known or spread < self.curve.spread(age):
                 return when_worth_by_progress(age, max(age, age / done), spread, scarcity or cost), "progress"
-        curve, random = self.curve, self._random
+        curve, random = self.curve, self.random
         if not self.is_known or not age < curve.ages[-1]:
             return age + (_COLD_START + _COLD_GROWTH * age) * (1 + _COLD_JITTER * (2 * random() - 1)), "backoff"
         if scarcity > 0:
@@ -272,7 +278,7 @@ class Phase:
 
     @property
     def _track(self) -> Track:
-        return self._history.track(self._key, self._name)
+        return self.history.track(self.key, self.name)
 
     @property
     def _has_enough_records(self) -> bool:
@@ -293,12 +299,12 @@ class Phase:
 
         Only exact durations are tested. What is seen by polls that follow the curve says too little against it.
         """
-        self._history.add(self._key, self._name, *self._narrowed(lo, hi))
+        self.history.add(self.key, self.name, *self._narrowed(lo, hi))
         if not _is_exact(lo, hi) or len(self._track.records) <= _JOBS_TO_TEST:
             return
         kept = self._detector.update(ended_by=1 - self.curve.running_at(hi), ran_longer=self.curve.running_at(lo))
         if kept is not None:
-            self._history.cut(self._key, self._name, kept)
+            self.history.cut(self.key, self.name, kept)
             self._start_from_records()
             self.estimate()
 
@@ -310,7 +316,7 @@ class Phase:
         early, late = self.curve.running_at(lo), self.curve.running_at(hi)
         if _is_exact(lo, hi) or hi == math.inf or not late < early:
             return lo, hi
-        start = early - (early - late) * (1 - _SLICE) * self._random()
+        start = early - (early - late) * (1 - _SLICE) * self.random()
         first, last = self.curve.age_at(start), self.curve.age_at(start - _SLICE * (early - late))
         return (max(lo, first), min(hi, last)) if max(lo, first) < min(hi, last) else (lo, hi)
 

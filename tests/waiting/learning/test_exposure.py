@@ -44,6 +44,7 @@ def test_the_curve_falls_from_one_to_nought(seen: list[tuple[float, float, bool]
 def test_ends_on_both_sides_of_a_look_are_kept_apart() -> None:
     """Half of the jobs end before an age that all are looked at, however often; the curve does not move to one side."""
     exposure = Exposure(0.1)
+    curve = exposure.fill(())
     for _ in range(200):
         exposure.ended(0.0, 19.92)
         exposure.passed(0.0, 19.92)
