@@ -46,11 +46,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Unpack
 from uuid import uuid4
 
-from asyncpoll._endpoint import Job
 from asyncpoll._timeout import Timeout
+from asyncpoll._version import __version__
 from asyncpoll.dask._run import DistributedRun, Given
 from asyncpoll.dask._shard import Settings
-from asyncpoll.ledger import Entry, EntryInput, Ledger
+from asyncpoll.ledger import Ledger
 from asyncpoll.ledger._run import MOST_PENDING
 from asyncpoll.waiting._hub import Hub
 from asyncpoll.waiting._policy import PollOptions, check_options, policy_of
@@ -104,7 +104,7 @@ def distributed_run(
     policy_of("distributed_run", timeout, {"schedule": hub.schedule, **chosen}, job=None, replans=True, parks=True)
     settings = Settings(
         run=f"asyncpoll-{uuid4().hex[:8]}",
-        clients="",
+        version=__version__,
         timeout=timeout,
         concurrency=concurrency,
         schedule=hub.schedule.untaught() if isinstance(hub.schedule, Learned) else hub.schedule,

@@ -1,0 +1,410 @@
+"""The client's side of a run: the jobs go out in shards, and what comes back goes into the ledger."""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections import Counter, deque
+from collections.abc import AsyncIterable, Coroutine, Iterable, Mapping, Sequence, Sized
+from contextlib import AsyncExitStack, suppress
+from types import TracebackType
+from typing import Any, Final, Self
+
+from distributed import Client
+from distributed.client import FutureCancelledError
+from distributed.scheduler import KilledWorker
+
+from asyncpoll._endpoint import Job
+from asyncpoll._errors import PollError, TransportError
+from asyncpoll.clients import clients_json, job_key
+from asyncpoll.dask._engine import poll_shard
+from asyncpoll.dask._scheduler import RunPlugin
+from asyncpoll.dask._shard import COUNTED, Reference, Settings, Shard, ShardEnd
+from asyncpoll.ledger import Entry, EntryInput, Ledger, OutcomeInput, Record
+from asyncpoll.ledger._run import CONSUMER, Pages
+from asyncpoll.waiting._decision import WaitCheckpoint
+from asyncpoll.waiting._emission import Counters
+from asyncpoll.waiting._hub import Hub
+from asyncpoll.waiting._run import Outcome
+from asyncpoll.waiting.learning._history import History
+from asyncpoll.waiting.learning._learned import Learned
+
+Given = Job[Any] | Entry | EntryInput | tuple[str, Any]
+
+SHARD: Final = 250
+"""Jobs of a shard."""
+
+_LINGER, _LONGEST_LINGER = 0.1, 30.0  # seconds that a job waits for its shard to fill up: for each shard that is out
+_LOOK_EVERY = 0.5  # seconds from one look at the ledger and the connection to the next
+_LEAVING = 8.0  # seconds that the workers may take to send what they have
+_MOST_ATTEMPTS = 5  # times in a row that a shard goes out without any outcome
+_MOST_BEHIND = 1000  # batches that have come and are not handed to the ledger yet
+
+
+class DistributedRun:
+    """The records of a run on a cluster, in the order of their commits; `distributed_run` makes it.
+
+    It is an async context manager that is an async iterator, too. A record that was recorded before, but not given out
+    then, comes first; see `asyncpoll.ledger.DurableRun`. Leaving the block ends the waits that are left. What has come
+    of them is recorded first, and the progress of the others is stored; their jobs stay unfinished.
+
+    Attributes:
+        history: How long jobs have taken, in all processes.
+        counters: The polls of all processes, added up. They are up to date within a second.
+        taken: The jobs that were given and are in the ledger.
+        duplicates: The jobs that were given more than once; each is waited for once.
+        done_before: The jobs that were given and had an outcome already; they are not polled.
+    """
+
+    def __init__(
+        self,
+        jobs: Iterable[Given] | AsyncIterable[Given],
+        client: Client,
+        ledger: Ledger,
+        settings: Settings,
+        hub: Hub,
+        *,
+        max_pending: int,
+        definitions: Mapping[str, str],
+        code: Mapping[str, str],
+    ) -> None:
+        self.history = hub.schedule.history if isinstance(hub.schedule, Learned) else History()
+        self.counters = hub.counters
+        self.taken = self.duplicates = self.done_before = 0
+        self._jobs = jobs
+        self._client: Any = client
+        self._ledger = ledger
+        self._settings = settings
+        self._rate = math.inf if hub.rate is None else hub.rate
+        self._max_pending = max_pending
+        self._definitions, self._code = dict(definitions), dict(code)
+        self._given_jobs = len(jobs) if isinstance(jobs, Sized) else None
+        self._is_taken = bytearray()  # by the number of the entry
+        self._entries: dict[int, EntryInput] = {}  # of jobs that are awaited, by their number
+        self._shards: set[asyncio.Task[None]] = set()
+        self._sent = 0
+        self._inbox: deque[Any] = deque()
+        self._counts: dict[str, Mapping[str, Any]] = {}  # the newest of each engine
+        self._come, self._room, self._changed = asyncio.Event(), asyncio.Event(), asyncio.Event()
+        self._failure: Exception | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._feeder: asyncio.Task[None] | None = None
+        self._is_over = False
+        self._given = self._acknowledged = 0
+
+    # what `asyncpoll.progress` shows
+
+    @property
+    def total(self) -> int | None:
+        """The jobs in the ledger, with those that are yet to be entered; None while their number is not known."""
+        entered = self._ledger.counts.entries
+        if self._feeder is not None and self._feeder.done():
+            return entered
+        return None if self._given_jobs is None else max(entered, self._given_jobs - self.duplicates)
+
+    @property
+    def done(self) -> int:
+        """The jobs in the ledger that have an outcome, those of earlier processes included."""
+        return self._ledger.counts.outcomes
+
+    @property
+    def outcomes(self) -> Counter[str]:
+        """How many of them ended in which way, by state or by the name of the error."""
+        return self._ledger.counts.endings
+
+    def time_left(self) -> float | None:
+        """Return None: when jobs should end is known to the workers only."""
+        return None
+
+    async def __aenter__(self) -> Self:
+        client, run = self._client, self._settings.run
+        async with AsyncExitStack() as exits:
+            await exits.enter_async_context(self._ledger.reserve(self._changed.set))
+            await _check_versions(client)
+            await client.register_plugin(RunPlugin(run, client.id, self._rate), name=run)
+            exits.push_async_callback(self._end)
+            client.subscribe_topic(run, self._receive)
+            exits.callback(client.unsubscribe_topic, run)
+            self._given = self._acknowledged = await self._ledger.position(CONSUMER)
+            self._records = self._ledger.outcomes(after=self._given)
+            self._feeder = asyncio.create_task(self._or_fail(self._feed()))
+            self._tasks = [asyncio.create_task(self._or_fail(work)) for work in (self._record_all(), self._look())]
+            self._feeder.add_done_callback(lambda _: self._changed.set())
+            self._exits = exits.pop_all()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        try:
+            if error is None:
+                await self._acknowledge()
+            if not isinstance(error, asyncio.CancelledError):
+                await self.drain()
+        finally:
+            tasks = [task for task in (self._feeder, *self._tasks, *self._shards) if task is not None]
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await self._exits.__aexit__(kind, error, trace)
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Record:
+        if self._feeder is None:
+            raise RuntimeError("a run is iterated inside its block: async with distributed_run(...) as records")
+        while True:
+            self._changed.clear()
+            has_ended = self._feeder.done() and not self._shards
+            record = await anext(self._records, None)
+            if record is not None:
+                self._given = record.seq
+                return record
+            await self._acknowledge()
+            if has_ended and self._failure is not None:
+                raise self._failure
+            if has_ended:
+                raise StopAsyncIteration
+            await self._changed.wait()
+            self._records = self._ledger.outcomes(after=self._given)
+
+    async def drain(self) -> None:
+        """End the run in good order: let polls in flight end, record what they bring, and note the progress of the rest.
+
+        It takes a second or two, or somewhat longer if a worker does not answer.
+        """
+        if self._feeder is not None:
+            self._feeder.cancel()
+        await self._end()
+        if self._shards:
+            await asyncio.wait(self._shards, timeout=_LEAVING)
+        await self._caught_up()
+
+    # from the source to the workers
+
+    async def _feed(self) -> None:
+        """Enter the jobs page by page, and send out those that have no outcome."""
+        pages, ready, full_at = Pages(self._jobs), list[Reference](), math.inf
+        loop = asyncio.get_running_loop()
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout_at(full_at if ready else None):
+                        page = await pages.next()
+                except TimeoutError:
+                    await self._send_out(ready)
+                    ready = []
+                    continue
+                if not ready:
+                    full_at = loop.time() + min(_LINGER * (1 + len(self._shards)), _LONGEST_LINGER)
+                ready += await self._enter(page)
+                while len(ready) >= SHARD or (ready and not page):
+                    await self._send_out(ready[:SHARD])
+                    del ready[:SHARD]
+                if not page:
+                    return
+        finally:
+            await pages.aclose()
+
+    async def _enter(self, page: Sequence[Given]) -> list[Reference]:
+        """Enter jobs into the ledger; return those that are to be polled."""
+        entries, references = [self._entry(job) for job in page], list[Reference]()
+        statuses = await self._ledger.enter(entries)
+        self.taken += len(page)
+        for job, entry, status in zip(page, entries, statuses, strict=True):
+            number = status.number
+            self._is_taken.extend(bytes(max(0, number + 1 - len(self._is_taken))))
+            if self._is_taken[number] or status.done:
+                self.duplicates += self._is_taken[number]
+                self.done_before += not self._is_taken[number]
+                self._is_taken[number] = True
+                continue
+            self._is_taken[number] = True
+            if isinstance(job, Job) and job.submitted is not None:  # it has ended, and there is nothing to ask
+                await self._ledger.submit(OutcomeInput.of(number, Outcome(job, job.submitted), links=self._settings.links))
+                continue
+            self._entries[number] = entry
+            references.append(Reference(number, entry.endpoint, entry.ref, entry.submitted_at, status.checkpoint))
+        return references
+
+    def _entry(self, job: Given) -> EntryInput:
+        if isinstance(job, EntryInput):
+            entry = job
+        elif isinstance(job, Entry):
+            entry = EntryInput(job.key, job.endpoint, job.ref, job.meta, job.submitted_at)
+        elif isinstance(job, tuple):
+            endpoint, ref = job
+            key = job_key(endpoint, ref, definitions=self._definitions, code=self._code)
+            entry = EntryInput(key, endpoint, ref, definition=self._definitions.get(endpoint))
+        else:
+            entry = EntryInput.of(job)
+        if entry.definition is not None:
+            self._definitions[entry.endpoint] = entry.definition
+        return entry
+
+    async def _send_out(self, references: Sequence[Reference]) -> None:
+        """Send out a shard, once there is room for it."""
+        while self._shards and len(self._entries) > self._max_pending:
+            self._room.clear()
+            await self._room.wait()
+        task = asyncio.create_task(self._or_fail(self._see_to(references)))
+        self._shards.add(task)
+        task.add_done_callback(self._shard_has_ended)
+
+    def _shard_has_ended(self, task: asyncio.Task[None]) -> None:
+        self._shards.discard(task)
+        self._room.set()
+        self._changed.set()
+
+    async def _see_to(self, references: Sequence[Reference]) -> None:
+        """Send a shard out, again and again until all of its jobs have outcomes or the run is over."""
+        attempts = 0
+        while references and not self._is_over:
+            end = await self._send(references)
+            await self._caught_up()
+            if end.history:
+                self.history.merge(History.from_json(end.history))
+            if end.error is not None:
+                raise end.error
+            statuses = await self._ledger.enter([self._entries[one.number] for one in references])
+            left = [
+                one._replace(checkpoint=status.checkpoint)
+                for one, status in zip(references, statuses, strict=True)
+                if not status.done
+            ]
+            for number in {one.number for one in references} - {one.number for one in left}:
+                del self._entries[number]
+            attempts = 1 if len(left) < len(references) else attempts + 1
+            if attempts >= _MOST_ATTEMPTS:
+                raise PollError(
+                    f"{len(left)} jobs were sent out {attempts} times, and no outcome of theirs came; see the logs of the workers"
+                )
+            references = left
+
+    async def _send(self, references: Sequence[Reference]) -> ShardEnd:
+        """Send a shard to the cluster; return how it ended there."""
+        endpoints = {one.endpoint for one in references}
+        self._sent += 1
+        what = next(iter(endpoints)) if len(endpoints) == 1 else f"{len(endpoints)}_endpoints"
+        name = f"asyncpoll-shard-{what}-{self._sent:05d}-{self._settings.run.rpartition('-')[2]}"
+        clients = clients_json({name: text for name, text in self._definitions.items() if name in endpoints}, self._code)
+        shard = Shard(name, clients, references, self.history.to_json())
+        try:
+            end: ShardEnd = await self._client.submit(
+                poll_shard, self._settings, shard, key=name, pure=False, retries=0
+            )
+        except KilledWorker:
+            return ShardEnd()  # it may not have been the fault of this shard
+        except FutureCancelledError as error:
+            return ShardEnd(error=_lost(self._client, error))
+        except Exception as error:  # noqa: BLE001  a worker could not even begin
+            return ShardEnd(error=PollError(f"a worker cannot run a shard: {type(error).__name__}: {error}"))
+        return end
+
+    # from the workers to the ledger
+
+    def _receive(self, event: tuple[float, Any]) -> None:
+        self._inbox.append(event[1])
+        self._come.set()
+
+    async def _caught_up(self) -> None:
+        """Wait until all that has come so far has been handed to the ledger."""
+        if self._tasks[0].done():
+            return
+        mark = asyncio.get_running_loop().create_future()
+        self._inbox.append(mark)
+        self._come.set()
+        await asyncio.wait((mark, self._tasks[0]), return_when=asyncio.FIRST_COMPLETED)
+
+    async def _record_all(self) -> None:
+        while True:
+            while not self._inbox:
+                self._come.clear()
+                await self._come.wait()
+            message = self._inbox.popleft()
+            if isinstance(message, asyncio.Future):
+                message.set_result(None)
+            elif "outcomes" in message:
+                await self._record(message)
+
+    async def _record(self, batch: Mapping[str, Any]) -> None:
+        for number, text in batch["checkpoints"]:
+            self._ledger.note(number, WaitCheckpoint.from_json(text))
+        for _, _, text in batch["outcomes"]:
+            recorded = await self._ledger.submit(OutcomeInput.from_json(text))
+        if batch["outcomes"]:
+            recorded.add_done_callback(lambda _: self._changed.set())
+        self._counts[batch["worker"]] = batch["counts"]
+        for name in COUNTED:
+            setattr(self.counters, name, sum(counts[name] for counts in self._counts.values()))
+        self.counters.last_miss = batch["counts"]["last_miss"] or self.counters.last_miss
+
+    # the end
+
+    async def _look(self) -> None:
+        """Have the polls pause while what they bring cannot be recorded; notice when the scheduler is gone."""
+        is_paused = False
+        while True:
+            await asyncio.sleep(_LOOK_EVERY)
+            if self._client.status != "running":
+                raise _lost(self._client)
+            is_behind = self._ledger.stalled is not None or len(self._inbox) > _MOST_BEHIND
+            if is_behind != is_paused:
+                is_paused = is_behind
+                await self._client.log_event(self._settings.run, {"paused": is_paused})
+
+    async def _or_fail(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do a part of the run. If that fails, the run does, and comes to its end in good order."""
+        try:
+            await work
+        except Exception as error:  # noqa: BLE001  raised by the iteration
+            if self._failure is None:
+                self._failure = error
+                self._tasks.append(asyncio.create_task(self.drain()))
+
+    async def _acknowledge(self) -> None:
+        if self._given > self._acknowledged:
+            self._acknowledged = self._given
+            await self._ledger.acknowledge(CONSUMER, self._given)
+
+    async def _end(self) -> None:
+        """Tell the scheduler that the run is over; workers notice when they ask for their next share."""
+        if not self._is_over:
+            self._is_over = True
+            with suppress(Exception):  # without a scheduler the workers stop by themselves
+                async with asyncio.timeout(_LEAVING):
+                    await self._client.unregister_scheduler_plugin(self._settings.run)
+
+
+def _lost(client: Any, cause: object = None) -> TransportError:
+    """Return the error of a run whose scheduler is gone."""
+    return TransportError(
+        f"the connection to the scheduler at {client.scheduler.address} is lost; all that has come is recorded: see to "
+        f"the cluster, then resume the run{'' if cause is None else f' ({cause})'}",
+        kind="disconnect",
+        passing=False,
+    )
+
+
+async def _check_versions(client: Any) -> None:
+    """Check that asyncpoll and Python are the same everywhere.
+
+    Raises:
+        ValueError: They are not; or the client is not an asynchronous one.
+    """
+    if not client.asynchronous:
+        raise ValueError("the client of Dask must be made with asynchronous=True, in the event loop of the run")
+    found = await client.get_versions(packages=["asyncpoll"])
+    own = _versions_in(found["client"])
+    places = {"the scheduler": found["scheduler"], **{f"the worker {name}": one for name, one in found["workers"].items()}}
+    for place, versions in places.items():
+        if (its := _versions_in(versions)) != own:
+            raise ValueError(f"{place} has {its}, and this process {own}; install the same everywhere")
+
+
+def _versions_in(found: Mapping[str, Any]) -> str:
+    """Return the versions that matter, in words."""
+    packages = found["packages"]
+    python = ".".join(packages["python"].split(".")[:2])
+    return f"asyncpoll {packages['asyncpoll'] or 'not at all'} on Python {python}"
