@@ -13,6 +13,7 @@ the value, which may be secret.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -141,6 +142,21 @@ def structure(payload: Any, cls: type[T], *, where: str = "$") -> T:
         raise malformed(where + _spelled(path), problem) from None
 
 
+def from_json(text: str, cls: type[T]) -> T:
+    """Return the instance of *cls*, a class made by attrs, that is in JSON text with its fields by name.
+
+    Raises:
+        ValueError: It is not there. The message has the path of the misfit, never its value.
+    """
+    try:
+        return structure(json.loads(text), cls)
+    except BadReply as error:
+        problem = str(error).removeprefix("the answer is malformed ")
+    except (ValueError, RecursionError):
+        problem = "it is not JSON"
+    raise ValueError(f"this is not what {cls.__name__}.to_json wrote: {problem}")
+
+
 def fit(payload: Any, cls: type[T], *, where: str = "$") -> tuple[T, tuple[str, ...]]:
     """Return *payload* as a *cls*, and the paths of what does not fit and is left out.
 
@@ -212,6 +228,7 @@ def _converter() -> Converter:
 
     converter = Converter(prefer_attrib_converters=True)
     converter.register_structure_hook(str, _text)
+    converter.register_structure_hook(State, lambda word, _type: State(word))
     converter.register_structure_hook(int, _exactly(int))
     converter.register_structure_hook(bool, _exactly(bool))
     converter.register_structure_hook(float, _number)

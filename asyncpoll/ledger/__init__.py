@@ -40,6 +40,7 @@ from asyncpoll.ledger._records import (
     RETRY_KINDS,
     Counts,
     Entry,
+    EntryInput,
     EntryStatus,
     LedgerSettings,
     OutcomeInput,
@@ -49,6 +50,7 @@ from asyncpoll.ledger._records import (
 from asyncpoll.ledger._run import DurableRun, RunItem
 from asyncpoll.ledger._sinks import Csv, JsonLines, Sink
 from asyncpoll.ledger._submit import Submission, submit_all
+from asyncpoll.waiting._decision import WaitCheckpoint
 
 __all__ = [
     "RETRY_KINDS",
@@ -56,6 +58,7 @@ __all__ = [
     "Csv",
     "DurableRun",
     "Entry",
+    "EntryInput",
     "EntryStatus",
     "JsonLines",
     "Ledger",
@@ -67,6 +70,7 @@ __all__ = [
     "RunItem",
     "Sink",
     "Submission",
+    "WaitCheckpoint",
     "recover",
     "submit_all",
 ]

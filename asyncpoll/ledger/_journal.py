@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any, Final, TypeVar
@@ -14,6 +14,7 @@ from asyncpoll._affinity import LoopAffinity
 from asyncpoll._errors import LedgerError
 from asyncpoll.ledger._records import (
     Counts,
+    EntryInput,
     EntryStatus,
     LedgerSettings,
     OutcomeInput,
@@ -101,6 +102,7 @@ class Journal:
         self._closing = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
         self._on_change: Callable[[], object] | None = None
+        self._definitions: dict[str, str] = {}  # those that were kept, by the name of the endpoint
 
     async def open(self, *, accept_loss: bool) -> dict[str, Any]:
         """Open the store, to its end even when cancelled; return the options that were kept, and begin to write."""
@@ -151,27 +153,20 @@ class Journal:
         """
         return await committed(self.add(work, urgent=True))
 
-    async def enter(
-        self,
-        jobs: Sequence[tuple[str, str, Any]],
-        metas: Sequence[Mapping[str, Any] | None] = (),
-        times: Sequence[float | None] = (),
-    ) -> list[EntryStatus]:
-        """Enter jobs, given as (key, name of the endpoint, reference as JSON data); return the status of each.
-
-        Args:
-            jobs: The jobs.
-            metas: The data of the caller's own for each of them, or nothing.
-            times: The Unix times of their submits, or nothing.
+    async def enter(self, jobs: Sequence[EntryInput]) -> list[EntryStatus]:
+        """Enter jobs, and keep the definitions of their endpoints; return the status of each.
 
         Raises:
-            LedgerError: A reference is not JSON data ("value"), or the ledger cannot be written.
+            LedgerError: A reference is not JSON data ("value"), the ledger keeps another definition of an endpoint
+                ("definition"), or it cannot be written.
         """
-        batch = [(str(key), str(endpoint), exact_text(ref, key)) for key, endpoint, ref in jobs]
-        texts = [
-            None if meta is None else meta_text(meta, key, links=self._links)
-            for (key, *_), meta in zip(batch, metas, strict=False)
-        ]
+        batch = [(str(one.key), str(one.endpoint), exact_text(one.ref, one.key)) for one in jobs]
+        texts = [None if one.meta is None else meta_text(one.meta, one.key, links=self._links) for one in jobs]
+        times = [one.submitted_at for one in jobs]
+        for one in jobs:
+            if one.definition is not None and self._definitions.get(one.endpoint) != one.definition:
+                await self.define(one.endpoint, one.definition)
+                self._definitions[one.endpoint] = one.definition
 
         def enter(store: Store) -> list[EntryStatus]:
             found = store.enter(batch)
@@ -204,10 +199,14 @@ class Journal:
             LedgerError: The value cannot be stored ("value"), or the ledger has failed.
             ValueError: There is no entry with this number.
         """
-        if not 1 <= outcome.number <= self.counts.entries:
-            raise ValueError(f"there is no entry number {outcome.number}; enter the job first")
+        self.check_number(outcome.number)
         columns = outcome_columns(outcome, ended_at=self._settings.now(), links=self._links)
         return self.add(partial(Store.record, number=outcome.number, columns=columns), urgent=False)
+
+    def check_number(self, number: int) -> None:
+        """Raise a ValueError if there is no entry with this number."""
+        if not 1 <= number <= self.counts.entries:
+            raise ValueError(f"there is no entry number {number}; enter the job first")
 
     async def in_file_thread(self, function: Callable[..., T], *args: Any) -> T:
         """Return what *function* returns, called in the thread in which results files are written."""
@@ -246,6 +245,24 @@ class Journal:
     def end_run(self) -> None:
         """Free the ledger for the next run."""
         self._on_change = None
+
+    async def settle(self, *, quiet: bool) -> None:
+        """Wait until all that was queued before is committed, but not for long: the end of the ledger waits longer.
+
+        Args:
+            quiet: Raise nothing, because another error is on its way.
+
+        Raises:
+            LedgerError: It could not be committed.
+        """
+        try:
+            settled = self.add(lambda _store: None, urgent=True)
+            await asyncio.wait((settled,), timeout=COMMIT_GRACE)
+            if settled.done():
+                settled.result()
+        except LedgerError:
+            if not quiet:
+                raise
 
     # details
 

@@ -5,14 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
-from contextlib import closing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, closing
 from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar, Unpack
 
+from asyncpoll._checks import unix_time
+from asyncpoll._endpoint import Job
 from asyncpoll._errors import ClientClosed, LedgerError
 from asyncpoll._timeout import Timeout
 from asyncpoll.ledger._files import create, ledger_error, read_only
@@ -25,6 +27,7 @@ from asyncpoll.ledger._records import (
     RETRY_KINDS,
     Counts,
     Entry,
+    EntryInput,
     EntryStatus,
     LedgerSettings,
     OutcomeInput,
@@ -37,6 +40,7 @@ from asyncpoll.ledger._run import DurableRun
 from asyncpoll.ledger._schema import PUT, Head
 from asyncpoll.ledger._sinks import Sink, bring_up_to_date
 from asyncpoll.ledger._store import Store, Synchronous
+from asyncpoll.waiting._decision import WaitCheckpoint
 from asyncpoll.waiting._hub import Hub, RunOptions
 from asyncpoll.waiting._run import Jobs
 
@@ -179,16 +183,39 @@ class Ledger:
         facts = [name, None, ""] if head is None else [name, len(head), _digest(head)]
         await journal.do(partial(Store.add_source, source=facts))
 
-    async def enter(self, jobs: Sequence[tuple[str, str, Any]]) -> list[EntryStatus]:
-        """Enter jobs, each given as (key, name of the endpoint, reference as JSON data).
+    @asynccontextmanager
+    async def reserve(self, on_change: Callable[[], object] | None = None) -> AsyncGenerator[None, None]:
+        """Have the ledger for a run that is fed from outside, in place of `Hub.run`; leaving commits what it was given.
+
+        Args:
+            on_change: Called when the ledger stalls, can be written again, or fails; see `stalled`.
+
+        Raises:
+            RuntimeError: Another run uses it.
+            LedgerError: On leaving: something could not be committed.
+        """
+        journal = self._opened()
+        journal.begin_run(_nothing if on_change is None else on_change)
+        has_ended_well = False
+        try:
+            yield
+            has_ended_well = True
+        finally:
+            journal.end_run()
+            await journal.settle(quiet=not has_ended_well)
+
+    async def enter(self, jobs: Sequence[EntryInput | tuple[str, str, Any] | Job[Any]]) -> list[EntryStatus]:
+        """Enter jobs: jobs themselves, an `EntryInput` of each, or (key, name of the endpoint, reference as JSON data).
 
         Returns:
             The status of each, in the same order. A job that is there already is not entered again.
 
         Raises:
-            LedgerError: A reference is not JSON data ("value"), or the ledger cannot be written.
+            LedgerError: A reference or a meta cannot be stored ("value"), the ledger keeps another definition of an
+                endpoint ("definition"), or it cannot be written.
+            TypeError, ValueError: Something is not a job, or the time of a submit is not a time of the past.
         """
-        return await self._opened().enter(jobs)
+        return await self._opened().enter([_entered(one) for one in jobs])
 
     async def record(self, outcome: OutcomeInput) -> int | None:
         """Record the end of the wait for a job.
@@ -200,10 +227,37 @@ class Ledger:
             LedgerError: The value cannot be stored ("value"), or the ledger cannot be written.
             ValueError: There is no entry with this number.
         """
+        record = await committed(await self.submit(outcome))
+        return None if record is None else record.seq
+
+    async def submit(self, outcome: OutcomeInput) -> asyncio.Future[Record | None]:
+        """Hand over the end of the wait for a job, without waiting for its commit; wait only if too many are queued.
+
+        Returns:
+            The future of its record, once that is committed; of None when the job has an outcome already, which stands.
+            It need not be awaited, and cancelling it changes nothing.
+
+        Raises:
+            LedgerError: The value cannot be stored ("value"), or the ledger has failed; also from the future.
+            ValueError: There is no entry with this number.
+        """
         journal = self._opened()
         await journal.has_room()
-        record = await committed(journal.submit(outcome))
-        return None if record is None else record.seq
+        return journal.submit(outcome)
+
+    def note(self, number: int, checkpoint: WaitCheckpoint) -> None:
+        """Note the progress of the unfinished wait for the job of entry *number*; `unfinished` gives it back.
+
+        It goes to the disk with the next commit, at the latest in about a second. The newest one counts.
+
+        Raises:
+            ValueError: There is no entry with this number.
+            LedgerError: The ledger has failed.
+        """
+        journal = self._opened()
+        journal.raise_failure()
+        journal.check_number(number)
+        journal.pending.checkpoint(number, checkpoint)
 
     async def retry(self, *kinds: RetryKind) -> int:
         """Make jobs unfinished again that were given up or failed, so that the next run asks about them again.
@@ -244,6 +298,9 @@ class Ledger:
 
     def unfinished(self, *, after: int = 0) -> AsyncIterator[Entry]:
         """Yield the entries without an outcome in their order, from number *after* + 1; they are read in pages.
+
+        The `checkpoint` of each says how far the wait has come: what was noted last, and the time since then in which
+        a process had the ledger open. Given to the next wait, the timeout holds over all processes.
 
         Raises:
             LedgerError: The ledger cannot be read, or an entry is damaged.
@@ -303,6 +360,23 @@ class Ledger:
             for row in rows:
                 yield row
             after = place(rows[-1])
+
+
+def _nothing() -> None:
+    """Do nothing."""
+
+
+def _entered(job: Any) -> EntryInput:
+    """Return what is entered of one job.
+
+    Raises:
+        TypeError, ValueError: It is none of the forms that `Ledger.enter` accepts.
+    """
+    if not isinstance(job, tuple):
+        return EntryInput.of(job)
+    entry = EntryInput(*job)
+    at = entry.submitted_at
+    return entry if at is None else entry._replace(submitted_at=unix_time("EntryInput.submitted_at", at))
 
 
 def _head_of(path: Path) -> tuple[str, bytes]:

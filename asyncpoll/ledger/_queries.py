@@ -52,7 +52,8 @@ _BY_NUMBER = f"""
 SELECT {_META}, {_ENTRY}, {_RETRY}, outcome.seq FROM entry {_JOINED} {_ENDED} WHERE entry.number IN ({{}})
 """  # noqa: S608  our own names
 _UNFINISHED = f"""
-SELECT {_META}, {_ENTRY}, {_RETRY}, {_SUBMIT} FROM entry {_JOINED} {_ENDED} {_SUBMITTED}
+SELECT {_META}, {_ENTRY}, {_RETRY}, progress.*, {_SUBMIT} FROM entry {_JOINED} {_ENDED} {_SUBMITTED}
+LEFT JOIN progress ON progress.number = entry.number
 WHERE entry.number > ? AND outcome.number IS NULL ORDER BY entry.number LIMIT ?
 """  # noqa: S608  our own names
 _LAST_STATES = f"""
@@ -117,17 +118,22 @@ def entries_by_number(
     return found
 
 
-def unfinished(connection: sqlite3.Connection, after: int, limit: int = PAGE) -> list[Entry]:
+def unfinished(
+    connection: sqlite3.Connection, after: int, limit: int = PAGE
+) -> list[tuple[Entry, float, tuple[Any, ...]]]:
     """Return the next entries without an outcome that counts, from number *after* + 1.
+
+    Each comes with the time at which its attempt began, and with the row of its progress as it was read.
 
     Raises:
         LedgerError: One of them is damaged.
     """
-    found: list[Entry] = []
+    found: list[tuple[Entry, float, tuple[Any, ...]]] = []
     for one in connection.execute(_UNFINISHED, (after, limit)).fetchall():
         meta, row = one[:_META_COLUMNS], one[_META_COLUMNS:-_SUBMIT_COLUMNS]
-        _attempt(row[_ENTRY_COLUMNS:])
-        found.append(_entry(own_entry(row[0], row[:_ENTRY_COLUMNS]), _meta(meta), _time(one)))
+        own, rest = own_entry(row[0], row[:_ENTRY_COLUMNS]), row[_ENTRY_COLUMNS:]
+        began_at = _began_at(own[-1], rest[:_RETRY_COLUMNS])
+        found.append((_entry(own, _meta(meta), _time(one)), began_at, rest[_RETRY_COLUMNS:]))
     return found
 
 
@@ -193,10 +199,8 @@ def status(connection: sqlite3.Connection, key: str) -> tuple[int, float, bool, 
         LedgerError: A row about it is damaged.
     """
     number, began_at, seq, *rest = connection.execute(_STATUS, (key,)).fetchone()
-    retry = tuple(rest[:_RETRY_COLUMNS])
-    if retry[0] is not None:
-        began_at = verified("the retry of a job", retry)[2]
-    return number, began_at, seq is not None, tuple(rest[_RETRY_COLUMNS:])
+    retry, progress = tuple(rest[:_RETRY_COLUMNS]), tuple(rest[_RETRY_COLUMNS:])
+    return number, _began_at(began_at, retry), seq is not None, progress
 
 
 def retryable(
@@ -325,6 +329,14 @@ def _attempt(retry: tuple[Any, ...]) -> int:
         return 1
     attempt: int = verified("the retry of a job", retry)[1]
     return attempt
+
+
+def _began_at(entered_at: float, retry: tuple[Any, ...]) -> float:
+    """Return when the attempt began that a job is in, given its row of `retry` as it was read."""
+    if retry[0] is None:
+        return entered_at
+    began_at: float = verified("the retry of a job", retry)[2]
+    return began_at
 
 
 def _meta(row: tuple[Any, ...]) -> Any:

@@ -111,7 +111,8 @@ class Reader:
 
     def unfinished(self, *, after: int = 0) -> Iterator[Entry]:
         """Yield the entries without an outcome in their order, from number *after* + 1."""
-        return self._paged(_queries.unfinished, after, lambda entry: entry.number)
+        found = self._paged(_queries.unfinished, after, lambda row: row[0].number)
+        return (entry for entry, *_ in found)
 
     def last_states(self, *, outcomes: int | None = None) -> Mapping[tuple[str, str], int]:
         """Count the entries without an outcome by endpoint and the state last noted, or `NOT_SEEN`.

@@ -11,15 +11,19 @@ import sqlite3
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, NamedTuple, Self
 
 from attrs import Factory, evolve, field, frozen, validators
 
-from asyncpoll._errors import LedgerError
+from asyncpoll._errors import LedgerError, explained
 from asyncpoll._json import as_json_data
 from asyncpoll._schedule import DURATION
+from asyncpoll._snapshot import Snapshot, kind_of
+from asyncpoll._state import State
+from asyncpoll._structure import from_json
 from asyncpoll.http._secrets import masked, printable
 from asyncpoll.waiting._decision import WaitCheckpoint
+from asyncpoll.waiting._run import Outcome
 
 RetryKind = Literal["rejected", "unfinished", "failed"]
 """The jobs that `Ledger.retry` asks about again: those whose wait ended with `Rejected`, those whose wait ended with
@@ -29,6 +33,39 @@ RETRY_KINDS: Final[tuple[RetryKind, ...]] = ("rejected", "unfinished", "failed")
 
 _MILLISECONDS = 3  # decimals of a second
 _MOST_POLLS = 2**63  # more than SQLite stores
+_NOTHING_SEEN = Snapshot[Any](State.UNKNOWN)
+
+
+class EntryInput(NamedTuple):
+    """A job, as it is given to `Ledger.enter`.
+
+    Attributes:
+        key: The job's key, unique in the ledger.
+        endpoint: The name of its endpoint.
+        ref: Its reference as JSON data.
+        meta: Data of the caller's own as JSON data, at most 64 KiB, or None.
+        submitted_at: The Unix time of its submit in seconds, or None.
+        definition: The text from which its endpoint was made, if it was made from a definition.
+    """
+
+    key: str
+    endpoint: str
+    ref: Any
+    meta: Mapping[str, Any] | None = None
+    submitted_at: float | None = None
+    definition: str | None = None
+
+    @classmethod
+    def of(cls, job: Any) -> Self:
+        """Return what is entered of *job*; raise a TypeError if it is not one, for then it has no name."""
+        try:
+            endpoint = job.endpoint
+            named = job.key, endpoint.name, endpoint.plain(job.ref)
+        except AttributeError:
+            raise TypeError(
+                f"a run that is remembered takes jobs, not {type(job).__name__}; make an Endpoint for what you wait for"
+            ) from None
+        return cls(*named, job.meta, job.submitted_at, endpoint.definition)
 
 
 @frozen
@@ -42,6 +79,7 @@ class Entry:
         ref: Its reference as JSON data.
         meta: What `Job.with_meta` gave it, as JSON data, or None.
         submitted_at: The Unix time of its submit, if that was known; see `Job.with_submitted_at`.
+        checkpoint: The progress of the wait for it so far, from `Ledger.unfinished`; None from a `Reader`.
     """
 
     number: int
@@ -50,6 +88,7 @@ class Entry:
     ref: Any
     meta: Mapping[str, Any] | None = None
     submitted_at: float | None = None
+    checkpoint: WaitCheckpoint | None = None
 
 
 @frozen
@@ -108,6 +147,45 @@ class OutcomeInput:
                 f"polls, waited and running must be finite and not negative, not {self.polls!r}, {self.waited!r} and "
                 f"{self.running!r}"
             )
+
+    @classmethod
+    def of(cls, number: int, outcome: Outcome[Any], *, links: bool = False) -> OutcomeInput:
+        """Return what is recorded of *outcome* as plain data, which another process may be given.
+
+        A value that JSON cannot hold is described, as in `Record.value`.
+
+        Args:
+            number: The number of the entry of its job.
+            outcome: How the wait for the job ended.
+            links: Keep the secrets in signed links, which are masked otherwise.
+        """
+        given = outcome_input(number, outcome)
+        try:
+            given = evolve(given, value=json.loads(json_text(given.value, links=links)))
+        except (LedgerError, RecursionError) as error:
+            given = described(given, error)
+        reason, code = _short(given.reason, links=links), _short(given.code, links=links)
+        return evolve(given, status=clean_text(given.status), reason=reason, code=code)
+
+    def to_json(self, *, links: bool = False) -> str:
+        """Return it as JSON text that `from_json` reads.
+
+        Args:
+            links: Keep the secrets in signed links, which are masked otherwise.
+        """
+        try:
+            return json_text(self, links=links)
+        except LedgerError as error:
+            return json_text(described(self, error), links=links)
+
+    @classmethod
+    def from_json(cls, text: str) -> OutcomeInput:
+        """Return the outcome in *text*, which `to_json` wrote.
+
+        Raises:
+            ValueError: The text is not such an outcome.
+        """
+        return from_json(text, cls)
 
 
 @frozen
@@ -283,7 +361,26 @@ def outcome_columns(outcome: OutcomeInput, *, ended_at: float, links: bool) -> t
     )
 
 
-def described(outcome: OutcomeInput, error: LedgerError) -> OutcomeInput:
+def outcome_input(number: int, outcome: Outcome[Any]) -> OutcomeInput:
+    """Return what is recorded of the outcome of the job with this number, with the value as it is."""
+    seen = outcome.snapshot or _NOTHING_SEEN
+    error = outcome.error
+    return OutcomeInput(
+        number=number,
+        state=seen.state.value,
+        status=seen.status,
+        value=seen.value,
+        reason=seen.reason if error is None else explained(error),
+        code=seen.code,
+        error=None if error is None else type(error).__name__,
+        polls=outcome.polls,
+        waited=max(0.0, outcome.waited),
+        running=outcome.running,
+        kind=kind_of(seen),
+    )
+
+
+def described(outcome: OutcomeInput, error: Exception) -> OutcomeInput:
     """Return *outcome* with a description in place of its value, which JSON cannot hold, as *error* says."""
     problem = printable(str(error.__cause__ or error), _LONGEST_PROBLEM)
     name = printable(type(outcome.value).__name__, _LONGEST_PROBLEM)

@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Sequence, Sized
+from collections.abc import AsyncGenerator, Sized
 from contextlib import aclosing, suppress
 from functools import partial
 from types import TracebackType
 from typing import Any, Final, Generic, NamedTuple, Self, TypeVar, cast
 
-from asyncpoll._errors import LedgerError, explained
-from asyncpoll._snapshot import Snapshot, kind_of
-from asyncpoll._state import State
+from asyncpoll._errors import LedgerError
 from asyncpoll._timeout import Timeout
 from asyncpoll.ledger._journal import Journal
-from asyncpoll.ledger._records import EntryStatus, OutcomeInput, Record, described
+from asyncpoll.ledger._records import EntryInput, EntryStatus, Record, described, outcome_input
 from asyncpoll.ledger._store import Store
 from asyncpoll.waiting._decision import WaitCheckpoint
 from asyncpoll.waiting._emission import Counters
@@ -32,8 +30,6 @@ MOST_PENDING: Final = 100_000
 
 _MOST_AHEAD = 2000  # outcomes that have been recorded, or are being, and not yielded yet
 _PAGE = 500  # jobs that are entered at once
-_GRACE = 5.0  # seconds that leaving waits for the disk; the end of the ledger itself waits longer
-_NOTHING_SEEN = Snapshot[Any](State.UNKNOWN)
 _NO_THREAD = "can't start new thread"  # CPython says it in this way only
 
 
@@ -151,14 +147,7 @@ class DurableRun(Generic[T]):
         finally:
             await self._run.__aexit__(kind, error, trace)
             self._journal.end_run()
-        try:
-            settled = self._journal.add(_nothing, urgent=True)  # behind all that was queued before
-            await asyncio.wait((settled,), timeout=_GRACE)
-            if settled.done():
-                settled.result()
-        except LedgerError:
-            if error is None:
-                raise
+        await self._journal.settle(quiet=error is not None)
 
     def __aiter__(self) -> Self:
         return self
@@ -273,7 +262,6 @@ class Ingest:
         self._jobs = jobs
         self._numbers: dict[int, int] = {}  # of the jobs that are awaited, by the identity of their objects
         self._checkpoints: dict[int, WaitCheckpoint] = {}
-        self._definitions: dict[str, str] = {}
         self._is_taken = bytearray()  # by number
         self.taken = 0
         self.duplicates = 0
@@ -284,24 +272,13 @@ class Ingest:
         pages = _Pages(self._jobs)
         try:
             while page := await pages.next():
-                described = [_described(job) for job in page]
-                await self._define(page)
-                metas, times = [job.meta for job in page], [job.submitted_at for job in page]
-                statuses = await self._journal.enter(described, metas, times)
+                statuses = await self._journal.enter([EntryInput.of(job) for job in page])
                 self.taken += len(page)
                 for job, status in zip(page, statuses, strict=True):
                     if self._is_wanted(job, status):
                         yield job
         finally:
             await pages.aclose()
-
-    async def _define(self, page: Sequence[Any]) -> None:
-        """Keep the definitions of endpoints that were made from one."""
-        for endpoint in {id(job.endpoint): job.endpoint for job in page}.values():
-            text = endpoint.definition
-            if text is not None and self._definitions.get(endpoint.name) != text:
-                await self._journal.define(endpoint.name, text)
-                self._definitions[endpoint.name] = text
 
     def number_of(self, job: Any) -> int:
         """Return the number of a job that is awaited, and forget it."""
@@ -368,43 +345,6 @@ class _Pages:
                     await self._room.wait()
 
 
-def outcome_input(number: int, outcome: Outcome[Any]) -> OutcomeInput:
-    """Return what is recorded of the outcome of the job with this number."""
-    seen = outcome.snapshot or _NOTHING_SEEN
-    error = outcome.error
-    return OutcomeInput(
-        number=number,
-        state=seen.state.value,
-        status=seen.status,
-        value=seen.value,
-        reason=seen.reason if error is None else explained(error),
-        code=seen.code,
-        error=None if error is None else type(error).__name__,
-        polls=outcome.polls,
-        waited=max(0.0, outcome.waited),
-        running=outcome.running,
-        kind=kind_of(seen),
-    )
-
-
-def _nothing(_store: Store) -> None:
-    """Do nothing: once this is committed, everything that was queued before is."""
-
-
 def _is_exhaustion(error: BaseException) -> bool:
     """Return whether *error* says that this process lacks memory or threads: it says nothing about the job."""
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_THREAD in str(error))
-
-
-def _described(job: Any) -> tuple[str, str, Any]:
-    """Return key, name of the endpoint and reference of a job.
-
-    Raises:
-        TypeError: It is not a job: an async function has no name to be remembered by.
-    """
-    try:
-        return job.key, job.endpoint.name, job.endpoint.plain(job.ref)
-    except AttributeError:
-        raise TypeError(
-            f"a run that is remembered takes jobs, not {type(job).__name__}; make an Endpoint for what you wait for"
-        ) from None

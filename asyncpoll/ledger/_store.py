@@ -319,7 +319,12 @@ class Store:
 
     def unfinished(self, after: int) -> list[Any]:
         """Return the next page of entries without an outcome."""
-        return _queries.unfinished(self._open(), after)
+        now = self._settings.now()
+        found = _queries.unfinished(self._open(), after)
+        return [
+            evolve(entry, checkpoint=self._checkpoint_of(began_at, progress, now))
+            for entry, began_at, progress in found
+        ]
 
     def position(self, consumer: str) -> tuple[int, int | None, str | None]:
         """Return the position of a consumer."""

@@ -9,17 +9,19 @@ Times are on the event loop's clock, durations in seconds.
 
 from __future__ import annotations
 
+import json
 import logging
 import math
 from typing import Any, NamedTuple
 
-from attrs import field, frozen
+from attrs import asdict, field, frozen
 
 from asyncpoll._checks import by_field, delay, whole
 from asyncpoll._errors import LONGEST_HINT, WaitTimeout
 from asyncpoll._schedule import Progress
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
+from asyncpoll._structure import from_json
 from asyncpoll.waiting._course import LASTING, NONE, Course, exact_end
 from asyncpoll.waiting._fetching import PollMemory, Result, as_outcome
 from asyncpoll.waiting._misses import SHORTEST_THROTTLE, MissRow, is_miss
@@ -54,6 +56,19 @@ class WaitCheckpoint:
     polls: int = field(default=0, validator=by_field(whole(0)))
     state: State | None = None
     in_state: float = field(default=0.0, validator=by_field(delay))
+
+    def to_json(self) -> str:
+        """Return it as JSON text that `from_json` reads."""
+        return json.dumps(asdict(self))
+
+    @classmethod
+    def from_json(cls, text: str) -> WaitCheckpoint:
+        """Return the progress in *text*, which `to_json` wrote.
+
+        Raises:
+            ValueError: The text is not such progress.
+        """
+        return from_json(text, cls)
 
 
 class Verdict(NamedTuple):

@@ -8,7 +8,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from ledger_kit import batch, filled, in_run, journal_of, success
+from ledger_kit import batch, filled, in_run, success
 
 from asyncpoll._errors import LedgerError
 from asyncpoll._state import State
@@ -25,7 +25,7 @@ def write(path: Path) -> None:
     async def work(_hub: Hub, ledger: Ledger) -> None:
         await ledger.enter([*batch(4), *((f"other:{number}", "other", {}) for number in (5, 6, 7))])
         for number, state in SEEN.items():
-            journal_of(ledger).pending.checkpoint(number, WaitCheckpoint(polls=1, state=state))
+            ledger.note(number, WaitCheckpoint(polls=1, state=state))
         await asyncio.sleep(3)
         await ledger.record(success(6))
         await ledger.record(success(7))

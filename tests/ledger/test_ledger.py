@@ -281,11 +281,9 @@ def test_what_was_noted_of_a_wait_goes_on(path: Path) -> None:
 
     async def first(_hub: Hub, ledger: Ledger) -> None:
         await ledger.enter(batch(1))
-        journal_of(ledger).pending.checkpoint(1, WaitCheckpoint(waited=7.0, polls=2, state=State.PENDING, in_state=1.0))
+        ledger.note(1, WaitCheckpoint(waited=7.0, polls=2, state=State.PENDING, in_state=1.0))
         await asyncio.sleep(3)
-        journal_of(ledger).pending.checkpoint(
-            1, WaitCheckpoint(waited=10.0, polls=3, state=State.PROCESSING, in_state=0.5)
-        )
+        ledger.note(1, WaitCheckpoint(waited=10.0, polls=3, state=State.PROCESSING, in_state=0.5))
         await asyncio.sleep(4)
 
     async def second(_hub: Hub, ledger: Ledger) -> list[EntryStatus]:

@@ -25,7 +25,7 @@ async def session(path: Path, acknowledged: dict[int, int | None], faults: Fault
         await ledger.keep({"timeout": 5})
         await ledger.enter(batch(len(JOBS)))
         for number in JOBS:
-            journal_of(ledger).pending.checkpoint(number, WaitCheckpoint(waited=1.0, polls=1))
+            ledger.note(number, WaitCheckpoint(waited=1.0, polls=1))
             acknowledged[number] = await ledger.record(success(number))
         await ledger.acknowledge("run", len(JOBS))
 

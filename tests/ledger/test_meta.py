@@ -16,7 +16,7 @@ from ledger_kit import in_run, records_of
 from asyncpoll._endpoint import Job
 from asyncpoll._errors import LedgerError
 from asyncpoll.http import Request
-from asyncpoll.ledger import Csv, JsonLines, Ledger, Reader, recover
+from asyncpoll.ledger import Csv, EntryInput, JsonLines, Ledger, Reader, recover
 from asyncpoll.waiting._hub import Hub
 
 LINK = "https://a.example/?sig=canary"
@@ -66,8 +66,7 @@ def test_unfinished_jobs_have_their_metas(path: Path) -> None:
     """So a process that goes on can show them."""
 
     async def work(_hub: Hub, ledger: Ledger) -> list[Any]:
-        assert ledger._journal is not None
-        await ledger._journal.enter([("k", "vendor.things", 1), ("l", "vendor.things", 2)], [{"row": 1}, None])
+        await ledger.enter([EntryInput("k", "vendor.things", 1, {"row": 1}), ("l", "vendor.things", 2)])
         return [entry.meta async for entry in ledger.unfinished()]
 
     assert in_run(path, work) == [{"row": 1}, None]
