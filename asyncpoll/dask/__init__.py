@@ -23,7 +23,7 @@ again about a job costs one poll.
 - *Outcomes* and the progress of waits are sent as they come, as masked JSON, by events of the scheduler. An event may
   be lost, so the end of a shard proves nothing: its jobs are looked up in the ledger, and those without an outcome are
   sent out again. A second outcome of a job is refused by the ledger.
-- The *rate* is shared out by a plugin of the scheduler (`_scheduler.py`, `_shares.py`). An engine asks for a share every
+- The *rate* is shared out by a plugin of the scheduler (`_scheduler.py`, `_shares.py`). An engine asks for a share each
   0.4 s; a share is valid for 2 s. An engine that cannot ask polls nothing. The plugin goes when the run ends or its
   client is gone; then engines are told that the run is over: polls in flight end, what they bring is sent, and so is
   the progress of all other waits.

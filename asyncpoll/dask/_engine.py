@@ -41,8 +41,6 @@ def poll_shard(settings: Settings, shard: Shard) -> ShardEnd:
     worker = get_worker()
     secede()  # to wait takes no processor: the slot is free for others
     try:
-        if settings.version != __version__:
-            raise ValueError(f"asyncpoll is {__version__} here and {settings.version} in the client; install the same")
         return _engine_of(settings, worker).run(shard)
     except Exception as error:  # noqa: BLE001  returned, because Dask logs what is raised with the arguments of the task
         return ShardEnd(error=_named(error, worker.address))
@@ -85,6 +83,10 @@ class Engine:
         self._settings = settings
         self._worker = worker
         self._history = History()
+        if settings.version != __version__:
+            raise ValueError(
+                f"asyncpoll is {__version__} here, and {settings.version} where the run is; install the same"
+            )
         schedule = _with_history(settings.schedule, self._history)
         self._hub = Hub(concurrency=settings.concurrency, schedule=schedule)
         self._outbox = Outbox(settings.run, worker, self._hub.counters)
@@ -147,8 +149,8 @@ class Engine:
 
     async def _poll(self, shard: Shard) -> None:
         """Wait for the jobs of a shard, but for those whose outcomes were sent before a former worker of it died."""
-        known, elapsed = await self._begun(shard.name)
-        self._history.merge(History.from_json(shard.history))
+        known, elapsed, history = await self._begun(shard.name)
+        self._history.merge(History.from_json(history))
         settings = self._settings
         try:
             clients = await self._clients_of(shard.clients)
@@ -212,8 +214,8 @@ class Engine:
     def _set_rate(self, share: float) -> None:
         self._hub.rate = 0 if self.is_over or self._failure is not None else None if share == math.inf else share
 
-    async def _begun(self, shard: str) -> tuple[set[int], float]:
-        """Tell that a shard begins; return which of its outcomes were sent before, and the seconds since it first did.
+    async def _begun(self, shard: str) -> tuple[set[int], float, str]:
+        """Tell that a shard begins; return what `RunPlugin.begin` does.
 
         Raises:
             CancelledError: The run is over.
@@ -223,7 +225,7 @@ class Engine:
                 begun = await self._ask("asyncpoll_begin", shard=shard)
                 if begun is None:
                     raise asyncio.CancelledError
-                return set(begun["known"]), begun["elapsed"]
+                return set(begun["known"]), begun["elapsed"], begun["history"]
             await asyncio.sleep(_ASK_EVERY)
 
     async def _ask(self, question: str, **facts: Any) -> Any:

@@ -8,7 +8,7 @@ from collections import Counter, deque
 from collections.abc import AsyncIterable, Coroutine, Iterable, Mapping, Sequence, Sized
 from contextlib import AsyncExitStack, suppress
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, cast
 
 from distributed import Client
 from distributed.client import FutureCancelledError
@@ -23,7 +23,6 @@ from asyncpoll.dask._shard import COUNTED, Reference, Settings, Shard, ShardEnd
 from asyncpoll.ledger import Entry, EntryInput, Ledger, OutcomeInput, Record
 from asyncpoll.ledger._run import CONSUMER, Pages
 from asyncpoll.waiting._decision import WaitCheckpoint
-from asyncpoll.waiting._emission import Counters
 from asyncpoll.waiting._hub import Hub
 from asyncpoll.waiting._run import Outcome
 from asyncpoll.waiting.learning._history import History
@@ -37,6 +36,7 @@ SHARD: Final = 250
 _LINGER, _LONGEST_LINGER = 0.1, 30.0  # seconds that a job waits for its shard to fill up: for each shard that is out
 _LOOK_EVERY = 0.5  # seconds from one look at the ledger and the connection to the next
 _LEAVING = 8.0  # seconds that the workers may take to send what they have
+_TEACH_EVERY = 5.0  # seconds from one time that new workers are told what was learned to the next
 _MOST_ATTEMPTS = 5  # times in a row that a shard goes out without any outcome
 _MOST_BEHIND = 1000  # batches that have come and are not handed to the ledger yet
 
@@ -87,10 +87,11 @@ class DistributedRun:
         self._counts: dict[str, Mapping[str, Any]] = {}  # the newest of each engine
         self._come, self._room, self._changed = asyncio.Event(), asyncio.Event(), asyncio.Event()
         self._failure: Exception | None = None
-        self._tasks: list[asyncio.Task[None]] = []
+        self._tasks: set[asyncio.Task[None]] = set()
         self._feeder: asyncio.Task[None] | None = None
         self._is_over = False
         self._given = self._acknowledged = 0
+        self._taught = -math.inf
 
     # what `asyncpoll.progress` shows
 
@@ -120,15 +121,15 @@ class DistributedRun:
         client, run = self._client, self._settings.run
         async with AsyncExitStack() as exits:
             await exits.enter_async_context(self._ledger.reserve(self._changed.set))
-            await _check_versions(client)
-            await client.register_plugin(RunPlugin(run, client.id, self._rate), name=run)
-            exits.push_async_callback(self._end)
+            await check_versions(client)
+            await client.register_plugin(RunPlugin(run, client.id, self._rate, self.history.to_json()), name=run)
+            exits.push_async_callback(self._leave_scheduler)
             client.subscribe_topic(run, self._receive)
-            exits.callback(client.unsubscribe_topic, run)
             self._given = self._acknowledged = await self._ledger.position(CONSUMER)
             self._records = self._ledger.outcomes(after=self._given)
+            self._recorder = asyncio.create_task(self._or_fail(self._record_all()))
+            self._tasks = {self._recorder, asyncio.create_task(self._or_fail(self._look()))}
             self._feeder = asyncio.create_task(self._or_fail(self._feed()))
-            self._tasks = [asyncio.create_task(self._or_fail(work)) for work in (self._record_all(), self._look())]
             self._feeder.add_done_callback(lambda _: self._changed.set())
             self._exits = exits.pop_all()
         return self
@@ -142,7 +143,7 @@ class DistributedRun:
             if not isinstance(error, asyncio.CancelledError):
                 await self.drain()
         finally:
-            tasks = [task for task in (self._feeder, *self._tasks, *self._shards) if task is not None]
+            tasks = {*self._tasks, *self._shards, cast("asyncio.Task[None]", self._feeder)}
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -170,22 +171,24 @@ class DistributedRun:
             self._records = self._ledger.outcomes(after=self._given)
 
     async def drain(self) -> None:
-        """End the run in good order: let polls in flight end, record what they bring, and note the progress of the rest.
+        """End the run in good order: polls in flight end, what they bring is recorded, and the progress of the rest.
 
-        It takes a second or two, or somewhat longer if a worker does not answer.
+        It takes about a second, and some more if a worker does not answer.
         """
-        if self._feeder is not None:
-            self._feeder.cancel()
-        await self._end()
+        cast("asyncio.Task[None]", self._feeder).cancel()
+        self._is_over = True
         if self._shards:
+            await self._tell(over=True)
             await asyncio.wait(self._shards, timeout=_LEAVING)
+        for task in self._shards:  # of workers that do not answer
+            task.cancel()
         await self._caught_up()
 
     # from the source to the workers
 
     async def _feed(self) -> None:
         """Enter the jobs page by page, and send out those that have no outcome."""
-        pages, ready, full_at = Pages(self._jobs), list[Reference](), math.inf
+        pages, ready, full_at = Pages(cast("Any", self._jobs)), list[Reference](), math.inf
         loop = asyncio.get_running_loop()
         try:
             while True:
@@ -222,7 +225,8 @@ class DistributedRun:
                 continue
             self._is_taken[number] = True
             if isinstance(job, Job) and job.submitted is not None:  # it has ended, and there is nothing to ask
-                await self._ledger.submit(OutcomeInput.of(number, Outcome(job, job.submitted), links=self._settings.links))
+                ended = Outcome(job, job.submitted)
+                await self._ledger.submit(OutcomeInput.of(number, ended, links=self._settings.links))
                 continue
             self._entries[number] = entry
             references.append(Reference(number, entry.endpoint, entry.ref, entry.submitted_at, status.checkpoint))
@@ -263,8 +267,7 @@ class DistributedRun:
         while references and not self._is_over:
             end = await self._send(references)
             await self._caught_up()
-            if end.history:
-                self.history.merge(History.from_json(end.history))
+            await self._learn(end.history)
             if end.error is not None:
                 raise end.error
             statuses = await self._ledger.enter([self._entries[one.number] for one in references])
@@ -278,9 +281,19 @@ class DistributedRun:
             attempts = 1 if len(left) < len(references) else attempts + 1
             if attempts >= _MOST_ATTEMPTS:
                 raise PollError(
-                    f"{len(left)} jobs were sent out {attempts} times, and no outcome of theirs came; see the logs of the workers"
+                    f"{len(left)} jobs were sent out {attempts} times, and no outcome came; see the logs of the workers"
                 )
             references = left
+
+    async def _learn(self, history: str) -> None:
+        """Add what one process has learned; now and then pass it on to those that begin."""
+        if not history:
+            return
+        self.history.merge(History.from_json(history))
+        now = asyncio.get_running_loop().time()
+        if now > self._taught + _TEACH_EVERY:
+            self._taught = now
+            await self._tell(history=self.history.to_json())
 
     async def _send(self, references: Sequence[Reference]) -> ShardEnd:
         """Send a shard to the cluster; return how it ended there."""
@@ -288,16 +301,16 @@ class DistributedRun:
         self._sent += 1
         what = next(iter(endpoints)) if len(endpoints) == 1 else f"{len(endpoints)}_endpoints"
         name = f"asyncpoll-shard-{what}-{self._sent:05d}-{self._settings.run.rpartition('-')[2]}"
-        clients = clients_json({name: text for name, text in self._definitions.items() if name in endpoints}, self._code)
-        shard = Shard(name, clients, references, self.history.to_json())
+        definitions = {name: text for name, text in self._definitions.items() if name in endpoints}
+        shard = Shard(name, clients_json(definitions, self._code), references)
         try:
             end: ShardEnd = await self._client.submit(
                 poll_shard, self._settings, shard, key=name, pure=False, retries=0
             )
         except KilledWorker:
             return ShardEnd()  # it may not have been the fault of this shard
-        except FutureCancelledError as error:
-            return ShardEnd(error=_lost(self._client, error))
+        except FutureCancelledError:
+            return ShardEnd(error=_lost(self._client))
         except Exception as error:  # noqa: BLE001  a worker could not even begin
             return ShardEnd(error=PollError(f"a worker cannot run a shard: {type(error).__name__}: {error}"))
         return end
@@ -310,12 +323,10 @@ class DistributedRun:
 
     async def _caught_up(self) -> None:
         """Wait until all that has come so far has been handed to the ledger."""
-        if self._tasks[0].done():
-            return
-        mark = asyncio.get_running_loop().create_future()
+        mark: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._inbox.append(mark)
         self._come.set()
-        await asyncio.wait((mark, self._tasks[0]), return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait((mark, self._recorder), return_when=asyncio.FIRST_COMPLETED)
 
     async def _record_all(self) -> None:
         while True:
@@ -352,42 +363,48 @@ class DistributedRun:
             is_behind = self._ledger.stalled is not None or len(self._inbox) > _MOST_BEHIND
             if is_behind != is_paused:
                 is_paused = is_behind
-                await self._client.log_event(self._settings.run, {"paused": is_paused})
+                await self._tell(paused=is_paused)
+
+    async def _tell(self, **facts: Any) -> None:
+        """Tell the plugin of the run something."""
+        with suppress(OSError, TimeoutError):  # without a scheduler the workers stop by themselves
+            async with asyncio.timeout(_LEAVING):
+                await self._client.log_event(self._settings.run, facts)
+
+    async def _leave_scheduler(self) -> None:
+        client, run = self._client, self._settings.run
+        with suppress(OSError, TimeoutError):
+            client.subscribe_topic(run, len)  # else the client would keep this object for as long as it lives
+            client.unsubscribe_topic(run)
+            async with asyncio.timeout(_LEAVING):
+                await client.unregister_scheduler_plugin(run)
 
     async def _or_fail(self, work: Coroutine[Any, Any, None]) -> None:
-        """Do a part of the run. If that fails, the run does, and comes to its end in good order."""
+        """Do a part of the run. If that fails, so does the run, which then comes to its end in good order."""
         try:
             await work
         except Exception as error:  # noqa: BLE001  raised by the iteration
             if self._failure is None:
                 self._failure = error
-                self._tasks.append(asyncio.create_task(self.drain()))
+                self._tasks.add(asyncio.create_task(self.drain()))
 
     async def _acknowledge(self) -> None:
         if self._given > self._acknowledged:
             self._acknowledged = self._given
             await self._ledger.acknowledge(CONSUMER, self._given)
 
-    async def _end(self) -> None:
-        """Tell the scheduler that the run is over; workers notice when they ask for their next share."""
-        if not self._is_over:
-            self._is_over = True
-            with suppress(Exception):  # without a scheduler the workers stop by themselves
-                async with asyncio.timeout(_LEAVING):
-                    await self._client.unregister_scheduler_plugin(self._settings.run)
 
-
-def _lost(client: Any, cause: object = None) -> TransportError:
+def _lost(client: Any) -> TransportError:
     """Return the error of a run whose scheduler is gone."""
     return TransportError(
-        f"the connection to the scheduler at {client.scheduler.address} is lost; all that has come is recorded: see to "
-        f"the cluster, then resume the run{'' if cause is None else f' ({cause})'}",
+        f"the connection to the scheduler at {client.scheduler.address} is lost; what has come is recorded: "
+        "see to the cluster, then go on with the same ledger",
         kind="disconnect",
         passing=False,
     )
 
 
-async def _check_versions(client: Any) -> None:
+async def check_versions(client: Any) -> None:
     """Check that asyncpoll and Python are the same everywhere.
 
     Raises:
@@ -397,9 +414,9 @@ async def _check_versions(client: Any) -> None:
         raise ValueError("the client of Dask must be made with asynchronous=True, in the event loop of the run")
     found = await client.get_versions(packages=["asyncpoll"])
     own = _versions_in(found["client"])
-    places = {"the scheduler": found["scheduler"], **{f"the worker {name}": one for name, one in found["workers"].items()}}
-    for place, versions in places.items():
-        if (its := _versions_in(versions)) != own:
+    workers = {f"the worker {address}": one for address, one in found["workers"].items()}
+    for place, one in {"the scheduler": found["scheduler"], **workers}.items():
+        if (its := _versions_in(one)) != own:
             raise ValueError(f"{place} has {its}, and this process {own}; install the same everywhere")
 
 
@@ -407,4 +424,5 @@ def _versions_in(found: Mapping[str, Any]) -> str:
     """Return the versions that matter, in words."""
     packages = found["packages"]
     python = ".".join(packages["python"].split(".")[:2])
-    return f"asyncpoll {packages['asyncpoll'] or 'not at all'} on Python {python}"
+    ours = packages["asyncpoll"]
+    return f"Python {python} and {'not asyncpoll' if ours is None else f'asyncpoll {ours}'}"

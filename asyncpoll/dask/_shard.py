@@ -75,13 +75,11 @@ class Shard:
         name: Its name, which is the key of its task.
         clients: Where the endpoints of its jobs are, as JSON.
         references: The jobs.
-        history: How long jobs have taken elsewhere, as JSON.
     """
 
     name: str
     clients: str
     references: Sequence[Reference]
-    history: str
 
 
 @frozen
