@@ -42,6 +42,7 @@ PUBLIC = (
     "asyncpoll.http",
     "asyncpoll.events",
     "asyncpoll.definitions",
+    "asyncpoll.clients",
     "asyncpoll.ledger",
     "asyncpoll.providers",
     "asyncpoll.providers.bigmodel",

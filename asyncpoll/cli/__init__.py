@@ -5,18 +5,15 @@ verb itself is a module of the same name behind an underscore, with a function `
 `report` is a package. `main` imports the module of one verb, runs it, and turns whatever may be expected to go wrong
 into one line on standard error and an exit status.
 
-An endpoint is written as a built-in name, a file with a definition, or code of the user. `_targets` finds it, with
-`_resolution` where it is not built in. What it finds is a `Target` of `_access`.
-
 The life of a line of `asyncpoll run`: `_lines` reads it from the file and knows JSON from CSV. `_ingest` has it do so
-in a thread, since a disk may be slow and a pipe may be silent for hours, and makes a job of the line with a client from
-`_clients`. `_run` gives the job to a hub and a ledger, and brings the results file up to date twice a second, while
-`_progress` shows how far the run has come. A signal (`_signals`) drains the clients: polls in flight end, no new ones
-begin, and what is known is saved.
+in a thread, since a disk may be slow and a pipe may be silent for hours, and makes a job of the line with
+`asyncpoll.clients`, which finds the endpoint and opens its client. `_run` gives the job to a hub and a ledger, and
+brings the results file up to date twice a second, while `_progress` shows how far the run has come. A signal
+(`_signals`) drains the clients: polls in flight end, no new ones begin, and what is known is saved.
 
 Two streams are kept apart. Standard output has results and nothing else, to the last byte or with an error
 (`_streams`); standard error has notes for people. What servers and files say is made harmless before it is shown, and
-what looks like a key is masked (`_output`, `_masking`).
+what looks like a key is masked (`_output`).
 """
 
 from __future__ import annotations

@@ -10,9 +10,9 @@ from attrs import asdict, frozen
 
 from asyncpoll._state import State, Word, spelled
 from asyncpoll.cli import Exit
-from asyncpoll.cli._access import Target
 from asyncpoll.cli._output import Grid, say, say_json
-from asyncpoll.cli._targets import Targets
+from asyncpoll.clients._access import Target
+from asyncpoll.clients._targets import Targets
 from asyncpoll.definitions import catalog
 from asyncpoll.providers import ENDPOINTS
 

@@ -14,9 +14,9 @@ from asyncpoll._endpoint import Job
 from asyncpoll._json import json_line
 from asyncpoll._snapshot import KIND, Snapshot
 from asyncpoll._state import State
-from asyncpoll.cli._clients import Clients
 from asyncpoll.cli._lines import BadLine, BadLines, Line, address
-from asyncpoll.cli._output import counted
+from asyncpoll.cli._output import counted, message_of
+from asyncpoll.clients._clients import Clients
 from asyncpoll.ledger._records import MOST_META
 from asyncpoll.providers._client import CLIENT
 
@@ -144,11 +144,11 @@ class LineIngest:
         named = address(line, "ref", _USAGE, self.clients.targets)
         if isinstance(named, BadLine):
             return named
-        self.clients.open(named.target, named.client)  # an unusable key is not a fault of the line
+        self.clients.open(named.target.name, named.client)  # an unusable key is not a fault of the line
         try:
-            job = self.clients.job(named.target, {**named.content, CLIENT: named.client})
+            job = self.clients.job(named.target.name, {**named.content, CLIENT: named.client})
         except ValueError as problem:
-            return BadLine(line.number, str(problem))
+            return BadLine(line.number, message_of(problem))
         job = evolve(job, submitted=_ended(line.data))
         if named.submitted_at is not None:
             job = job.with_submitted_at(named.submitted_at)

@@ -22,9 +22,10 @@ from typing import Any, BinaryIO, NoReturn
 from attrs import define, frozen
 
 from asyncpoll._checks import unix_time
-from asyncpoll.cli._access import Target
-from asyncpoll.cli._output import counted, message_of, note, shown
-from asyncpoll.cli._targets import Targets
+from asyncpoll._masking import shown
+from asyncpoll.cli._output import counted, message_of, note
+from asyncpoll.clients._access import Target
+from asyncpoll.clients._targets import Targets
 from asyncpoll.providers import ENDPOINTS, Listing
 from asyncpoll.providers._client import CLIENT, check_name
 

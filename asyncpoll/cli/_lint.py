@@ -9,7 +9,7 @@ from attrs import asdict
 
 from asyncpoll.cli import Exit
 from asyncpoll.cli._output import counted, note, say, say_json
-from asyncpoll.cli._resolution import definition_of
+from asyncpoll.clients._resolution import definition_of
 from asyncpoll.definitions import DefinitionError, Finding, lint
 
 

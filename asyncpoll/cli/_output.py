@@ -15,9 +15,9 @@ from attrs import frozen
 from asyncpoll._endpoint import Job
 from asyncpoll._errors import WaitTimeout, explained
 from asyncpoll._json import json_line
+from asyncpoll._masking import mask_keys
 from asyncpoll._snapshot import Snapshot, kind_of
 from asyncpoll._state import State
-from asyncpoll.cli._masking import mask_keys, mask_words
 from asyncpoll.cli._streams import STANDARD_OUTPUT, write_results
 from asyncpoll.events import Ended
 from asyncpoll.http._secrets import printable
@@ -33,7 +33,6 @@ __all__ = [
     "result_of",
     "say",
     "say_json",
-    "shown",
     "with_switches",
     "write_results",
 ]
@@ -42,7 +41,6 @@ ENDINGS: Final = (State.SUCCESS, State.FAILED, State.TIMEOUT, State.CANCELLED)
 """The terminal states, in the order in which they are shown."""
 
 _LONGEST_NOTE = 1000
-_LONGEST_WORD = 40
 _GAP = "  "
 _MILLISECONDS = 3  # decimals of a second
 _NOTHING_SEEN = Snapshot[Any](State.UNKNOWN)
@@ -62,6 +60,9 @@ _SWITCHES: Final = (
     (re.compile(r"\bssl="), "--ca-file"),
     (re.compile(r'\bkey_env="\w+", or (--key-env \w+) on the command line'), r"\1"),
     (re.compile(r"\bbase_url=$"), "--base-url URL"),
+    (re.compile(r"\b(base|key)_(url|env|file)=(?=\w)"), r"--\1-\2 "),
+    (re.compile(r"\b(base|key)_(url|env|file)="), r"--\1-\2"),
+    (re.compile(r"\bClients\('([^']+)'\)"), r"--endpoint \1"),
     (re.compile(r"\bbase_url\b"), "the base address"),
     (re.compile(r'\bformat="download_link"'), "format=download_link"),
 )
@@ -101,11 +102,6 @@ def note(text: str) -> None:
 
 
 # texts
-
-
-def shown(word: str) -> str:
-    """Return an argument of the user in quotes, cut and without what may be a key."""
-    return repr(mask_words(word[:_LONGEST_WORD]) if len(word) <= _LONGEST_WORD else mask_words(word)[:_LONGEST_WORD])
 
 
 def message_of(error: BaseException) -> str:

@@ -5,16 +5,23 @@ from __future__ import annotations
 import argparse
 import json
 import math
+import os
 import re
+import stat
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Never
+from typing import TYPE_CHECKING, Any, Never
 
+from asyncpoll._masking import mask_words
 from asyncpoll._version import __version__
-from asyncpoll.cli._masking import mask_words
 from asyncpoll.cli._streams import write_results
+
+if TYPE_CHECKING:
+    from ssl import SSLContext
+
+    from asyncpoll.clients import Clients
 
 _EXITS = """\
 exit status:
@@ -54,6 +61,7 @@ exit status:
   2  bad argument, or no key"""
 
 
+_OTHERS = stat.S_IRGRP | stat.S_IROTH
 _UNITS: Mapping[str, int] = MappingProxyType({"": 0, "K": 10, "M": 20, "G": 30})
 
 
@@ -192,6 +200,42 @@ def _access(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--insecure", action="store_true", help="allow http, without encryption, to every host")
     verb.add_argument("--max-body", type=_size, metavar="SIZE", help="the largest reply, such as 200M (default: 64M)")
     verb.add_argument("--key", "--api-key", "--token", nargs="?", action=_RefuseKey, help=argparse.SUPPRESS)
+
+
+def clients_of(args: argparse.Namespace, **given: Any) -> Clients:
+    """Return the clients for what these options say, or for what is *given* in their place.
+
+    Raises:
+        ValueError: The file of `--ca-file` does not hold certificates.
+        OSError: It cannot be read.
+    """
+    from asyncpoll.cli._output import note  # noqa: PLC0415  --help is quick without them
+    from asyncpoll.clients import Clients  # noqa: PLC0415  likewise
+
+    names = ("base_url", "key_file", "key_env", "proxy", "max_body")
+    options = {name: value for name in names if (value := getattr(args, name)) is not None}
+    options |= given
+    if args.insecure:
+        options["insecure"] = True
+    if args.ca_file is not None:
+        options["ssl"] = _trusting(args.ca_file)
+    file = None if (name := options.get("key_file")) is None else Path(name)
+    if os.name == "posix" and file is not None and file.is_file() and file.stat().st_mode & _OTHERS:
+        note(f"asyncpoll: warning: other users can read {file}; run: chmod 600 {file}")
+    return Clients(**options)
+
+
+def _trusting(file: Path) -> SSLContext:
+    """Return a context that trusts the authorities in *file*, and those of the system."""
+    import ssl  # noqa: PLC0415  --help is quick without it
+
+    authorities = file.read_text(encoding="ascii", errors="replace")
+    context = ssl.create_default_context()
+    try:
+        context.load_verify_locations(cadata=authorities)
+    except (ssl.SSLError, ValueError):
+        raise ValueError(f"{file} does not hold certificates; --ca-file takes a file in PEM format") from None
+    return context
 
 
 class _RefuseKey(argparse.Action):

@@ -14,7 +14,7 @@ from asyncpoll._schedule import Fixed
 from asyncpoll.cli import Exit
 from asyncpoll.cli._draft import text_in
 from asyncpoll.cli._output import counted, duration, say, say_json
-from asyncpoll.cli._resolution import definition_of, several
+from asyncpoll.clients._resolution import definition_of, several
 from asyncpoll.definitions import Rehearsal, rehearse
 
 _OPTIONS = frozenset({"timeout", "rate", "concurrency", "price", "arrivals", "seed"})

@@ -6,14 +6,14 @@ import argparse
 from contextlib import nullcontext
 from pathlib import Path
 
-from asyncpoll.cli._access import Access
-from asyncpoll.cli._clients import Clients
+from attrs import evolve
+
 from asyncpoll.cli._lines import read_jobs, reading
 from asyncpoll.cli._output import note
+from asyncpoll.cli._parser import clients_of
 from asyncpoll.cli._run import RunStart, drive, refuse_output
 from asyncpoll.cli._run_options import Options
 from asyncpoll.cli._signals import run_stoppable
-from asyncpoll.cli._targets import Targets
 from asyncpoll.ledger import Reader
 
 
@@ -26,12 +26,14 @@ def run(args: argparse.Namespace) -> int:
                 "else begin with asyncpoll run"
             )
         kept = Options.kept(reader.options)
-        targets = Targets(reader.definitions, {**kept.code})
+        definitions = reader.definitions
+    options = kept.changed(args)
+    clients = clients_of(args, definitions=definitions, code=kept.code, **options.reach)
+    targets = clients.targets
     targets.name(args.endpoint)
-    options = kept.changed(args, targets)
+    options = evolve(options, code=targets.code)
     if args.output is not None:
         refuse_output(args.ledger, options, args.output.absolute(), fresh=kept.output != options.output)
-    clients = Clients(options.access(Access.of(args)), targets)
     source = _unread(options)
     with nullcontext() if source is None else reading(source) as file:
         usual = None if options.endpoint is None else targets.find(options.endpoint)

@@ -17,16 +17,15 @@ from asyncpoll._endpoint import Job
 from asyncpoll._errors import LedgerError
 from asyncpoll._state import State
 from asyncpoll.cli import Exit
-from asyncpoll.cli._access import Access
-from asyncpoll.cli._clients import Clients
 from asyncpoll.cli._ingest import Feed, LineIngest, check
 from asyncpoll.cli._lines import STANDARD_INPUT, Lines, read_jobs, reading, with_checked_start
 from asyncpoll.cli._output import counted, duration, message_of, note
 from asyncpoll.cli._pacing import Sample, history_of
+from asyncpoll.cli._parser import clients_of
 from asyncpoll.cli._progress import Gauge, endings, follow, misses_of, view_of
 from asyncpoll.cli._run_options import Options
 from asyncpoll.cli._signals import halt, run_stoppable, stoppable
-from asyncpoll.cli._targets import Targets
+from asyncpoll.clients._clients import Clients
 from asyncpoll.ledger import DurableRun, Ledger, Reader, RetryKind
 from asyncpoll.waiting._hub import Hub
 from asyncpoll.waiting.learning._history import History
@@ -43,11 +42,11 @@ _SAVING = 2.0  # seconds that a run which was asked to end may take to save
 
 def run(args: argparse.Namespace) -> int:
     """Wait for the jobs that a file names; if the ledger exists already, go on with its run."""
-    path, access = _ledger_of(args), Access.of(args)
+    path = _ledger_of(args)
     kept, definitions = _kept(path, accept_loss=args.accept_loss)
-    targets = Targets(definitions, {} if kept is None else {**kept.code})
-    usual = targets.name(args.endpoint)
-    options, clients = Options.of(args, usual, targets), Clients(access, targets)
+    clients = clients_of(args, definitions=definitions, code={} if kept is None else kept.code)
+    usual = clients.targets.name(args.endpoint)
+    options = Options.of(args, usual, clients.targets)
     _refuse_mistakes(path, options, kept, append=args.append)
     with reading(args.jobs, twice=args.strict) as file:
         if args.strict:
@@ -231,7 +230,7 @@ class Drive:
         try:
             async for entry in self.ledger.unfinished():
                 given += 1
-                job = self.clients.job(self.clients.targets.find(entry.endpoint), entry.ref)
+                job = self.clients.job(entry.endpoint, entry.ref)
                 at = entry.submitted_at
                 yield job if at is None else job.with_submitted_at(min(at, datetime.now(UTC).timestamp()))
             if lines is not None:

@@ -10,8 +10,8 @@ from typing import Any, Self
 from attrs import asdict, evolve, field, fields_dict, frozen
 
 from asyncpoll._schedule import Exponential, Fixed, Schedule
-from asyncpoll.cli._access import Access, Target
-from asyncpoll.cli._targets import Targets
+from asyncpoll.clients._access import Target
+from asyncpoll.clients._targets import Targets
 from asyncpoll.ledger import Csv, JsonLines
 from asyncpoll.waiting._hub import Hub
 from asyncpoll.waiting.learning._history import History
@@ -80,22 +80,22 @@ class Options:
         known.setdefault("complete", True)
         return cls(**known)
 
-    def changed(self, args: argparse.Namespace, targets: Targets) -> Self:
+    def changed(self, args: argparse.Namespace) -> Self:
         """Return the options with those that `asyncpoll resume` was given in place of the earlier ones."""
         output: Path | None = args.output
         elsewhere: dict[str, Any] = {}
         if output is not None:
             elsewhere = {"output": str(output.absolute()), "format": format_of(output)}
-        return evolve(self, code=targets.code, **elsewhere, **_given(args))
+        return evolve(self, **elsewhere, **_given(args))
 
     def plain(self) -> dict[str, Any]:
         """Return the options as JSON data."""
         return asdict(self)
 
-    def access(self, access: Access) -> Access:
-        """Return *access* with the address and the key file of the run."""
-        key_file = None if self.key_file is None else Path(self.key_file)
-        return evolve(access, base_url=self.base_url, key_file=key_file, key_env=self.key_env)
+    @property
+    def reach(self) -> dict[str, str | None]:
+        """How the run reaches its API, as arguments of `Clients`."""
+        return {"base_url": self.base_url, "key_file": self.key_file, "key_env": self.key_env}
 
     def hub(self, history: History) -> Hub:
         """Return a hub for the run, given how long jobs have taken so far."""

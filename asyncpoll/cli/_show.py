@@ -9,10 +9,10 @@ from collections.abc import Iterator
 
 from asyncpoll._state import spelled
 from asyncpoll.cli import Exit
-from asyncpoll.cli._access import Access
 from asyncpoll.cli._endpoints import words_by_state
 from asyncpoll.cli._output import Grid, message_of, say
-from asyncpoll.cli._resolution import address_of, definition_of, key_variable_of
+from asyncpoll.clients._access import Access
+from asyncpoll.clients._resolution import address_of, definition_of, key_variable_of
 from asyncpoll.definitions import Definition
 from asyncpoll.definitions._model import MARKS, EndpointSpec, RequestSpec
 from asyncpoll.http._urls import Origin

@@ -14,7 +14,7 @@ from typing import Any
 
 from asyncpoll.cli import Exit
 from asyncpoll.cli._output import note, say
-from asyncpoll.cli._resolution import definition_of
+from asyncpoll.clients._resolution import definition_of
 from asyncpoll.definitions import Definition, DefinitionServer, simulate
 from asyncpoll.definitions._catalog import variables
 from asyncpoll.http._urls import is_loopback

@@ -23,8 +23,6 @@ from asyncpoll._atomic_file import replacing
 from asyncpoll._endpoint import Job
 from asyncpoll._errors import PollError, Rejected
 from asyncpoll.cli import Exit
-from asyncpoll.cli._access import Access, Target
-from asyncpoll.cli._clients import Clients
 from asyncpoll.cli._ingest import Feed
 from asyncpoll.cli._lines import (
     META,
@@ -40,9 +38,11 @@ from asyncpoll.cli._lines import (
     with_checked_start,
 )
 from asyncpoll.cli._output import message_of, note, result_of
+from asyncpoll.cli._parser import clients_of
 from asyncpoll.cli._progress import ProgressView, follow, view_of
 from asyncpoll.cli._signals import halt, run_stoppable, stoppable
-from asyncpoll.cli._targets import Targets
+from asyncpoll.clients._access import Target
+from asyncpoll.clients._clients import Clients
 from asyncpoll.events import Ended
 from asyncpoll.ledger._records import json_text
 from asyncpoll.ledger._submissions import Submissions, Submitted
@@ -109,7 +109,7 @@ class Items:
         if isinstance(named, BadLine):
             return named
         target, arguments = named.target, named.content
-        start = self.clients.starter(target, named.client)
+        start = self.clients.starter(target.name, named.client)
         if start is None:
             return BadLine(line.number, f"jobs of {target.name} are not started on their own")
         try:
@@ -210,8 +210,8 @@ def run(args: argparse.Namespace) -> int:
     """Submit the items of a file, and write the jobs that are known to another file."""
     output: Path = args.output
     path: Path = args.ledger or output.with_name(f"{output.name}.submitted")
-    clients = Clients(Access.of(args), targets := Targets())
-    usual = targets.name(args.endpoint)
+    clients = clients_of(args)
+    usual = clients.targets.name(args.endpoint)
     with reading(args.items) as file:
         lines = read_objects(file, usual)
         if not path.exists():

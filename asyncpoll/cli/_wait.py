@@ -13,10 +13,8 @@ from asyncpoll._schedule import Exponential, Fixed
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll.cli import EXIT_OF_STATE, Exit
-from asyncpoll.cli._access import Access
-from asyncpoll.cli._clients import Clients
 from asyncpoll.cli._output import message_of, note, result_of, say_json
-from asyncpoll.cli._targets import Targets
+from asyncpoll.cli._parser import clients_of
 from asyncpoll.events import Ended, Event, Missed, Polled
 
 _NOT_YET = Ended(None, None, None, polls=0, waited=0.0)
@@ -30,10 +28,10 @@ def run(args: argparse.Namespace) -> int:
 async def _wait(args: argparse.Namespace) -> Exit:
     schedule = Exponential() if args.interval is None else Fixed(args.interval)
     journal = _Journal(quiet=args.quiet)
-    target, ref = Targets().load(args.endpoint), _reference(args.ref)
-    target.check(ref)
-    async with Clients(Access.of(args)) as clients:
-        job = clients.job(target, ref)
+    async with clients_of(args) as clients:
+        target, ref = clients.targets.load(args.endpoint), _reference(args.ref)
+        target.check(ref)
+        job = clients.job(target.name, ref)
         try:
             seen = await job.wait(timeout=args.timeout, schedule=schedule, observe=journal)
             status = EXIT_OF_STATE[seen.state]

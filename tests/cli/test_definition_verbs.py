@@ -172,7 +172,9 @@ def test_a_definition_of_the_catalogue_is_shown(capsys: Output) -> None:
     )
     for name, cure in (
         ("openai.batch", "did you mean openai.batches?"),
-        ("acme_apis:acme", "no definition 'acme_apis:acme'; name a file such as ./acme.toml, or an endpoint that"),
+        ("acme_apis:acme", "acme_apis:acme cannot be imported: "),
+        ("asyncpoll.providers:BigModel", "asyncpoll.providers:BigModel is not a Definition; name one, or see"),
+        ("acme:acme:acme", "no definition 'acme:acme:acme'; name a file such as ./acme.toml, or an endpoint that"),
     ):
         assert main(["show", name]) == 2
         assert cure in capsys.readouterr().err

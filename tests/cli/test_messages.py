@@ -15,8 +15,8 @@ from run_kit import FAST, environment, live, subtask, surroundings, until, write
 from server_kit import PATIENCE
 
 from asyncpoll._errors import BadReply, Rejected, TransportError
+from asyncpoll._masking import mask_keys, mask_words
 from asyncpoll.cli import main
-from asyncpoll.cli._masking import mask_keys, mask_words
 from asyncpoll.cli._output import duration, message_of
 from asyncpoll.simulator import Constant, ErrorStatus, Fault, Simulator
 

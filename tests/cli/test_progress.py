@@ -14,12 +14,11 @@ from rich.console import Console
 from asyncpoll._errors import LedgerError, WaitTimeout
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
-from asyncpoll.cli._access import Access
-from asyncpoll.cli._clients import Clients
 from asyncpoll.cli._demo import _watch
 from asyncpoll.cli._demo._checks import Tally
 from asyncpoll.cli._ingest import LineIngest
 from asyncpoll.cli._progress import Gauge, ProgressView, Row, View, follow, table_of, view_of
+from asyncpoll.clients import Clients
 from asyncpoll.events import Event, Missed, Polled, StateChanged, UnknownWord
 from asyncpoll.ledger import Counts
 from asyncpoll.testing import run_virtual
@@ -59,7 +58,7 @@ def looked(
     """Return what a gauge sees every 20 seconds while 100 polls are made in each second."""
 
     async def look() -> list[ProgressView]:
-        counters, ingest = Counters(**facts), LineIngest(Clients(Access()), complete=complete)
+        counters, ingest = Counters(**facts), LineIngest(Clients(), complete=complete)
         gauge: Any = Gauge
         gauge = gauge(Sampled(*counts, stalled=stalled), counters, ingest)
         seen: list[ProgressView] = []

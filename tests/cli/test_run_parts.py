@@ -12,15 +12,15 @@ import pytest
 
 from asyncpoll._errors import LedgerError
 from asyncpoll._schedule import Fixed
-from asyncpoll.cli._access import Access
-from asyncpoll.cli._clients import Clients, DrainableTransport
 from asyncpoll.cli._ingest import LineIngest
 from asyncpoll.cli._lines import BadLines
 from asyncpoll.cli._parser import build_parser
 from asyncpoll.cli._run import Drive
 from asyncpoll.cli._run_options import Options
 from asyncpoll.cli._signals import halt, run_stoppable, stoppable
-from asyncpoll.cli._targets import Targets
+from asyncpoll.clients import Clients
+from asyncpoll.clients._clients import DrainableTransport
+from asyncpoll.clients._targets import Targets
 from asyncpoll.http import Reply, Request
 from asyncpoll.testing import MemoryTransport, run_virtual
 from asyncpoll.waiting._hub import Hub
@@ -74,9 +74,9 @@ async def test_an_open_transport_lets_everything_through() -> None:
 async def test_one_client_for_each_provider(monkeypatch: pytest.MonkeyPatch) -> None:
     """Jobs of one provider share a client and a lane."""
     monkeypatch.setenv("MOLIZHISHU_TOKEN", "any")
-    async with Clients(Access()) as clients:
-        one = clients.job(clients.targets.find("molizhishu.tasks"), {"task_id": "1"})
-        two = clients.job(clients.targets.find("molizhishu.subtasks"), {"task_id": "1", "sub_task_id": "2"})
+    async with Clients() as clients:
+        one = clients.job("molizhishu.tasks", {"task_id": "1"})
+        two = clients.job("molizhishu.subtasks", {"task_id": "1", "sub_task_id": "2"})
         assert one.transport is two.transport
         assert isinstance(one.transport, DrainableTransport)
 
@@ -158,9 +158,7 @@ def test_options_are_as_given() -> None:
 def test_options_come_back_from_a_ledger() -> None:
     """Options come back from a ledger, but for those that are given anew; names of later versions are passed over."""
     kept = Options.kept({**run_options("-o", "o", "--rate", "5", "--concurrency", "7").plain(), "later": 1})
-    changed = kept.changed(
-        build_parser().parse_args(["resume", "o.ledger", "--rate", "none", "--timeout", "9"]), Targets()
-    )
+    changed = kept.changed(build_parser().parse_args(["resume", "o.ledger", "--rate", "none", "--timeout", "9"]))
     assert (kept.rate, kept.complete) == (5.0, False)
     assert (changed.concurrency, changed.rate, changed.timeout, changed.output) == (7, None, 9.0, kept.output)
 
@@ -200,7 +198,7 @@ def deliver(*troubles: LedgerError | None) -> int:
 
     async def deliver() -> int:
         parts: Any = {"ledger": Disk(*troubles), "hub": Hub(), "options": Options(output="out.jsonl")}
-        drive: Any = Drive(clients=Clients(Access()), ingest=LineIngest(Clients(Access())), history=History(), **parts)
+        drive: Any = Drive(clients=Clients(), ingest=LineIngest(Clients()), history=History(), **parts)
         with suppress(TimeoutError):
             async with asyncio.timeout(10):
                 await drive._keep_delivering()
@@ -222,7 +220,7 @@ def test_misses_are_kept_when_they_have_changed() -> None:
     async def kept() -> list[Any]:
         hub, disk = Hub(), Disk()
         parts: Any = {"ledger": disk, "hub": hub, "options": Options()}
-        drive: Any = Drive(clients=Clients(Access()), ingest=LineIngest(Clients(Access())), history=History(), **parts)
+        drive: Any = Drive(clients=Clients(), ingest=LineIngest(Clients()), history=History(), **parts)
         keeping = asyncio.create_task(drive._keep_delivering())
         for missed, seconds in ((0, 6.0), (1, 5.0), (1, 5.0), (2, 5.0)):
             hub.counters.polls = hub.counters.missed = missed

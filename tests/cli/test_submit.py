@@ -23,7 +23,7 @@ from asyncpoll._endpoint import Job
 from asyncpoll._errors import Throttled
 from asyncpoll.cli import main
 from asyncpoll.cli._submit import Item, Sender
-from asyncpoll.cli._targets import Targets
+from asyncpoll.clients._targets import Targets
 from asyncpoll.ledger._submissions import Submissions
 from asyncpoll.ledger._submit import Submitter
 from asyncpoll.simulator import Constant, Effect, ErrorStatus, Fault, Latency, Reset, Rewrite, Simulator

@@ -30,6 +30,7 @@ PUBLIC = [
     "asyncpoll.http",
     "asyncpoll.events",
     "asyncpoll.definitions",
+    "asyncpoll.clients",
     "asyncpoll.ledger",
     "asyncpoll.providers",
     "asyncpoll.testing",

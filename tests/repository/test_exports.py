@@ -18,6 +18,7 @@ import asyncpoll
 
 PUBLIC = [
     "asyncpoll",
+    "asyncpoll.clients",
     "asyncpoll.definitions",
     "asyncpoll.http",
     "asyncpoll.events",
@@ -42,6 +43,7 @@ LEAST = {
         classify_status Codes Phrase structure Retrying Paced download
     """,
     "asyncpoll.events": "Began Called Polled StateChanged UnknownWord Missed Throttled Ended Event Observer Observers",
+    "asyncpoll.clients": "Clients",
     "asyncpoll.definitions": """
         Definition DefinitionError DefinedClient catalog find lint Finding simulate rehearse Rehearsal draft_openapi
     """,

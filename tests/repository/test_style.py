@@ -15,7 +15,7 @@ LEAST_LINES, MOST_LINES = 40, 500
 MOST_LINES_OF_A_FUNCTION, MEDIAN_LINES_OF_A_FUNCTION = 50, 8
 LONGEST_NAME_OF_A_TEST = 60  # characters
 PUBLIC = {
-    *("", "http", "events", "ledger", "providers", "testing", "simulator", "definitions"),
+    *("", "http", "events", "ledger", "providers", "testing", "simulator", "definitions", "clients"),
     *("sync", "web", "telemetry", "progress"),
 }
 ENTRIES = {"__main__", "cli"}

@@ -20,8 +20,8 @@ from attrs import evolve, frozen
 
 from asyncpoll._endpoint import Endpoint
 from asyncpoll._job_tokens import as_text_alone
-from asyncpoll.cli._access import CODE, FILE, Access, Target, Vendor
-from asyncpoll.cli._output import shown
+from asyncpoll._masking import shown
+from asyncpoll.clients._access import CODE, FILE, NOWHERE, Access, Target, Vendor
 from asyncpoll.definitions import Definition, catalog, find
 from asyncpoll.definitions._catalog import key_variable, variables
 from asyncpoll.definitions._client import Jobs
@@ -65,10 +65,7 @@ def resolve(spec: str, kept: Mapping[str, str], others: Iterable[str], vendors: 
 
 def _in_code(vendors: Vendors, load: Callable[[], Any], spec: str, part: str | None, full: str | None = None) -> Target:
     """Return the endpoint that an object in Python is, or that a client has which it makes."""
-    try:
-        found = load()
-    except Exception as error:
-        raise ValueError(f"{spec} cannot be imported: {type(error).__name__}: {error}") from error
+    found = _loaded(load, spec)
     if isinstance(found, Definition):
         return _defined(vendors, found, part or full)
     if isinstance(found, Endpoint):
@@ -84,11 +81,11 @@ def _in_code(vendors: Vendors, load: Callable[[], Any], spec: str, part: str | N
             f"and job(); if an attribute of the client has the last two, add #NAME: {type(error).__name__}: {error}"
         ) from error
 
-    def open_client(access: Access, account: str | None) -> Any:
-        if not access.is_usual or account is not None:
+    def open_client(access: Access | None, account: str | None) -> Any:
+        if account is not None or not (access is None or access.is_usual):
             raise ValueError(
-                f"{spec} makes its own client, which no option changes; leave out --base-url, --key-file, "
-                "--key-env, --proxy and the like"
+                f"{spec} makes its own client, which no option changes; leave out base_url=, key_file=, key_env=, "
+                "proxy= and the like"
             )
         return client
 
@@ -108,13 +105,15 @@ def _own(vendors: Vendors, endpoint: Endpoint[Any, Any]) -> Target:
     whole = "id" if is_text else _WHOLE
     fielded = evolve(endpoint, restore=lambda ref: restore(ref.get(whole, ref)))
 
-    def open_client(access: Access, account: str | None) -> _OwnClient:
+    def open_client(access: Access | None, account: str | None) -> Any:
         if account is not None:
             raise ValueError(f"endpoints in Python have one client; leave {CLIENT!r} out")
+        if access is None:
+            return Jobs(NOWHERE, fielded)
         if (address := access.address()) is None:
             raise ValueError(
-                f"an endpoint in Python, such as that of {vendor}, has no address; pass --base-url URL, and if it "
-                "needs a key --key-env NAME or --key-file FILE"
+                f"an endpoint in Python, such as that of {vendor}, has no address; pass base_url=URL, and if it "
+                "needs a key key_env=NAME or key_file=FILE"
             )
         from asyncpoll.http import AiohttpTransport  # noqa: PLC0415  aiohttp takes 0.2 s to import
 
@@ -140,8 +139,15 @@ def _listing(job: Callable[..., Any]) -> Listing:
     return Listing("", "a client in Python", required, optional, any(one.kind is one.VAR_KEYWORD for one in given))
 
 
+def _loaded(load: Callable[[], Any], spec: str) -> Any:
+    try:
+        return load()
+    except Exception as error:
+        raise ValueError(f"{spec} cannot be imported: {type(error).__name__}: {error}") from error
+
+
 def _attribute(module: str, path: str) -> Any:
-    """Import what the command line names; the current directory is looked in, too, after all others."""
+    """Import what the caller names; the current directory is looked in, too, after all others."""
     if (here := os.getcwd()) not in sys.path:  # noqa: PTH109  as text
         sys.path.append(here)
     return attrgetter(path)(import_module(module))
@@ -190,7 +196,9 @@ def key_variable_of(definition: Definition, access: Access, name: str | None = N
     return key_variable(definition.spec, key_env=named, base_url=address, name=name)
 
 
-def _open_defined(definition: Definition, access: Access, name: str | None) -> Any:
+def _open_defined(definition: Definition, access: Access | None, name: str | None) -> Any:
+    if access is None:
+        return definition.client(transport=NOWHERE, name=name)
     is_open = definition.spec.auth.scheme == "none"
     key = "" if is_open else access.key(key_variable_of(definition, access, name))
     return definition.client(key, base_url=address_of(definition, access, name), name=name, **access.settings)
@@ -206,7 +214,7 @@ def _kept(name: str, text: str) -> Definition:
 
 
 def definition_of(spec: str) -> Definition:
-    """Return the definition in a file, or of the catalogue.
+    """Return the definition in a file, in code of the user, or of the catalogue.
 
     Raises:
         ValueError: It cannot be used, or there is none.
@@ -214,6 +222,11 @@ def definition_of(spec: str) -> Definition:
     """
     if spec in ENDPOINTS:
         raise ValueError(f"{spec} is built in, in Python rather than by a definition; see asyncpoll endpoints {spec}")
+    if code := CODE.fullmatch(spec):
+        found = _loaded(lambda: _attribute(code[1], code[2]), spec)
+        if not isinstance(found, Definition):
+            raise ValueError(f"{spec} is not a Definition; name one, or see asyncpoll endpoints {spec}")
+        return found.only(code[3]) if code[3] else found
     if FILE.fullmatch(spec):
         return Definition.load(spec)
     try:
@@ -238,5 +251,5 @@ def listed(name: str, others: Iterable[str] = ()) -> Definition:
         meant = _meant(name, [*ENDPOINTS, *others, *catalog()])
         raise ValueError(
             f"no endpoint {shown(name)}; choose one of {', '.join(ENDPOINTS)}, one that asyncpoll endpoints --all "
-            f"lists, or a definition: ./acme.toml, or --endpoint ./acme.toml for the lines of a file{meant}"
+            f"lists, or a definition: ./acme.toml, or Clients('./acme.toml') to use the name in it{meant}"
         ) from None

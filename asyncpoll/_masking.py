@@ -2,7 +2,8 @@
 
 A key on the command line or in a job file is a mistake, and the message about the mistake ends up in logs. Two
 measures: `mask_keys` masks what is known to be a key by its form, and is safe for every text. `mask_words` also masks
-every long word of letters and digits; it is for messages about a single argument, whose words can be spared.
+every long word of letters and digits; it is for messages about a single argument, whose words can be spared. `shown`
+returns such an argument in quotes.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ _KEY = re.compile(
 _WORD = re.compile(r"[^\s'\"=,;()]+")
 _LONGEST_WORD = 24
 _LONGEST_MIXED_WORD = 12
+_LONGEST_SHOWN = 40
 
 
 def mask_keys(text: str) -> str:
@@ -35,6 +37,11 @@ def mask_keys(text: str) -> str:
 def mask_words(text: str) -> str:
     """Return *text* with every word masked that may be a key: one that is long, or long and of letters and digits."""
     return _WORD.sub(lambda word: MASK if _may_be_key(word[0]) else word[0], mask_keys(text))
+
+
+def shown(word: str) -> str:
+    """Return an argument of the user in quotes, cut and without what may be a key."""
+    return repr(mask_words(word[:_LONGEST_SHOWN]) if len(word) <= _LONGEST_SHOWN else mask_words(word)[:_LONGEST_SHOWN])
 
 
 def _may_be_key(word: str) -> bool:

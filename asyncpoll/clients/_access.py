@@ -1,32 +1,29 @@
-"""How APIs are reached from the command line: the key, the address, the way there, and what a name of an API means."""
+"""How APIs are reached: the key, the address, the way there; and what a name of an API stands for."""
 
 from __future__ import annotations
 
-import argparse
 import os
 import re
-import ssl
-import stat
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, cast
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 
+from asyncpoll._masking import shown
 from asyncpoll._state import State, Word
-from asyncpoll.cli._output import note, shown
-from asyncpoll.http import TransportSettings
+from asyncpoll.http import Transport, TransportSettings
 from asyncpoll.providers import Listing
 from asyncpoll.providers._client import CLIENT
 
 if TYPE_CHECKING:
     from asyncpoll.definitions import Definition
 
-_OTHERS = stat.S_IRGRP | stat.S_IROTH
+USUAL: Final = TransportSettings(trust_env=True)
+"""The settings of transports: proxies are also taken from the environment."""
 
-
-def _usual() -> TransportSettings:
-    return TransportSettings(proxy=None, trust_env=True, insecure=False)
+NOWHERE: Final = cast("Transport", object())
+"""The transport of jobs that only have keys, so it sends nothing."""
 
 
 @frozen
@@ -43,32 +40,17 @@ class Access:
     base_url: str | None = None
     key_file: Path | None = None
     key_env: str | None = None
-    settings: TransportSettings = field(factory=_usual)
-
-    @classmethod
-    def of(cls, args: argparse.Namespace) -> Self:
-        """Return what the options of a verb say; proxies are also taken from the environment.
-
-        Raises:
-            ValueError: The file of `--ca-file` does not hold certificates.
-            OSError: It cannot be read.
-        """
-        settings = TransportSettings(proxy=args.proxy, trust_env=True, insecure=args.insecure)
-        if args.max_body is not None:
-            settings["max_body"] = args.max_body
-        if args.ca_file is not None:
-            settings["ssl"] = _trusting(args.ca_file)
-        return cls(args.base_url, args.key_file, args.key_env, settings)
+    settings: TransportSettings = field(default=USUAL, repr=False)
 
     @property
     def is_usual(self) -> bool:
-        """Whether no option says how APIs are reached."""
-        return self == evolve(self, base_url=None, key_file=None, key_env=None, settings=_usual())
+        """Whether the caller does not say how APIs are reached."""
+        return self == Access()
 
     @property
     def key_option(self) -> str | None:
         """The option that names the key, which is then that of every client, or None."""
-        return "--key-file" if self.key_file is not None else None if self.key_env is None else "--key-env"
+        return "key_file=" if self.key_file is not None else None if self.key_env is None else "key_env="
 
     def key(self, variable: str | None = None) -> str:
         """Return the key that the options name, or else that in *variable*.
@@ -78,12 +60,13 @@ class Access:
             OSError: The key file cannot be read.
         """
         if self.key_file is not None:
-            return _key_in(self.key_file)
+            key = self.key_file.read_text(encoding="utf-8", errors="replace").strip()  # an error would show a part
+            if not key:
+                raise ValueError(f"{self.key_file} is empty; it must hold the key and nothing else")
+            return key
         named = self.key_env or variable or ""
         if not (key := os.environ.get(named, "")):
-            raise ValueError(
-                f"the environment variable {named} is not set; set it to your key, or pass --key-file FILE"
-            )
+            raise ValueError(f"the environment variable {named} is not set; set it to your key, or pass key_file=FILE")
         return key
 
     def address(self, *variables: str) -> str | None:
@@ -93,7 +76,7 @@ class Access:
             ValueError: It has no scheme.
         """
         if self.base_url is not None:
-            return _with_scheme("--base-url", self.base_url)
+            return _with_scheme("base_url=", self.base_url)
         for each in variables:
             if url := os.environ.get(each):
                 return _with_scheme(f"the environment variable {each}", url)
@@ -104,27 +87,6 @@ def _with_scheme(source: str, url: str) -> str:
     if "://" not in url:
         raise ValueError(f"{source} has no scheme; write it as https://HOST, or as http://localhost:PORT")
     return url
-
-
-def _trusting(file: Path) -> ssl.SSLContext:
-    """Return a context that trusts the authorities in *file*, and those of the system."""
-    authorities = file.read_text(encoding="ascii", errors="replace")
-    context = ssl.create_default_context()
-    try:
-        context.load_verify_locations(cadata=authorities)
-    except (ssl.SSLError, ValueError):
-        raise ValueError(f"{file} does not hold certificates; --ca-file takes a file in PEM format") from None
-    return context
-
-
-def _key_in(file: Path) -> str:
-    key = file.read_text(encoding="utf-8", errors="replace").strip()  # an error would show a part of the key
-    if not key:
-        raise ValueError(f"{file} is empty; it must hold the key and nothing else")
-    mode = file.stat().st_mode
-    if os.name == "posix" and stat.S_ISREG(mode) and mode & _OTHERS:
-        note(f"asyncpoll: warning: other users can read {file}; run: chmod 600 {file}")
-    return key
 
 
 # endpoints
@@ -143,17 +105,18 @@ class Vendor:
 
     Attributes:
         open: Returns the client for the account with a name, or without one. It raises ValueError if there is no key,
-            or the key or the address is unusable, and OSError if the key file cannot be read.
+            or the key or the address is unusable, and OSError if the key file cannot be read. Without an `Access` the
+            client has neither, and its jobs cannot be asked about: they only have keys.
         variables: Returns the environment variables of its key and its address; empty if there are none.
     """
 
-    open: Callable[[Access, str | None], Any]
+    open: Callable[[Access | None, str | None], Any]
     variables: Callable[[str | None], tuple[str, str]] = lambda _name: ("", "")
 
 
 @frozen(eq=False)
 class Target:
-    """An endpoint as the command line uses it.
+    """An endpoint, and how its jobs are made.
 
     Attributes:
         name: Its full name, which is in the keys of its jobs.
