@@ -107,12 +107,14 @@ class LineIngest:
 
     Attributes:
         clients: Where jobs come from.
+        polls: Whether this process polls them; else no key is needed here.
         jobs: The number of lines that name a job.
         bad: The lines that do not.
         complete: Whether the last line has been read.
     """
 
     clients: Clients
+    polls: bool = True
     jobs: int = 0
     bad: BadLines = field(factory=BadLines)
     complete: bool = False
@@ -133,6 +135,14 @@ class LineIngest:
                     yield job
         self.complete = True
 
+    def job(self, endpoint: str, ref: Any) -> Job[Any]:
+        """Return a job, which can be polled only in a process that polls.
+
+        Raises:
+            ValueError: There is no such endpoint, the reference does not fit it, or as `each`.
+        """
+        return self.clients.job(endpoint, ref) if self.polls else self.clients.closed_job(endpoint, ref)
+
     def read(self, line: Line | BadLine) -> Job[Any] | BadLine:
         """Return the job that a line names, or what is wrong with the line.
 
@@ -144,9 +154,10 @@ class LineIngest:
         named = address(line, "ref", _USAGE, self.clients.targets)
         if isinstance(named, BadLine):
             return named
-        self.clients.open(named.target.name, named.client)  # an unusable key is not a fault of the line
+        if self.polls:
+            self.clients.open(named.target.name, named.client)  # an unusable key is not a fault of the line
         try:
-            job = self.clients.job(named.target.name, {**named.content, CLIENT: named.client})
+            job = self.job(named.target.name, {**named.content, CLIENT: named.client})
         except ValueError as problem:
             return BadLine(line.number, message_of(problem))
         job = evolve(job, submitted=_ended(line.data))
@@ -159,17 +170,12 @@ class LineIngest:
         return job.with_meta(named.meta)
 
 
-def check(lines: Iterable[Line | BadLine], clients: Clients) -> None:
+def check(lines: Iterable[Line | BadLine], ingest: LineIngest) -> None:
     """Check that every line names a job; nothing is sent.
-
-    Args:
-        lines: The lines.
-        clients: Where jobs come from.
 
     Raises:
         ValueError: One does not, or as `LineIngest.each`.
     """
-    ingest = LineIngest(clients)
     for line in lines:
         job = ingest.read(line)
         if isinstance(job, BadLine):

@@ -41,13 +41,14 @@ returns an error instead of raising it, because Dask logs what is raised, with t
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterable, Iterable, Mapping
-from types import MappingProxyType
+from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Any, Unpack
 from uuid import uuid4
 
 from asyncpoll._timeout import Timeout
 from asyncpoll._version import __version__
+from asyncpoll.clients import Clients
+from asyncpoll.dask._connect import connected
 from asyncpoll.dask._run import DistributedRun, Given
 from asyncpoll.dask._shard import Settings
 from asyncpoll.ledger import Ledger
@@ -60,7 +61,7 @@ from asyncpoll.waiting.learning._learned import Learned
 if TYPE_CHECKING:
     from distributed import Client
 
-__all__ = ["DistributedRun", "distributed_run"]
+__all__ = ["DistributedRun", "connected", "distributed_run"]
 
 
 def distributed_run(
@@ -72,8 +73,7 @@ def distributed_run(
     rate: float | None = None,
     concurrency: int = 100,
     max_pending: int = MOST_PENDING,
-    definitions: Mapping[str, str] = MappingProxyType({}),
-    code: Mapping[str, str] = MappingProxyType({}),
+    clients: Clients | None = None,
     **options: Unpack[PollOptions],
 ) -> DistributedRun:
     """Return a run of *jobs* on the workers of a Dask cluster, whose outcomes are recorded before they are yielded.
@@ -87,10 +87,8 @@ def distributed_run(
         rate: The most polls a second of all workers together, or None for any number.
         concurrency: The most polls in flight in each worker process.
         max_pending: The most jobs that are out at once.
-        definitions: The texts of definitions of endpoints that references name, by the name of the endpoint. Those of
-            jobs are known.
-        code: Where endpoints in Python are, as "module:attribute" by the name of the endpoint. Workers must be able to
-            import them.
+        clients: Where endpoints are that are neither built in nor in the catalogue: `Clients("acme.jobs:RENDERS")`. They
+            are not opened here: each worker makes its own, with the keys of its own environment, and imports code.
         **options: Those of `Hub.wait`; they are pickled.
 
     Raises:
@@ -111,6 +109,5 @@ def distributed_run(
         options=chosen,
         links=ledger.links,
     )
-    return DistributedRun(
-        jobs, client, ledger, settings, hub, max_pending=max_pending, definitions=definitions, code=code
-    )
+    given = Clients() if clients is None else clients
+    return DistributedRun(jobs, client, ledger, settings, hub, clients=given, max_pending=max_pending)

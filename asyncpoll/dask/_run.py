@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import math
 from collections import Counter, deque
 from collections.abc import AsyncIterable, Coroutine, Iterable, Mapping, Sequence, Sized
@@ -16,7 +17,7 @@ from distributed.scheduler import KilledWorker
 
 from asyncpoll._endpoint import Job
 from asyncpoll._errors import PollError, TransportError
-from asyncpoll.clients import clients_json, job_key
+from asyncpoll.clients import Clients
 from asyncpoll.dask._engine import poll_shard
 from asyncpoll.dask._scheduler import RunPlugin
 from asyncpoll.dask._shard import COUNTED, Reference, Settings, Shard, ShardEnd
@@ -64,9 +65,8 @@ class DistributedRun:
         settings: Settings,
         hub: Hub,
         *,
+        clients: Clients,
         max_pending: int,
-        definitions: Mapping[str, str],
-        code: Mapping[str, str],
     ) -> None:
         self.history = hub.schedule.history if isinstance(hub.schedule, Learned) else History()
         self.counters = hub.counters
@@ -77,7 +77,8 @@ class DistributedRun:
         self._settings = settings
         self._rate = math.inf if hub.rate is None else hub.rate
         self._max_pending = max_pending
-        self._definitions, self._code = dict(definitions), dict(code)
+        self._clients = clients
+        self._definitions: dict[str, str | None] = {}  # of the endpoints of all jobs, by name
         self._given_jobs = len(jobs) if isinstance(jobs, Sized) else None
         self._is_taken = bytearray()  # by the number of the entry
         self._entries: dict[int, EntryInput] = {}  # of jobs that are awaited, by their number
@@ -233,19 +234,28 @@ class DistributedRun:
         return references
 
     def _entry(self, job: Given) -> EntryInput:
+        """Return what is entered of a job.
+
+        Raises:
+            ValueError: Workers could not make the job, because it is not known where its endpoint is.
+        """
         if isinstance(job, EntryInput):
             entry = job
         elif isinstance(job, Entry):
             entry = EntryInput(job.key, job.endpoint, job.ref, job.meta, job.submitted_at)
-        elif isinstance(job, tuple):
-            endpoint, ref = job
-            key = job_key(endpoint, ref, definitions=self._definitions, code=self._code)
-            entry = EntryInput(key, endpoint, ref, definition=self._definitions.get(endpoint))
         else:
-            entry = EntryInput.of(job)
-        if entry.definition is not None:
+            entry = EntryInput.of(self._clients.closed_job(*job) if isinstance(job, tuple) else job)
+        if entry.endpoint not in self._definitions:
             self._definitions[entry.endpoint] = entry.definition
+            if entry.definition is None:
+                self._clients.targets.find(entry.endpoint)
         return entry
+
+    def _clients_for(self, endpoints: set[str]) -> str:
+        """Return where endpoints are, as JSON."""
+        said = json.loads(self._clients.to_json())
+        said["definitions"] |= {name: text for name in endpoints if (text := self._definitions[name]) is not None}
+        return json.dumps(said)
 
     async def _send_out(self, references: Sequence[Reference]) -> None:
         """Send out a shard, once there is room for it."""
@@ -301,8 +311,7 @@ class DistributedRun:
         self._sent += 1
         what = next(iter(endpoints)) if len(endpoints) == 1 else f"{len(endpoints)}_endpoints"
         name = f"asyncpoll-shard-{what}-{self._sent:05d}-{self._settings.run.rpartition('-')[2]}"
-        definitions = {name: text for name, text in self._definitions.items() if name in endpoints}
-        shard = Shard(name, clients_json(definitions, self._code), references)
+        shard = Shard(name, self._clients_for(endpoints), references)
         try:
             end: ShardEnd = await self._client.submit(
                 poll_shard, self._settings, shard, key=name, pure=False, retries=0

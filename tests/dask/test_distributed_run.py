@@ -10,12 +10,11 @@ import pytest
 pytest.importorskip("distributed")
 
 from dask_kit import ENDPOINT, cluster, ended, refs, run_of, states_in, truth_of, world
-from distributed import Client
 
 from asyncpoll import Rejected
-from asyncpoll.dask import distributed_run
 from asyncpoll.ledger import Ledger
 from asyncpoll.providers import BigModel
+from asyncpoll.simulator import Life
 
 
 async def test_all_outcomes_are_those_of_the_server(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +62,7 @@ async def test_a_refused_key_ends_the_run_once(path: Path, monkeypatch: pytest.M
     """The error names the worker and not the key; no job has an outcome, so all can be waited for again."""
     async with world(monkeypatch, bigmodel_key="another") as simulator, cluster() as client:
         with pytest.raises(Rejected, match=r"the worker tcp://127\.0\.0\.1:\d+: ") as caught:
-            await ended(path, refs(600), client)
+            await ended(path, refs(600), client, concurrency=2)
         assert simulator.polls < 10
     assert "canary" not in str(caught.value)
     assert states_in(path) == {}
@@ -81,8 +80,8 @@ async def test_a_worker_without_a_key_is_named(path: Path, monkeypatch: pytest.M
 async def test_leaving_early_notes_the_progress(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The others stay unfinished; their polls are known to the next run."""
     async with world(monkeypatch) as simulator, cluster() as client, Ledger(path) as ledger:
-        simulator.script(ENDPOINT, "j1", life(0.0))
-        simulator.script(ENDPOINT, "j2", life(60.0))
+        simulator.script(ENDPOINT, "j1", Life(outcome="succeeded"))
+        simulator.script(ENDPOINT, "j2", Life(outcome="succeeded", processing=60.0))
         async with run_of(refs(2), client, ledger) as run:
             async for record in run:
                 assert record.ref["task_id"] == "j1"
