@@ -6,6 +6,7 @@ import asyncio
 import threading
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Mapping
 from contextlib import aclosing, closing
+from hashlib import blake2b
 from typing import Any, Generic, TypeVar
 
 from attrs import define, evolve, field
@@ -107,6 +108,7 @@ class LineIngest:
 
     Attributes:
         clients: Where jobs come from.
+        shard: The share of the lines that count, such as "3/8", or None for all of them.
         polls: Whether this process polls them; else no key is needed here.
         jobs: The number of lines that name a job.
         bad: The lines that do not.
@@ -114,20 +116,24 @@ class LineIngest:
     """
 
     clients: Clients
-    polls: bool = True
+    shard: str | None = None
+    polls: bool = field(default=True, kw_only=True)
     jobs: int = 0
     bad: BadLines = field(factory=BadLines)
     complete: bool = False
 
     async def each(self, lines: AsyncGenerator[Line | BadLine, None]) -> AsyncGenerator[Job[Any], None]:
-        """Yield the job of each line.
+        """Yield the job of each line of the shard.
 
         Raises:
             ValueError: There is no key for one, or the key or the address is unusable.
         """
+        number, count = map(int, (self.shard or "1/1").split("/"))
         async with aclosing(lines):
             async for line in lines:
                 job = self.read(line)
+                if count > 1 and shard_of(job, count) != number:
+                    continue
                 if isinstance(job, BadLine):
                     self.bad.add(job)
                 else:
@@ -168,6 +174,14 @@ class LineIngest:
         if len(json_line(named.meta)) > MOST_META:
             return BadLine(line.number, f"the further columns or keys take more than {MOST_META >> 10} KiB")
         return job.with_meta(named.meta)
+
+
+def shard_of(job: Job[Any] | BadLine, count: int) -> int:
+    """Return which of *count* shards, from 1, has a job, by its key, or a bad line, by its number."""
+    if isinstance(job, BadLine):
+        return (job.number - 1) % count + 1
+    key = blake2b(job.key.encode(errors="surrogatepass"), digest_size=8).digest()
+    return int.from_bytes(key, "big") % count + 1
 
 
 def check(lines: Iterable[Line | BadLine], ingest: LineIngest) -> None:

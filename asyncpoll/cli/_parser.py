@@ -136,6 +136,7 @@ def _run(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--format", choices=("jsonl", "csv"), help="of the results (default: as FILE ends, else jsonl)")
     verb.add_argument("--ledger", type=Path, metavar="FILE", help="what remembers the run (default: OUTPUT.ledger)")
     verb.add_argument("--append", action="store_true", help="add the jobs to the run of another file of jobs")
+    verb.add_argument("--shard", type=_shard, metavar="N/COUNT", help="only this share of the jobs, such as 3/8")
     verb.add_argument("--links", action="store_true", help="keep signed links in results, which are masked otherwise")
     verb.add_argument("--strict", action="store_true", help="send nothing if any line is bad")
     _pace(verb)
@@ -268,7 +269,9 @@ def _status(verb: argparse.ArgumentParser) -> None:
 
 
 def _export(verb: argparse.ArgumentParser) -> None:
-    _ledger(verb)
+    text = "what remembers the run; several, such as one for each shard, are merged"
+    verb.add_argument("ledgers", type=Path, nargs="+", metavar="LEDGER", help=text)
+    _loss(verb)
     verb.add_argument("--format", choices=("jsonl", "csv"), help="of the results (default: as FILE ends, else jsonl)")
     verb.add_argument("-o", "--output", type=Path, metavar="FILE", help="a file to make (default: standard output)")
 
@@ -340,7 +343,7 @@ def _rehearse(verb: argparse.ArgumentParser) -> None:
 
 def _simulate(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("file", nargs="?", metavar="FILE", help="a definition to serve, instead of the built-in APIs")
-    verb.add_argument("--log", type=Path, metavar="FILE", help="write a line for each request; needs a definition")
+    verb.add_argument("--log", type=Path, metavar="FILE", help="write a line for each request, with time and job")
     verb.add_argument("--port", type=_port, default=8765, help="the port, 0 for any free one (default: 8765)")
     verb.add_argument("--seed", type=int, default=0, help="another seed, other jobs (default: 0)")
     verb.add_argument("--host", default="127.0.0.1", help="the address to listen at (default: 127.0.0.1)")
@@ -366,7 +369,7 @@ _VERBS: Mapping[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = Ma
         "run": ("wait for the jobs that a file names, and lose none however it ends", _run),
         "resume": ("go on with a run that was interrupted", _resume),
         "status": ("show how far a run has come", _status),
-        "export": ("print the outcomes of a run", _export),
+        "export": ("print the outcomes of a run, or of several", _export),
         "report": ("make a page that shows a run", _report),
         "tune": ("compare the cost of a run with that of other schedules", _tune),
         "wait": ("wait for one job and print its result as a line of JSON", _wait),
@@ -394,6 +397,13 @@ def _whole(text: str) -> int:
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number above 0")
     return int(text)
+
+
+def _shard(text: str) -> str:
+    found = re.fullmatch(r"0*([1-9]\d{0,5})/0*([1-9]\d{0,5})", text, re.ASCII)
+    if found is None or int(found[1]) > int(found[2]):
+        raise argparse.ArgumentTypeError(f"{text!r} is not N/COUNT such as 3/8, with N from 1 to COUNT")
+    return f"{found[1]}/{found[2]}"
 
 
 def _size(text: str) -> int:

@@ -54,11 +54,11 @@ def run(args: argparse.Namespace) -> int:
     with reading(args.jobs, twice=args.strict) as file:
         polls = args.dask is None
         if args.strict:
-            check(read_jobs(file, usual), LineIngest(clients, polls))
+            check(read_jobs(file, usual), LineIngest(clients, polls=polls))
             file.seek(0)
         lines = read_jobs(file, usual)
         if kept is None:
-            lines = with_checked_start(lines, LineIngest(clients, polls).read)
+            lines = with_checked_start(lines, LineIngest(clients, polls=polls).read)
         start = RunStart(source=_source_of(args.jobs), append=args.append, accept_loss=args.accept_loss)
         return run_stoppable(drive(path, options, start, lines, clients, plain=args.plain, dask=args.dask))
 
@@ -115,9 +115,18 @@ def _refuse_mistakes(path: Path, options: Options, kept: Options | None, *, appe
         raise ValueError(
             f"the results of {path} go to {kept.output or 'no file'}; to go on with it: asyncpoll resume {path}"
         )
+    if kept.shard != options.shard:
+        raise ValueError(
+            f"{path} holds {_share_of(kept)}, not {_share_of(options)}; choose another --ledger, or go on with: "
+            f"asyncpoll resume {path}"
+        )
     if append and kept.input != options.input and not kept.complete:
         begun = kept.input or "standard input"
         raise ValueError(f"{begun} has not been read to its end; first go on with: asyncpoll resume {path}")
+
+
+def _share_of(options: Options) -> str:
+    return "all jobs of its input" if options.shard is None else f"shard {options.shard}"
 
 
 def refuse_output(path: Path, options: Options, output: Path, *, fresh: bool) -> None:
@@ -355,7 +364,8 @@ async def drive(
         options.hub(history := history_of(ledger.options)) as hub,
     ):
         await _prepare(ledger, start, clients.targets.definitions)
-        run = Drive(options, ledger, hub, clients, LineIngest(clients, cluster is None), history, cluster)
+        ingest = LineIngest(clients, options.shard, polls=cluster is None)
+        run = Drive(options, ledger, hub, clients, ingest, history, cluster)
         entries = ledger.counts.entries
         try:
             await run.run(lines, plain=plain)

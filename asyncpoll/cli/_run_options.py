@@ -29,6 +29,7 @@ class Options:
         input: The absolute path of the file that names the jobs, or None for standard input.
         endpoint: The name of the endpoint of its lines that do not name one, or None.
         code: Where endpoints in Python are that it uses, by name.
+        shard: The share of its lines that the run has, such as "3/8", or None for all of them.
         complete: Whether it has been read to its end.
         output: The absolute path of the results, or None for none.
         format: The format of the results: "jsonl" or "csv".
@@ -46,6 +47,7 @@ class Options:
     input: str | None = None
     endpoint: str | None = None
     code: Mapping[str, str] = field(factory=dict)
+    shard: str | None = None
     complete: bool = False
     output: str | None = None
     format: str = "jsonl"
@@ -67,6 +69,7 @@ class Options:
             input=None if args.jobs == "-" else str(Path(args.jobs).absolute()),
             endpoint=None if usual is None else usual.name,
             code=targets.code,
+            shard=None if args.shard == "1/1" else args.shard,
             output=None if output is None else str(output.absolute()),
             format=args.format or format_of(output),
             links=args.links,

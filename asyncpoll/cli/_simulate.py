@@ -41,20 +41,18 @@ def run(args: argparse.Namespace) -> int:
     """
     if not (args.expose or is_loopback(args.host)):
         raise ValueError(f"other machines could reach {args.host}; if they may, add --expose")
-    if args.log is not None and args.file is None:
-        raise ValueError("only the server of a definition writes a log; name one: asyncpoll simulate FILE --log LOG")
     pending, processing = _DURATIONS[args.durations]
     where: dict[str, Any] = {"seed": args.seed, "host": args.host, "port": args.port}
     where |= {"pending": pending, "processing": processing}
     with ExitStack() as files, suppress(KeyboardInterrupt):
-        if args.file is None:
+        definition = None if args.file is None else definition_of(args.file)
+        if args.log is not None:
+            where["log"] = partial(_log, files.enter_context(args.log.open("wb", buffering=0)))
+        if definition is None:
             world = Simulator(**where)
             asyncio.run(_serve(world, lambda: _announce(world.url)))
             return Exit.SUCCESS
-        definition, log = definition_of(args.file), None
-        if args.log is not None:
-            log = partial(_log, files.enter_context(args.log.open("wb", buffering=0)))
-        server = simulate(definition, log=log, **where)
+        server = simulate(definition, **where)
         asyncio.run(_serve(server, lambda: _announce_definition(args.file, definition, server.base_url)))
     return Exit.SUCCESS
 

@@ -23,6 +23,7 @@ class Status:
 
     Attributes:
         ledger: The path of the ledger.
+        shard: The share of its input that it has, such as "3/8", or None for all of it.
         process: The process that runs it, in words, or None.
         created_at: When the ledger was made, ISO 8601, or None if no process has opened it.
         alive: Seconds in which a process had the ledger open, in all sessions.
@@ -38,6 +39,7 @@ class Status:
     """
 
     ledger: str
+    shard: str | None
     process: str | None
     created_at: str | None
     alive: float
@@ -69,6 +71,7 @@ def _status(path: Path, reader: Reader) -> Status:
     alive = sum(until - began for began, until in sessions)
     return Status(
         str(path),
+        _kept(reader, "shard"),
         reader.holder,
         datetime.fromtimestamp(reader.created_at, UTC).isoformat(timespec="seconds") if sessions else None,
         round(alive, 3),
@@ -100,7 +103,8 @@ def _endings(counts: Counts, endpoint: str) -> dict[str, int]:
 
 def _page(status: Status) -> Iterator[str]:
     running = "not running" if status.process is None else f"running in {status.process}"
-    yield f"{status.ended:,} of {counted(status.jobs, 'job')} finished; {running}"
+    share = "" if status.shard is None else f" of shard {status.shard}"
+    yield f"{status.ended:,} of {counted(status.jobs, 'job')}{share} finished; {running}"
     rate = "" if status.rate is None else f", {status.rate:,.3g} outcomes a second"
     made = status.created_at or "at an unknown time"
     yield f"made {made}; {duration(status.alive)} of work in {counted(status.sessions, 'session')}{rate}"

@@ -12,6 +12,9 @@ The life of a line
     One thread commits the queue in groups through the `Store`, at most ten times a second; only then does the run yield
     the record. Progress and positions are not worth a commit: the newest of each goes with the next group.
 
+    A run that polls elsewhere does the same by hand: `Ledger.reserve`, `enter`, `note` and `submit`, with an outcome as
+    plain data (`OutcomeInput.of`), which is masked where it is made.
+
 Invariants
     - A recorded outcome is on the disk (with synchronous="full"), and a job has one outcome that counts: the first
       that was recorded, unless the job was retried.

@@ -192,7 +192,7 @@ class BigModel:
         if body is None or not isinstance(body.get("agent_id"), str) or not isinstance(body.get("messages"), list):
             return error(400, "1210", "API 调用参数有误:需要 agent_id 和 messages")
         ident = self.agents.submit(self.clock.now())
-        return json_response({"status": "pending", "async_id": ident, "agent_id": body["agent_id"]})
+        return json_response({"status": "pending", "async_id": ident, "agent_id": body["agent_id"]}, job=ident)
 
     async def _agent(self, request: web.Request) -> Response:
         body = await json_object(request)
@@ -205,9 +205,9 @@ class BigModel:
         ident, now = body["async_id"], self.clock.now()
         job = self.agents.find((ident,), now)
         if job is None:
-            return json_response({"status": "failed", "error": {"code": "400", "message": "任务不存在"}})
+            return json_response({"status": "failed", "error": {"code": "400", "message": "任务不存在"}}, job=ident)
         known = {"agent_id": body["agent_id"], "async_id": ident, "status": job.word(now)}
-        return json_response({**known, **self._agent_facts(ident, known["status"])})
+        return json_response({**known, **self._agent_facts(ident, known["status"])}, job=ident)
 
     def _correction(self, body: dict[str, Any]) -> Response:
         """Answer a poll with variables; a success has neither a status nor an id."""
@@ -223,8 +223,8 @@ class BigModel:
         job = self.agents.find((trace,), now)
         word = "failed" if job is None else job.word(now)
         if word == "success":
-            return json_response({"agent_id": _CORRECTION, **correction_output(variables["images"])})
-        return json_response({"agent_id": _CORRECTION, "status": word, **self._agent_facts(trace, word)})
+            return json_response({"agent_id": _CORRECTION, **correction_output(variables["images"])}, job=trace)
+        return json_response({"agent_id": _CORRECTION, "status": word, **self._agent_facts(trace, word)}, job=trace)
 
     def _agent_facts(self, ident: str, word: str) -> dict[str, Any]:
         random = random_for(self.seed, "agent", ident)
@@ -239,7 +239,7 @@ class BigModel:
         if form.get("tool_type") not in _TOOLS:
             return json_response({"success": False, "message": "不支持的 tool_type", "task_id": None})
         ident = self.parser.submit(self.clock.now(), prefix="task_")
-        return json_response({"success": True, "message": "任务创建成功", "task_id": ident})
+        return json_response({"success": True, "message": "任务创建成功", "task_id": ident}, job=ident)
 
     async def _parsed(self, request: web.Request) -> Response:
         ident, wanted, now = request.match_info["task"], request.match_info["format"], self.clock.now()

@@ -49,6 +49,7 @@ class Response:
         delay: Seconds to wait before the first byte.
         delivery: The steps that send it, if it is not sent in one piece over a connection that stays open.
         route: The name to count the request under, where that is not the name of its route.
+        job: The id of the job that it is about, with slashes between its parts, where the path does not have it.
     """
 
     status: int = 200
@@ -57,6 +58,7 @@ class Response:
     delay: float = 0.0
     delivery: Delivery | None = None
     route: str | None = None
+    job: str | None = None
 
     @property
     def payload(self) -> Any:
@@ -80,9 +82,9 @@ class Response:
         return web.Response(status=self.status, body=self.body, headers=self.headers)
 
 
-def json_response(payload: Any, status: int = 200) -> Response:
+def json_response(payload: Any, status: int = 200, *, job: str | None = None) -> Response:
     """Return *payload* as a response in UTF-8, as all three APIs send it."""
-    return Response(status, json.dumps(payload, ensure_ascii=False).encode(errors="replace"), JSON_HEADERS)
+    return Response(status, json.dumps(payload, ensure_ascii=False).encode(errors="replace"), JSON_HEADERS, job=job)
 
 
 def html_response(title: str, status: int) -> Response:

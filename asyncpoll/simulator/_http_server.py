@@ -9,6 +9,7 @@ from collections.abc import Callable, Coroutine, Iterable
 from datetime import UTC, datetime
 from functools import partial
 from typing import Any, Self, cast
+from urllib.parse import quote
 
 from aiohttp import web
 
@@ -17,6 +18,7 @@ from asyncpoll.simulator._http import Response, Route, html_response
 
 _LARGEST_UPLOAD = 128 << 20  # bytes; the parser's own limit is 100 MB
 _BACKLOG = 1024  # connections that a bulk client opens at once
+_ID = ("task", "subtask")  # the parts of a path that are the id of a job
 _GRACE = 0.1  # seconds for connections to notice that they are closed
 
 
@@ -130,5 +132,7 @@ class HttpServer(ABC):
         await asyncio.sleep(response.delay)
         if self._log is not None:  # without the query, in which there may be a credential
             at = datetime.now(UTC).isoformat(timespec="milliseconds")
-            self._log(f"{at} {request.method} {path} {response.status} {name}")
+            job = response.job or "/".join(request.match_info[part] for part in _ID if part in request.match_info)
+            line = f"{at} {request.method} {path} {response.status} {name} {quote(job)}"
+            self._log(line.rstrip())
         return response.for_aiohttp()

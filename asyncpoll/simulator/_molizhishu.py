@@ -210,9 +210,9 @@ def subtask_result(random: Random, subtask: Subtask, word: str, ended: int | Non
     return fields if shapes == "documented" else _varied(random, fields)
 
 
-def envelope(data: Any, message: str = "操作成功") -> Response:
+def envelope(data: Any, message: str = "操作成功", *, job: str | None = None) -> Response:
     """Return *data* in the envelope of a success."""
-    return json_response({"success": True, "code": 200, "message": message, "data": data})
+    return json_response({"success": True, "code": 200, "message": message, "data": data}, job=job)
 
 
 def refusal(code: int, message: str) -> Response:
@@ -273,7 +273,7 @@ class Molizhishu:
             "callbackUrl": submission.callback_url,
             "subTaskList": self._list_of(batch, now),
         }
-        return envelope(data, "批量任务已提交" if new else "任务已存在")
+        return envelope(data, "批量任务已提交" if new else "任务已存在", job=batch.ident)
 
     async def _status(self, request: web.Request) -> Response:
         batch, now = self.batches.find(request.match_info["task"]), self.clock.now()

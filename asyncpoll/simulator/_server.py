@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Literal, get_args
 
@@ -58,6 +58,8 @@ class Simulator(HttpServer):
         molizhishu_token: The only bearer token that Molizhishu accepts; None accepts any.
         link_lifetime: Seconds from the end of a parser job in which its archive can be downloaded.
         faults: The faults; the list `faults` can be changed at any time.
+        log: A function that is called with a line about every request: its time, method, path, status, the name of its
+            route, and the id of the job, percent-encoded, with a slash between its parts. No key is in it.
 
     Attributes:
         requests: The number of requests received, to any path.
@@ -82,13 +84,14 @@ class Simulator(HttpServer):
         molizhishu_token: str | None = None,
         link_lifetime: float = 86_400.0,
         faults: Iterable[Fault] = (),
+        log: Callable[[str], object] | None = None,
     ) -> None:
         _check("shapes", shapes, get_args(Shapes))
         _check("unknown_ids", unknown_ids, ("draw", "reject"))
         for endpoint in outcomes:
             _check("endpoint", endpoint, tuple(_KINDS))
         accept_unknown, lives = unknown_ids == "draw", LifeGenerator(seed, pending, processing)
-        super().__init__(seed, host=host, port=port, faults=faults)
+        super().__init__(seed, host=host, port=port, faults=faults, log=log)
         self._seed, self._link_lifetime = seed, link_lifetime
         self._shapes: Shapes = shapes
         self._keys = bigmodel_key, molizhishu_token

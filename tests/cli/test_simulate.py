@@ -6,6 +6,8 @@ import json
 import os
 import signal
 import socket
+from datetime import datetime
+from pathlib import Path
 
 import pytest
 from cli_kit import process, simulating
@@ -64,3 +66,17 @@ def test_a_loopback_host_is_allowed(host: str, more: tuple[str, ...], capsys: Ou
     with socket.create_server((host, 0)) as taken:  # so that it ends at once, but not for the host
         assert main(["simulate", "--host", host, "--port", str(taken.getsockname()[1]), *more]) == 2
     assert "in use" in capsys.readouterr().err
+
+
+def test_each_request_is_in_the_log(tmp_path: Path) -> None:
+    """At once, so that it is there when the simulator is killed; the key is not in it."""
+    log = tmp_path / "requests.log"
+    with simulating("--durations", "instant", "--log", str(log)) as (_, environment):
+        secret = {"MOLIZHISHU_TOKEN": "canary"}
+        with process("wait", "molizhishu.tasks", "task_id=x y", env={**os.environ, **environment, **secret}) as waiting:
+            waiting.communicate(timeout=PATIENCE)
+        first = log.read_text().splitlines()[0]
+    time, rest = first.split(" ", 1)
+    assert datetime.fromisoformat(time).tzinfo is not None
+    assert rest == "GET /api/business/monitor/task/status/x%20y 200 molizhishu.tasks x%20y"
+    assert "canary" not in log.read_text()

@@ -11,7 +11,7 @@ from typing import Any
 
 import aiohttp
 import pytest
-from simulator_kit import client, received, simulated
+from simulator_kit import BATCH, PARSER, TASKS, client, received, simulated
 
 import asyncpoll.simulator
 from asyncpoll.simulator import Constant, Fault, Latency, Life, Simulator, Truth
@@ -19,6 +19,10 @@ from asyncpoll.simulator._http_server import origin
 
 odd: Any = "odd"
 HELD = Fault(Latency(1000.0))
+CORRECTION = {
+    "agent_id": "intelligent_education_correction_polling",
+    "custom_variables": {"trace_id": "trace-1", "images": []},
+}
 
 
 def port_of(sim: Simulator) -> int:
@@ -285,3 +289,32 @@ def test_keys_are_not_shown() -> None:
     """The repr of a simulator does not have its keys."""
     sim = Simulator(bigmodel_key="very-secret", molizhishu_token="very-secret")
     assert "very-secret" not in repr(sim)
+
+
+async def test_each_request_is_logged_with_its_job() -> None:
+    """Polls, submits and refusals: time, method, path, status, route and job; a key or a query never."""
+    lines: list[str] = []
+    async with Simulator(log=lines.append) as sim, client(sim) as calls:
+        agent = (await calls.send("POST", "/api/v1/agents", json={"agent_id": "a", "messages": []})).json["async_id"]
+        await calls.agent("one\ntwo/三")
+        await calls.send("POST", "/api/v1/agents/async-result", json=CORRECTION)
+        await calls.parsed("task_1")
+        parser = (await calls.create(tool_type="lite")).json["task_id"]
+        batch = (await calls.send("POST", f"{TASKS}/batch/shared", json=BATCH)).json["data"]["taskId"]
+        await calls.send("GET", f"{TASKS}/status/t1", params={"key": "canary"})
+        await calls.send("GET", f"{TASKS}/result/t1/s1", headers={"Authorization": "canary"})
+        await calls.send("GET", "/nowhere?key=canary")
+    times, shown = zip(*(line.split(" ", 1) for line in lines), strict=True)
+    assert shown == (
+        f"POST /api/v1/agents 200 bigmodel.agents.start {agent}",
+        "POST /api/v1/agents/async-result 200 bigmodel.agents one%0Atwo/%E4%B8%89",
+        "POST /api/v1/agents/async-result 200 bigmodel.agents trace-1",
+        f"GET {PARSER}/result/task_1/text 200 bigmodel.file_parser task_1",
+        f"POST {PARSER}/create 200 bigmodel.file_parser.start {parser}",
+        f"POST {TASKS}/batch/shared 200 molizhishu.tasks.start {batch}",
+        f"GET {TASKS}/status/t1 200 molizhishu.tasks t1",
+        f"GET {TASKS}/result/t1/s1 200 molizhishu.subtasks t1/s1",
+        "GET /nowhere 404 nowhere",
+    )
+    assert list(times) == sorted(times)
+    assert not any("canary" in line or "any" in line.split() for line in lines)

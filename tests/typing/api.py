@@ -73,7 +73,22 @@ from asyncpoll.http import (
     segment,
     structure,
 )
-from asyncpoll.ledger import Counts, Csv, DurableRun, Entry, JsonLines, Ledger, Reader, Record, recover, submit_all
+from asyncpoll.ledger import (
+    Counts,
+    Csv,
+    DurableRun,
+    Entry,
+    EntryInput,
+    EntryStatus,
+    JsonLines,
+    Ledger,
+    OutcomeInput,
+    Reader,
+    Record,
+    WaitCheckpoint,
+    recover,
+    submit_all,
+)
 from asyncpoll.providers import BigModel, Molizhishu
 from asyncpoll.providers.bigmodel import AgentResult, ParsedFile
 from asyncpoll.providers.molizhishu import Subtask
@@ -381,6 +396,20 @@ async def durable(job: Job[int]) -> None:
         assert_type(list(reader.unfinished()), list[Entry])
         assert_type(reader.check(), list[str])
     assert_type(recover("run.db", "saved.db"), Counts)
+
+
+async def fed(job: Job[int], outcome: Outcome[int]) -> None:
+    """Feed a ledger with what another process has done."""
+    async with Ledger("run.db") as ledger, ledger.reserve(lambda: ledger.stalled):
+        entry = EntryInput("made.up:1", "made.up", 1, submitted_at=1.5)
+        assert_type(await ledger.enter([job, entry, ("made.up:2", "made.up", 2)]), list[EntryStatus])
+        assert_type(OutcomeInput.of(1, outcome, links=True).to_json(), str)
+        future = await ledger.submit(OutcomeInput.from_json("{}"))
+        assert_type(await future, Record | None)
+        ledger.note(1, WaitCheckpoint.from_json(WaitCheckpoint(waited=1.5).to_json()))
+        async for one in ledger.unfinished():
+            assert_type(one.checkpoint, WaitCheckpoint | None)
+        ledger.note(job, WaitCheckpoint())  # type: ignore[arg-type]  # the number of an entry
 
 
 def what_is_wrong(error: LedgerError) -> None:

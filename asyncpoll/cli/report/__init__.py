@@ -53,7 +53,8 @@ def ledger_info_of(reader: Reader) -> LedgerInfo:
     sessions = reader.sessions
     worked = sum(max(0.0, until - began) for began, until in sessions)
     now = datetime.now(UTC).timestamp()
-    return LedgerInfo(reader.path.name, now, len(sessions), worked, reader.counts.anomalies)
+    shard = str(reader.options.get("shard") or "") or None
+    return LedgerInfo(reader.path.name, now, len(sessions), worked, reader.counts.anomalies, shard)
 
 
 def _target(output: Path, ledger: Path) -> Path:

@@ -58,6 +58,7 @@ class LedgerInfo:
         sessions: How many processes have worked on the run.
         worked: Seconds in which there was one.
         anomalies: How often a job was reported again with another outcome.
+        shard: The share of the input that the run has, such as "3/8", or None for all of it.
     """
 
     name: str
@@ -65,6 +66,7 @@ class LedgerInfo:
     sessions: int = 0
     worked: float = 0.0
     anomalies: int = 0
+    shard: str | None = None
 
 
 def view_of(stats: RunStats, info: LedgerInfo) -> dict[str, object]:
@@ -81,7 +83,10 @@ def view_of(stats: RunStats, info: LedgerInfo) -> dict[str, object]:
         "name": shown(info.name, _LONGEST_KEY),
         "info": info,
         "sentence": sentence(counts),
-        "facts": list(_facts(counts, everything, len(endpoints))),
+        "facts": [
+            *_facts(counts, everything, len(endpoints)),
+            *([("Shard", shown(info.shard), "of the input")] if info.shard else []),
+        ],
         "first": stats.first,
         "last": stats.last,
         "span": max(0.0, stats.last - stats.first) if everything.waited else None,
