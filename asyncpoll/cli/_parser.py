@@ -305,7 +305,7 @@ def _submit(verb: argparse.ArgumentParser) -> None:
 
 
 def _file(verb: argparse.ArgumentParser, name: str = "file", **how_many: Any) -> None:
-    text = "a definition: acme.toml, or acme.toml#NAME for one of its endpoints, or a name of the catalogue"
+    text = "a definition: acme.toml, acme.toml#NAME for one of its endpoints, a name of the catalogue, module:attribute"
     verb.add_argument(name, metavar="FILE", help=text, **how_many)
 
 

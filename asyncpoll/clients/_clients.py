@@ -21,6 +21,7 @@ from asyncpoll._endpoint import Job
 from asyncpoll.clients._access import USUAL, Access, Target, Vendor
 from asyncpoll.clients._targets import Targets, refuse_others
 from asyncpoll.http import Reply, Request, Transport, TransportSettings
+from asyncpoll.http._urls import Address
 from asyncpoll.providers._client import CLIENT, check_name
 
 Texts = Mapping[str, str]
@@ -86,7 +87,8 @@ class Clients:
             is given.
 
     Raises:
-        ValueError: There is no such endpoint, or it cannot be used. Or *key_env* and *key_file* are both given.
+        ValueError: There is no such endpoint, or it cannot be used. Or the address is unusable, or *key_env* and
+            *key_file* are both given.
         TypeError: A name or a text is not text, or a setting is unknown.
         OSError: The file of a definition cannot be read.
     """
@@ -111,6 +113,8 @@ class Clients:
         file = None if key_file is None else Path(key_file)
         self.targets = Targets(definitions, {**code})  # for the command line
         self._access = Access(base_url, file, key_env, {**USUAL, **settings})
+        if base_url is not None:
+            Address.of(self._access.address() or "", insecure=settings.get("insecure", False))
         self._exits = AsyncExitStack()
         self._open: dict[tuple[Vendor, str | None], tuple[Any, DrainableTransport]] = {}
         self._closed: dict[tuple[Vendor, str | None], Any] = {}
@@ -285,11 +289,11 @@ def _addressed(target: Target, ref: Any) -> tuple[dict[str, Any], str | None]:
     if fields is None:
         needed = ", ".join(target.listing.required)
         raise ValueError(f"{target.name}: a reference is an object" + (f" with {needed}" if needed else ""))
+    target.check(fields)
     return {key: fields[key] for key in fields if key != CLIENT}, check_name(fields.get(CLIENT))
 
 
 def _job_of(target: Target, client: Any, fields: dict[str, Any]) -> Job[Any]:
-    target.check(fields)
     try:
         job: Job[Any] = target.jobs(client).job(**fields)
     except (TypeError, LookupError, AttributeError) as problem:

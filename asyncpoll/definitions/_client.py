@@ -77,6 +77,8 @@ class DefinedClient(BaseClient):
         name: str | None = None,
         **settings: Unpack[TransportSettings],
     ) -> None:
+        if base_url is not None and transport is not None:
+            raise ValueError("a given transport has an address of its own; pass base_url= to it instead")
         address = spec.base if base_url is None else base_url
         if address is None and transport is None:
             problem = "there is no base address; write base = ..., or pass base_url="

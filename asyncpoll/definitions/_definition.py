@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 from functools import cache, cached_property
 from pathlib import Path
@@ -96,6 +96,9 @@ class Definition:
         if not text.isprintable():
             text = json.dumps(mapping, default=_plain)  # it may hold a lone surrogate, which no file can
         return cls(spec, text, source)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _restored, (self.text, self.source, self.spec.is_listed, tuple(self.spec.endpoints))
 
     @property
     def name(self) -> str:
@@ -202,7 +205,8 @@ class Definition:
 
         Raises:
             DefinitionError: The variable may not be read without the caller's word, or there is no address.
-            ValueError: The variable is not set, or an argument is unusable.
+            ValueError: The variable is not set, an argument is unusable, or *base_url* or a setting is given with a
+                transport.
             TypeError: A setting is unknown or of another type.
         """
         if key is None and transport is None:
@@ -212,6 +216,12 @@ class Definition:
         return DefinedClient(
             self.spec, self.endpoints, key, base_url=base_url, transport=transport, name=name, **settings
         )
+
+
+def _restored(text: str, source: str, is_listed: bool, names: Iterable[str]) -> Definition:  # noqa: FBT001  of a pickle
+    spec = parse(decode(text, source))
+    endpoints = {name: spec.endpoints[name] for name in names}
+    return Definition(evolve(spec, is_listed=is_listed, endpoints=endpoints), text, source)
 
 
 def _plain(value: Any) -> Any:

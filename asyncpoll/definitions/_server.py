@@ -16,6 +16,7 @@ from asyncpoll.definitions._world import USUAL, JobTruth, Served, World
 from asyncpoll.simulator import Duration, Exponential, Fault, Life, LogNormal
 from asyncpoll.simulator._http import Call, Response, Route, accepts, read_whole
 from asyncpoll.simulator._http_server import HttpServer
+from asyncpoll.simulator._jobs import check_weights
 from asyncpoll.simulator._lives import LifeGenerator
 
 _QUEUE = Exponential(0.3)
@@ -136,7 +137,7 @@ def simulate(
         log: A function that is called with a line about every request: its time, method, path, status and name.
 
     Raises:
-        ValueError: *unknown_ids* is another word, or no endpoint has such an outcome.
+        ValueError: *unknown_ids* is another word, no endpoint has such an outcome, or a weight is unusable.
     """
     if unknown_ids not in {"draw", "reject"}:
         raise ValueError(f"unknown_ids {unknown_ids!r} does not exist; choose one of: draw, reject")
@@ -145,6 +146,7 @@ def simulate(
         if not any(case_for(cases(one), outcome) for one in spec.endpoints.values()):
             known = dict.fromkeys(name for one in spec.endpoints.values() for name in cases(one))
             raise ValueError(f"{spec.name} has no outcome {outcome!r}; choose one of: {', '.join(known)}")
+    check_weights(spec.name, outcomes)
     lives = LifeGenerator(seed, pending, processing)
     world = World(spec, lives, outcomes, accept_unknown=unknown_ids == "draw")
     return DefinitionServer(world, key, host=host, port=port, faults=faults, log=log)

@@ -279,7 +279,7 @@ class World:
         return fingerprint(self.lives.seed, *map(str, names)).hex()
 
     def _life(self, known: Mapping[str, Case], place: Place) -> Life:
-        weights = {outcome: weight for outcome, weight in self.outcomes.items() if case_for(known, outcome)}
+        weights = {outcome: weight for outcome, weight in self.outcomes.items() if weight and case_for(known, outcome)}
         return self.lives.draw(weights or {"success": 1.0}, *map(str, place))
 
     def _place(self, spec: EndpointSpec, ref: Mapping[str, Any]) -> Place:

@@ -87,14 +87,20 @@ def check_outcome(endpoint: str, outcome: str, known: Iterable[str]) -> None:
         raise ValueError(f"{endpoint} has no outcome {outcome!r}; choose one of: {', '.join(known)}")
 
 
+def check_weights(name: str, weights: Mapping[str, float]) -> None:
+    """Raise ValueError unless the weights of the outcomes of *name* can be used."""
+    are_numbers = all(isinstance(weight, int | float) for weight in weights.values())
+    if not (are_numbers and min(weights.values(), default=0.0) >= 0.0 < sum(weights.values()) < math.inf):
+        raise ValueError(f"the weights for {name} must be numbers, not negative, and at least one must be above 0")
+
+
 def _checked_weights(kind: JobKind, weights: Mapping[str, float] | None) -> Mapping[str, float]:
     """Return the user's weights of the outcomes, or those of the kind where there are none."""
     if weights is None:
         return kind.outcomes
     for outcome in weights:
         check_outcome(kind.name, outcome, kind.outcomes)
-    if not (min(weights.values(), default=0.0) >= 0.0 < sum(weights.values()) < math.inf):
-        raise ValueError(f"the weights for {kind.name} must not be negative, and at least one must be above 0")
+    check_weights(kind.name, weights)
     return dict(weights)
 
 

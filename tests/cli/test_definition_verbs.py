@@ -8,10 +8,11 @@ import os
 import shlex
 import signal
 import socket
+import sys
 from pathlib import Path
 
 import pytest
-from acme_kit import ACME
+from acme_kit import ACME, forget_modules, write_acme
 from cli_kit import process
 from server_kit import PATIENCE
 
@@ -191,6 +192,17 @@ def test_lint_names_file_and_line(capsys: Output) -> None:
     assert [f"{one['source']}:{one['line']}: {one['level']}" for one in json.loads(facts)] == [
         ":".join(line.split(":")[:3]) for line in strict
     ]
+
+
+def test_definitions_in_code_are_shown_and_checked(capsys: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A module of the current directory, too; behind a # is one of several endpoints."""
+    write_acme(Path())
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    forget_modules()
+    assert "ask GET /renders/{id}" in printed(capsys, "show", "acme_apis:defined")
+    assert printed(capsys, "show", "acme_apis:several#stills")[0] == "acme.stills"
+    assert any(": warning: ask: " in line for line in printed(capsys, "lint", "acme_apis:defined"))
+    forget_modules()
 
 
 def test_lint_finds_errors(capsys: Output) -> None:

@@ -19,66 +19,13 @@ from asyncpoll.cli._run import Drive
 from asyncpoll.cli._run_options import Options
 from asyncpoll.cli._signals import halt, run_stoppable, stoppable
 from asyncpoll.clients import Clients
-from asyncpoll.clients._clients import DrainableTransport
 from asyncpoll.clients._targets import Targets
-from asyncpoll.http import Reply, Request
-from asyncpoll.testing import MemoryTransport, run_virtual
+from asyncpoll.testing import run_virtual
 from asyncpoll.waiting._hub import Hub
 from asyncpoll.waiting.learning._history import History
 from asyncpoll.waiting.learning._learned import Learned
 
 Output = pytest.CaptureFixture[str]
-
-
-class Slow:
-    """A transport that answers when it is told to, and counts."""
-
-    def __init__(self) -> None:
-        self.go = asyncio.Event()
-        self.requests = 0
-
-    async def send(self, request: Request, /) -> Reply:
-        """Answer in a while."""
-        self.requests += 1
-        await self.go.wait()
-        return Reply(200)
-
-
-async def test_a_drained_transport_lets_nothing_more_through() -> None:
-    """A transport that is drained lets requests under way come to their ends, and nothing more through."""
-    slow = Slow()
-    transport = DrainableTransport(slow)
-    under_way = asyncio.create_task(transport.send(Request("GET", "/a")))
-    await asyncio.sleep(0)
-    draining = asyncio.create_task(transport.drain())
-    await asyncio.sleep(0)
-    late = asyncio.create_task(transport.send(Request("GET", "/b")))
-    await asyncio.sleep(0)
-    assert not draining.done()
-    slow.go.set()
-    await draining
-    assert (await under_way).status == 200
-    assert (late.done(), transport.requests) == (False, 1)
-    await transport.drain()  # at once
-    late.cancel()
-    await asyncio.wait({late})
-
-
-async def test_an_open_transport_lets_everything_through() -> None:
-    """A transport that is not drained lets everything through, and counts where the transport does."""
-    transport = DrainableTransport(MemoryTransport(lambda request: Reply(204)))
-    assert (await transport.send(Request("GET", "/"))).status == 204
-    assert isinstance(transport.requests, int)
-
-
-async def test_one_client_for_each_provider(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Jobs of one provider share a client and a lane."""
-    monkeypatch.setenv("MOLIZHISHU_TOKEN", "any")
-    async with Clients() as clients:
-        one = clients.job("molizhishu.tasks", {"task_id": "1"})
-        two = clients.job("molizhishu.subtasks", {"task_id": "1", "sub_task_id": "2"})
-        assert one.transport is two.transport
-        assert isinstance(one.transport, DrainableTransport)
 
 
 async def test_the_first_signal_asks_and_the_second_cancels() -> None:

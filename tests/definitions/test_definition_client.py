@@ -69,6 +69,34 @@ def test_the_text_makes_the_definition_again() -> None:
     assert pickle.loads(pickle.dumps(DefinitionError("x", source="y"))).source == "y"  # noqa: S301  our own bytes
 
 
+@pytest.mark.parametrize("definition", [Definition.of(SEVERAL).only("edits"), find("openai.batches")], ids=str)
+def test_a_definition_can_be_pickled(definition: Definition) -> None:
+    """Its endpoints, its text and its source come back, and whether it is one of the catalogue."""
+    again = pickle.loads(pickle.dumps(definition))  # noqa: S301  our own bytes
+    assert again == definition
+    assert list(again.endpoints) == list(definition.endpoints)
+    assert (again.text, again.source, again.spec.is_listed) == (
+        definition.text,
+        definition.source,
+        definition.spec.is_listed,
+    )
+
+
+def test_a_transport_has_an_address_of_its_own() -> None:
+    """So another one beside it is refused rather than ignored."""
+    with pytest.raises(ValueError, match=r"a given transport has an address of its own; pass base_url= to it instead"):
+        Definition.parse(TOML).client(transport=MemoryTransport(lambda _: answer({})), base_url="https://a.example")
+
+
+@pytest.mark.parametrize(
+    "outcomes", [{}, {"success": 0}, {"success": -1.0}, {"success": float("nan")}, {"success": "9"}]
+)
+def test_weights_of_outcomes_are_checked(outcomes: Any) -> None:
+    """Before anything is served."""
+    with pytest.raises(ValueError, match=r"the weights for acme\.jobs must be numbers, not negative, and at least one"):
+        simulate(Definition.parse(TOML), outcomes=outcomes)
+
+
 @pytest.mark.parametrize("function", [lint, simulate, partial(rehearse, durations=[1.0])])
 def test_what_is_no_definition_is_refused(function: Any) -> None:
     """Such as its path: the message says how to read it."""
