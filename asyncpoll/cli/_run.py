@@ -248,9 +248,15 @@ class Drive:
         from asyncpoll.dask import distributed_run  # noqa: PLC0415  Dask is an extra
 
         options = self.options
-        pace = {"timeout": options.timeout, "rate": options.rate, "concurrency": options.concurrency}
         run = distributed_run(
-            jobs, self.cluster, ledger=self.ledger, schedule=self.hub.schedule, clients=self.clients, **pace
+            jobs,
+            self.cluster,
+            ledger=self.ledger,
+            timeout=options.timeout,
+            rate=options.rate,
+            concurrency=options.concurrency,
+            clients=self.clients,
+            schedule=self.hub.schedule,
         )
         run.counters = self.hub.counters  # which are shown
         async with run as self.on_cluster:

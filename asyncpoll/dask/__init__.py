@@ -87,8 +87,8 @@ def distributed_run(
         rate: The most polls a second of all workers together, or None for any number.
         concurrency: The most polls in flight in each worker process.
         max_pending: The most jobs that are out at once.
-        clients: Where endpoints are that are neither built in nor in the catalogue: `Clients("acme.jobs:RENDERS")`. They
-            are not opened here: each worker makes its own, with the keys of its own environment, and imports code.
+        clients: Where endpoints are that are neither built in nor in the catalogue, such as `Clients("acme:TASKS")`.
+            Each worker makes its own clients of it, with the keys of its own environment, and imports the code.
         **options: Those of `Hub.wait`; they are pickled.
 
     Raises:

@@ -42,7 +42,7 @@ async def connected(where: str) -> AsyncGenerator[Client]:
         raise ValueError(f"{where!r} is neither the address of a scheduler, such as tcp://HOST:8786, nor local:N")
     async with AsyncExitStack() as exits:
         if local is not None:
-            cluster = LocalCluster(
+            cluster = LocalCluster(  # type: ignore[no-untyped-call]  # Dask's
                 n_workers=int(local[1]),
                 threads_per_worker=1,
                 host="127.0.0.1",
@@ -54,7 +54,8 @@ async def connected(where: str) -> AsyncGenerator[Client]:
             where = (await exits.enter_async_context(cluster)).scheduler_address
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is told by the run
         try:
-            client = await exits.enter_async_context(Client(where, timeout=_PATIENCE, asynchronous=True))
+            client = Client(where, timeout=_PATIENCE, asynchronous=True)  # type: ignore[no-untyped-call]  # Dask's
+            await exits.enter_async_context(client)
         except OSError:
             raise OSError(
                 f"no scheduler of Dask answers at {where}; start it, or give the address that it prints"

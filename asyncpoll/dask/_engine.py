@@ -39,7 +39,7 @@ _lock = threading.Lock()
 def poll_shard(settings: Settings, shard: Shard) -> ShardEnd:
     """Wait for the jobs of a shard, and send their outcomes to the client as they come. This blocks its thread."""
     worker = get_worker()
-    secede()  # to wait takes no processor: the slot is free for others
+    secede()  # type: ignore[no-untyped-call]  # Dask's; a shard only waits, so that its slot is free for others
     try:
         return _engine_of(settings, worker).run(shard)
     except Exception as error:  # noqa: BLE001  returned, because Dask logs what is raised with the arguments of the task

@@ -20,7 +20,7 @@ from asyncpoll._errors import PollError, TransportError
 from asyncpoll.clients import Clients
 from asyncpoll.dask._engine import poll_shard
 from asyncpoll.dask._scheduler import RunPlugin
-from asyncpoll.dask._shard import COUNTED, Reference, Settings, Shard, ShardEnd
+from asyncpoll.dask._shard import COUNTED, JobReference, Settings, Shard, ShardEnd
 from asyncpoll.ledger import Entry, EntryInput, Ledger, OutcomeInput, Record
 from asyncpoll.ledger._run import CONSUMER, Pages
 from asyncpoll.waiting._decision import WaitCheckpoint
@@ -189,7 +189,7 @@ class DistributedRun:
 
     async def _feed(self) -> None:
         """Enter the jobs page by page, and send out those that have no outcome."""
-        pages, ready, full_at = Pages(cast("Any", self._jobs)), list[Reference](), math.inf
+        pages, ready, full_at = Pages(cast("Any", self._jobs)), list[JobReference](), math.inf
         loop = asyncio.get_running_loop()
         try:
             while True:
@@ -211,9 +211,9 @@ class DistributedRun:
         finally:
             await pages.aclose()
 
-    async def _enter(self, page: Sequence[Given]) -> list[Reference]:
+    async def _enter(self, page: Sequence[Given]) -> list[JobReference]:
         """Enter jobs into the ledger; return those that are to be polled."""
-        entries, references = [self._entry(job) for job in page], list[Reference]()
+        entries, references = [self._entry(job) for job in page], list[JobReference]()
         statuses = await self._ledger.enter(entries)
         self.taken += len(page)
         for job, entry, status in zip(page, entries, statuses, strict=True):
@@ -230,7 +230,7 @@ class DistributedRun:
                 await self._ledger.submit(OutcomeInput.of(number, ended, links=self._settings.links))
                 continue
             self._entries[number] = entry
-            references.append(Reference(number, entry.endpoint, entry.ref, entry.submitted_at, status.checkpoint))
+            references.append(JobReference(number, entry.endpoint, entry.ref, entry.submitted_at, status.checkpoint))
         return references
 
     def _entry(self, job: Given) -> EntryInput:
@@ -257,7 +257,7 @@ class DistributedRun:
         said["definitions"] |= {name: text for name in endpoints if (text := self._definitions[name]) is not None}
         return json.dumps(said)
 
-    async def _send_out(self, references: Sequence[Reference]) -> None:
+    async def _send_out(self, references: Sequence[JobReference]) -> None:
         """Send out a shard, once there is room for it."""
         while self._shards and len(self._entries) > self._max_pending:
             self._room.clear()
@@ -271,7 +271,7 @@ class DistributedRun:
         self._room.set()
         self._changed.set()
 
-    async def _see_to(self, references: Sequence[Reference]) -> None:
+    async def _see_to(self, references: Sequence[JobReference]) -> None:
         """Send a shard out, again and again until all of its jobs have outcomes or the run is over."""
         attempts = 0
         while references and not self._is_over:
@@ -305,7 +305,7 @@ class DistributedRun:
             self._taught = now
             await self._tell(history=self.history.to_json())
 
-    async def _send(self, references: Sequence[Reference]) -> ShardEnd:
+    async def _send(self, references: Sequence[JobReference]) -> ShardEnd:
         """Send a shard to the cluster; return how it ended there."""
         endpoints = {one.endpoint for one in references}
         self._sent += 1

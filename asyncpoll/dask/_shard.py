@@ -49,7 +49,7 @@ class Settings:
     links: bool = False
 
 
-class Reference(NamedTuple):
+class JobReference(NamedTuple):
     """A job of a shard.
 
     Attributes:
@@ -79,7 +79,7 @@ class Shard:
 
     name: str
     clients: str
-    references: Sequence[Reference]
+    references: Sequence[JobReference]
 
 
 @frozen
@@ -149,9 +149,9 @@ class ShardWaits:
         self._shard = shard
         self._elapsed = elapsed
         self._outbox = outbox
-        self._references: dict[int, Reference] = {}  # by the identity of their jobs
+        self._references: dict[int, JobReference] = {}  # by the identity of their jobs
 
-    def add(self, reference: Reference, job: Job[Any]) -> Job[Any]:
+    def add(self, reference: JobReference, job: Job[Any]) -> Job[Any]:
         """Return the job of a reference, with the time of its submit."""
         if reference.submitted_at is not None:
             job = job.with_submitted_at(reference.submitted_at)

@@ -16,10 +16,9 @@ from cli_kit import SILENCE, simulator
 from run_kit import FAST, SUBTASKS, environment, live, make_ledger, numbers, read_lines, subtask, write_lines
 
 from asyncpoll.cli import main
-from asyncpoll.cli._access import Access
-from asyncpoll.cli._clients import Clients
 from asyncpoll.cli._ingest import LineIngest, shard_of
 from asyncpoll.cli._lines import BadLine, Line, read_jobs
+from asyncpoll.clients import Clients
 from asyncpoll.ledger import Reader
 from asyncpoll.providers import Molizhishu
 from asyncpoll.simulator import Simulator
@@ -72,7 +71,7 @@ async def test_each_line_is_in_one_shard(monkeypatch: pytest.MonkeyPatch) -> Non
                 for line in read_jobs(file):
                     yield line
 
-        async with Clients(Access()) as clients:
+        async with Clients() as clients:
             ingest = LineIngest(clients, shard)
             return [job.key async for job in ingest.each(each())], ingest.bad.number
 

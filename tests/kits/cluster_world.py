@@ -48,17 +48,17 @@ async def serve() -> None:
     async with world:
         watch = Watch(world)
         watching = asyncio.create_task(watch.keep())
-        print(world.url, flush=True)  # noqa: T201  this is how it talks
+        print(world.url, flush=True)  # noqa: T201  so it talks
         reader = asyncio.to_thread(sys.stdin.read)
         ids = (await reader).split()
         watching.cancel()
-        truth = {}
+        truth: dict[str, str | None] = {}
         for ident in ids:
             try:
                 truth[ident] = world.truth(ENDPOINT, ident).outcome
             except ValueError:
                 truth[ident] = None
-        print(json.dumps({"polls": world.polls, "most": watch.most, "last": watch.last, "truth": truth}), flush=True)  # noqa: T201
+        print(json.dumps({"polls": world.polls, "most": watch.most, "last": watch.last, "truth": truth}), flush=True)  # noqa: T201  so it talks
 
 
 if __name__ == "__main__":

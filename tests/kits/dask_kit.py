@@ -24,7 +24,7 @@ TRUTH = {"succeeded": "success", "failed": "failed"}
 async def cluster(workers: int = 1, *, processes: bool = False) -> AsyncGenerator[Client]:
     """Start a cluster, by default of one worker in this process, and give a client of it."""
     async with (
-        LocalCluster(
+        LocalCluster(  # type: ignore[no-untyped-call]  # Dask's
             n_workers=workers,
             threads_per_worker=2,
             processes=processes,
@@ -34,7 +34,7 @@ async def cluster(workers: int = 1, *, processes: bool = False) -> AsyncGenerato
             worker_dashboard_address=None if not processes else "127.0.0.1:0",
             asynchronous=True,
         ) as made,
-        Client(made, asynchronous=True) as client,
+        Client(made, asynchronous=True) as client,  # type: ignore[no-untyped-call]  # Dask's
     ):
         yield client
 
