@@ -45,6 +45,7 @@ from collections.abc import AsyncIterable, Iterable
 from typing import TYPE_CHECKING, Any, Unpack
 from uuid import uuid4
 
+from asyncpoll._checks import whole
 from asyncpoll._timeout import Timeout
 from asyncpoll._version import __version__
 from asyncpoll.clients import Clients
@@ -100,6 +101,7 @@ def distributed_run(
     chosen: dict[str, Any] = dict(options)
     hub = Hub(concurrency=concurrency, rate=rate, schedule=chosen.pop("schedule", None))  # never opened: it checks
     policy_of("distributed_run", timeout, {"schedule": hub.schedule, **chosen}, job=None, replans=True, parks=True)
+    whole(1)("max_pending", max_pending)
     settings = Settings(
         run=f"asyncpoll-{uuid4().hex[:8]}",
         version=__version__,

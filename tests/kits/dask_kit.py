@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+import asyncio
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 from distributed import Client, LocalCluster
+from server_kit import PATIENCE
 
 from asyncpoll import Fixed
 from asyncpoll.dask import DistributedRun, distributed_run
@@ -74,3 +76,10 @@ def states_in(path: Path) -> dict[str, str]:
 def truth_of(simulator: Simulator, ids: Any) -> dict[str, str]:
     """Return the state in which each job has really ended."""
     return {ident: TRUTH[simulator.truth(ENDPOINT, ident).outcome] for ident in ids}
+
+
+async def until(come: Callable[[], object]) -> None:
+    """Wait until something has come, from another thread or process."""
+    async with asyncio.timeout(PATIENCE):
+        while not come():  # noqa: ASYNC110  nothing here has an event for it
+            await asyncio.sleep(0.01)
