@@ -12,7 +12,6 @@ from typing import Any
 
 from distributed import Client, LocalCluster, WorkerPlugin
 
-_PATIENCE = 10.0  # seconds until a scheduler counts as absent
 _LOCAL = re.compile(r"local:([1-9]\d{0,3})")
 
 
@@ -26,12 +25,13 @@ class IgnoreInterrupts(WorkerPlugin):
 
 
 @asynccontextmanager
-async def connected(where: str) -> AsyncGenerator[Client]:
+async def connected(where: str, *, patience: float = 10.0) -> AsyncGenerator[Client]:
     """Connect to a cluster, and give a client for `distributed_run`.
 
     Args:
         where: The address of a scheduler, such as "tcp://10.0.0.7:8786", or "local:4" to start a cluster of four
             processes on this machine, which ends with the block.
+        patience: Seconds until a scheduler counts as absent.
 
     Raises:
         ValueError: It is neither.
@@ -54,7 +54,7 @@ async def connected(where: str) -> AsyncGenerator[Client]:
             where = (await exits.enter_async_context(cluster)).scheduler_address
         logging.getLogger("distributed").setLevel(logging.CRITICAL)  # what goes wrong is told by the run
         try:
-            client = Client(where, timeout=_PATIENCE, asynchronous=True)  # type: ignore[no-untyped-call]  # Dask's
+            client = Client(where, timeout=patience, asynchronous=True)  # type: ignore[no-untyped-call]  # Dask's
             await exits.enter_async_context(client)
         except OSError:
             raise OSError(

@@ -33,6 +33,12 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     forget_modules()
 
 
+def gone() -> None:
+    """Remove the module, which this process has imported."""
+    Path("acme_apis.py").unlink()
+    forget_modules()
+
+
 @pytest.fixture
 async def address() -> AsyncIterator[str]:
     """The address of the API, which takes one key only; its jobs succeed at once."""
@@ -66,8 +72,7 @@ async def test_the_definition_of_a_job_goes_along(path: Path, address: str) -> N
 async def test_code_that_a_worker_cannot_import_is_named(path: Path, address: str) -> None:
     """The client has the module, and the worker does not."""
     clients = Clients("acme_apis:renders", base_url=address, key_env="OWN_KEY")
-    Path("acme_apis.py").unlink()
-    forget_modules()
+    gone()
     async with cluster() as client:
         with pytest.raises(ValueError, match=r"the worker tcp://\S+: acme_apis:renders cannot be imported"):
             await ended(path, IDS, client, clients=clients)
