@@ -46,8 +46,8 @@ async def connected(where: str, *, patience: float = 10.0) -> AsyncGenerator[Cli
                 n_workers=int(local[1]),
                 threads_per_worker=1,
                 host="127.0.0.1",
-                dashboard_address=":0",
-                worker_dashboard_address=":0",
+                dashboard_address="127.0.0.1:0",
+                worker_dashboard_address="127.0.0.1:0",
                 silence_logs=logging.CRITICAL,
                 asynchronous=True,
             )

@@ -23,17 +23,17 @@ TRUTH = {"succeeded": "success", "failed": "failed"}
 
 
 @asynccontextmanager
-async def cluster(workers: int = 1, *, processes: bool = False) -> AsyncGenerator[Client]:
-    """Start a cluster, by default of one worker in this process, and give a client of it."""
+async def cluster() -> AsyncGenerator[Client]:
+    """Start a cluster of one worker in this process, and give a client of it."""
     async with (
         LocalCluster(  # type: ignore[no-untyped-call]  # Dask's
-            n_workers=workers,
+            n_workers=1,
             threads_per_worker=2,
-            processes=processes,
+            processes=False,
             protocol="tcp://",
             host="127.0.0.1",
-            dashboard_address=None if not processes else "127.0.0.1:0",
-            worker_dashboard_address=None if not processes else "127.0.0.1:0",
+            dashboard_address="127.0.0.1:0",
+            worker_dashboard_address="127.0.0.1:0",
             asynchronous=True,
         ) as made,
         Client(made, asynchronous=True) as client,  # type: ignore[no-untyped-call]  # Dask's
