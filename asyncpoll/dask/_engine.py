@@ -29,7 +29,7 @@ _ASK_EVERY = 0.4  # seconds from one question for a share to the next
 _PATIENCE = 1.0  # seconds until a question counts as lost
 _SEND_EVERY = 0.25  # seconds that an outcome waits for others, at most
 _DRAINING = 5.0  # seconds that polls in flight may take to end once the run is over
-_TICK = 0.01
+_SETTLING = 0.02  # seconds in which what they have brought is handled
 
 _log = logging.getLogger(__name__)
 _engines: dict[tuple[str, str], Engine] = {}  # by the ids of the run and the worker: a process may have several workers
@@ -176,9 +176,8 @@ class Engine:
         self._hub.rate = 0
         with suppress(TimeoutError):
             async with asyncio.timeout(_DRAINING):
-                while self._hub.counters.in_flight:  # noqa: ASYNC110  a hub has no event for it
-                    await asyncio.sleep(_TICK)
-        await asyncio.sleep(_TICK)  # for the outcomes that have come
+                await asyncio.gather(*(clients.drain() for clients in self._clients.values()))
+        await asyncio.sleep(_SETTLING)
         for task in self._shards:
             task.cancel()
         await asyncio.gather(*self._shards, return_exceptions=True)

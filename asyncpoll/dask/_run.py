@@ -36,7 +36,7 @@ SHARD: Final = 250
 
 _LINGER, _LONGEST_LINGER = 0.1, 30.0  # seconds that a job waits for its shard to fill up: for each shard that is out
 _LOOK_EVERY = 0.5  # seconds from one look at the ledger and the connection to the next
-_LEAVING = 8.0  # seconds that the workers may take to send what they have
+_PATIENCE = 5.0  # seconds that the scheduler may take to answer
 _TEACH_EVERY = 5.0  # seconds from one time that new workers are told what was learned to the next
 _MOST_ATTEMPTS = 5  # times in a row that a shard goes out without any outcome
 _MOST_BEHIND = 1000  # batches that have come and are not handed to the ledger yet
@@ -171,16 +171,19 @@ class DistributedRun:
             await self._changed.wait()
             self._records = self._ledger.outcomes(after=self._given)
 
-    async def drain(self) -> None:
+    async def drain(self, patience: float = 8.0) -> None:
         """End the run in good order: polls in flight end, what they bring is recorded, and the progress of the rest.
 
-        It takes about a second, and some more if a worker does not answer.
+        It takes about a second. The iteration ends when it comes to the last record.
+
+        Args:
+            patience: Seconds that the workers may take to send what they have.
         """
         cast("asyncio.Task[None]", self._feeder).cancel()
         self._is_over = True
         if self._shards:
             await self._tell(over=True)
-            await asyncio.wait(self._shards, timeout=_LEAVING)
+            await asyncio.wait(self._shards, timeout=patience)
         for task in self._shards:  # of workers that do not answer
             task.cancel()
         await self._caught_up()
@@ -377,7 +380,7 @@ class DistributedRun:
     async def _tell(self, **facts: Any) -> None:
         """Tell the plugin of the run something."""
         with suppress(OSError, TimeoutError):  # without a scheduler the workers stop by themselves
-            async with asyncio.timeout(_LEAVING):
+            async with asyncio.timeout(_PATIENCE):
                 await self._client.log_event(self._settings.run, facts)
 
     async def _leave_scheduler(self) -> None:
@@ -385,7 +388,7 @@ class DistributedRun:
         with suppress(OSError, TimeoutError):
             client.subscribe_topic(run, len)  # else the client would keep this object for as long as it lives
             client.unsubscribe_topic(run)
-            async with asyncio.timeout(_LEAVING):
+            async with asyncio.timeout(_PATIENCE):
                 await client.unregister_scheduler_plugin(run)
 
     async def _or_fail(self, work: Coroutine[Any, Any, None]) -> None:

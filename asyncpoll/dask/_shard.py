@@ -6,6 +6,7 @@ Outcomes and progress are JSON text, masked where it is made. None of it holds a
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from attrs import evolve, field, frozen
@@ -153,8 +154,9 @@ class ShardWaits:
 
     def add(self, reference: JobReference, job: Job[Any]) -> Job[Any]:
         """Return the job of a reference, with the time of its submit."""
-        if reference.submitted_at is not None:
-            job = job.with_submitted_at(reference.submitted_at)
+        at = reference.submitted_at
+        if at is not None:
+            job = job.with_submitted_at(min(at, datetime.now(UTC).timestamp()))  # the clock here may be behind
         self._references[id(job)] = reference
         return job
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import sys
@@ -13,13 +14,14 @@ import pytest
 pytest.importorskip("distributed")
 
 from cli_kit import process, simulator
-from dask_kit import KEY, refs, run_of, states_in, truth_of, until, world
+from dask_kit import KEY, cluster, refs, run_of, states_in, truth_of, until, world
 from run_kit import FAST, SUBTASKS, environment, live, numbers, subtask, write_lines
 from run_kit import until as until_come
 from server_kit import PATIENCE
 
 from asyncpoll.cli import main
 from asyncpoll.dask import connected
+from asyncpoll.dask._connect import IgnoreInterrupts
 from asyncpoll.ledger import Ledger
 from asyncpoll.simulator import Simulator, Uniform
 
@@ -54,6 +56,19 @@ async def test_a_place_without_a_cluster_is_refused(where: str) -> None:
     with pytest.raises((OSError, ValueError), match=f"{where}.*scheduler|scheduler.*{where}"):
         async with connected(where, patience=0.2):
             pass
+
+
+async def test_a_cluster_that_is_there_is_used() -> None:
+    """Its address is enough; it does not end with the block."""
+    async with cluster() as client, connected(client.scheduler.address) as other:
+        assert await other.submit(sum, (1, 2)) == 3
+
+
+async def test_interrupts_are_ignored_in_main_threads_only() -> None:
+    """Another thread cannot; it belongs to a process that has its own way with them."""
+    before = signal.getsignal(signal.SIGINT)
+    await asyncio.to_thread(IgnoreInterrupts().setup, None)
+    assert signal.getsignal(signal.SIGINT) is before
 
 
 # the command line

@@ -34,6 +34,7 @@ class Worker:
     """
 
     id = "w"
+    engine: Engine
     address = "tcp://here:1"
 
     def __init__(self, answer: Callable[..., Any]) -> None:
@@ -78,7 +79,7 @@ def shard(count: int) -> Shard:
 async def running(answer: Callable[..., Any], shard: Shard) -> AsyncGenerator[tuple[Worker, asyncio.Task[ShardEnd]]]:
     """Run a shard; in the end the worker is closed, and the engine with it."""
     worker = Worker(answer)
-    engine = Engine(settings(), worker)
+    engine = worker.engine = Engine(settings(), worker)
     run = asyncio.create_task(asyncio.to_thread(engine.run, shard))
     try:
         yield worker, run
@@ -160,6 +161,7 @@ async def test_the_end_of_the_run_ends_shards(monkeypatch: pytest.MonkeyPatch) -
             await until(lambda: simulator.polls > 1)
             is_over = True
             assert (await run).is_over
+            assert worker.engine.run(shard(1)) == ShardEnd(is_over=True)
     assert [number for message in worker.sent for number, _ in message["checkpoints"]][-1:] == [1]
     assert worker.outcomes == []
 
