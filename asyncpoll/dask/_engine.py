@@ -252,5 +252,5 @@ def _with_history(schedule: Schedule, history: History) -> Schedule:
     """Return a schedule for this process; one that learns adds to *history*, and has random numbers of its own."""
     if not isinstance(schedule, Learned):
         return schedule
-    terms = {**asdict(schedule.terms, recurse=False), "random": None}
+    terms: dict[str, Any] = {**asdict(schedule.terms, recurse=False), "random": None}
     return Learned(**terms, cold=schedule.cold, history=history)

@@ -356,7 +356,6 @@ class DistributedRun:
             self._ledger.note(number, WaitCheckpoint.from_json(text))
         for _, _, text in batch["outcomes"]:
             recorded = await self._ledger.submit(OutcomeInput.from_json(text))
-        if batch["outcomes"]:
             recorded.add_done_callback(lambda _: self._changed.set())
         self._counts[batch["worker"]] = batch["counts"]
         for name in COUNTED:

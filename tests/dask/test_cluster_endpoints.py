@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,7 +43,7 @@ def gone() -> None:
 @pytest.fixture
 async def address() -> AsyncIterator[str]:
     """The address of the API, which takes one key only; its jobs succeed at once."""
-    options = {"pending": Constant(0), "processing": Constant(0), "outcomes": {"success": 1.0}}
+    options: dict[str, Any] = {"pending": Constant(0), "processing": Constant(0), "outcomes": {"success": 1.0}}
     async with simulate(Definition.parse(ACME), key="own-key", **options) as server:
         yield server.base_url
 

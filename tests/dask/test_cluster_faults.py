@@ -6,7 +6,7 @@ import asyncio
 import sqlite3
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -29,8 +29,8 @@ Submit = Callable[..., Awaitable[Any]]
 
 def without(run: DistributedRun, client: Client, *, lost: Callable[[dict[str, Any]], bool]) -> None:
     """Lose messages on their way to the client."""
-    receive = run._receive
-    client.subscribe_topic(run._settings.run, lambda event: None if lost(event[1]) else receive(event))
+    receive, subscriber = run._receive, cast("Any", client)
+    subscriber.subscribe_topic(run._settings.run, lambda event: None if lost(event[1]) else receive(event))
 
 
 def failing(client: Client, patch: pytest.MonkeyPatch, error: Exception, times: int = 1) -> list[str]:
@@ -203,7 +203,7 @@ async def test_bad_options_are_refused_at_once(path: Path, options: dict[str, An
     """Before anything is sent."""
     client: Any = None
     async with Ledger(path) as ledger:
-        given = {"timeout": 1, **options}
+        given: dict[str, Any] = {"timeout": 1, **options}
         with pytest.raises((TypeError, ValueError), match=problem):
             distributed_run([], client, ledger=ledger, **given)
         with pytest.raises(RuntimeError, match="iterated inside its block"):

@@ -60,7 +60,7 @@ async def test_a_place_without_a_cluster_is_refused(where: str) -> None:
 
 async def test_a_cluster_that_is_there_is_used() -> None:
     """Its address is enough; it does not end with the block."""
-    async with cluster() as client, connected(client.scheduler.address) as other:
+    async with cluster() as client, connected(str(client.scheduler_info()["address"])) as other:
         assert await other.submit(sum, (1, 2)) == 3
 
 

@@ -44,7 +44,7 @@ async def cluster() -> AsyncGenerator[Client]:
 @asynccontextmanager
 async def world(patch: pytest.MonkeyPatch, **options: Any) -> AsyncGenerator[Simulator]:
     """Run a simulator of short jobs, with its address and a key in the environment."""
-    times = {"pending": Constant(0.0), "processing": Constant(0.1), **options}
+    times: dict[str, Any] = {"pending": Constant(0.0), "processing": Constant(0.1), **options}
     async with Simulator(**times) as simulator:
         patch.setenv("BIGMODEL_API_KEY", KEY)
         patch.setenv("BIGMODEL_BASE_URL", f"{simulator.url}/api")
@@ -58,7 +58,8 @@ def refs(count: int, first: int = 1) -> list[tuple[str, dict[str, str]]]:
 
 def run_of(jobs: Any, client: Client, ledger: Ledger, **options: Any) -> DistributedRun:
     """Return a run that polls often."""
-    return distributed_run(jobs, client, ledger=ledger, **{"timeout": 30, "schedule": Fixed(0.05), **options})
+    chosen: dict[str, Any] = {"timeout": 30, "schedule": Fixed(0.05), **options}
+    return distributed_run(jobs, client, ledger=ledger, **chosen)
 
 
 async def ended(path: Path, jobs: Any, client: Client, **options: Any) -> list[Record]:
