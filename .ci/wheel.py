@@ -10,7 +10,7 @@ from importlib.resources import files
 
 import asyncpoll
 
-for module in ("http", "events", "ledger", "providers", "testing", "simulator", "sync"):
+for module in ("http", "events", "ledger", "providers", "clients", "testing", "simulator", "sync"):
     import_module(f"asyncpoll.{module}")
 for name in dir(asyncpoll):
     getattr(asyncpoll, name)

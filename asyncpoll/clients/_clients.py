@@ -36,12 +36,13 @@ class DrainableTransport:
 
     Args:
         inner: The transport that sends.
+        is_drained: Whether it is drained already.
     """
 
-    def __init__(self, inner: Transport) -> None:
+    def __init__(self, inner: Transport, *, is_drained: bool = False) -> None:
         self.inner = inner
         self._under_way = 0
-        self._is_drained = False
+        self._is_drained = is_drained
         self._empty = asyncio.Event()
 
     @property
@@ -117,6 +118,7 @@ class Clients:
             Address.of(self._access.address() or "", insecure=settings.get("insecure", False))
         self._exits = AsyncExitStack()
         self._open: dict[tuple[Vendor, str | None], tuple[Any, DrainableTransport]] = {}
+        self._is_drained = False
         self._closed: dict[tuple[Vendor, str | None], Any] = {}
         self.targets.name(endpoints)
         refuse_others(definitions, self.targets.definitions)
@@ -197,6 +199,7 @@ class Clients:
 
     async def drain(self) -> None:
         """Have no further request sent for any job, and return when none is under way."""
+        self._is_drained = True
         for _, transport in self._open.values():
             await transport.drain()
 
@@ -205,14 +208,13 @@ class Clients:
     def to_json(self) -> str:
         """Return the endpoints, and where the address and the key come from, as text without a key; see `from_json`.
 
-        The text has the definitions and the code that were given or found so far, and *base_url*, *key_env* and
-        *key_file* as they were given, but neither what these name nor the settings of the transports: a proxy may have
-        a password.
+        The text has the definitions and the places of code that were given or found so far, *base_url*, and the names
+        in *key_env* and *key_file*. It has no settings of the transports: a proxy may have a password.
         """
         known = {**self.targets.kept, **self.targets.definitions}
         reach = {name: getattr(self._access, name) for name in _REACH}
         said = {"version": _VERSION, "definitions": known, "code": self.targets.code, **reach}
-        return json.dumps(said, ensure_ascii=False, default=str)
+        return json.dumps(said, ensure_ascii=False, default=lambda file: str(file.absolute()))
 
     @classmethod
     def from_json(cls, text: str, **settings: Unpack[TransportSettings]) -> Self:
@@ -260,7 +262,7 @@ class Clients:
             self._check_account(*place)
             client = target.vendor.open(self._access, name)
             self._exits.push_async_callback(client.aclose)
-            self._open[place] = client, DrainableTransport(client.transport)
+            self._open[place] = client, DrainableTransport(client.transport, is_drained=self._is_drained)
         return self._open[place]
 
     def _check_account(self, vendor: Vendor, name: str | None) -> None:

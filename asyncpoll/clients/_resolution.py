@@ -89,7 +89,8 @@ def _in_code(vendors: Vendors, load: Callable[[], Any], spec: str, part: str | N
             )
         return client
 
-    return Target(name, listing, Vendor(open_client), jobs)
+    whole = listing.required[0] if len(listing.required) == 1 else None
+    return Target(name, listing, Vendor(open_client), jobs, whole=whole)
 
 
 @frozen

@@ -59,7 +59,7 @@ class Targets:
         """Return the endpoint that a job, a line or a ledger names; see `load`."""
         if spec in self.found:
             return self.found[spec]
-        if isinstance(spec, str) and CODE.fullmatch(spec):  # pyright: ignore[reportUnnecessaryIsInstance]  unchecked callers
+        if is_code(spec):
             raise ValueError(f"{shown(spec)} is code; name it first: Clients({shown(spec)})")
         target = self.load(self.code.get(spec, spec))
         if spec in self.code and target.name != spec:
@@ -75,10 +75,9 @@ class Targets:
             OSError: A file cannot be read.
         """
         if spec not in self.found:
-            if not isinstance(spec, str):  # pyright: ignore[reportUnnecessaryIsInstance]  unchecked callers
-                raise refusal(TypeError, "Clients: an endpoint", 'text, such as "module:attribute"', spec)
+            is_in_code = is_code(spec)
             target = self._built_in(spec) if spec in ENDPOINTS and spec not in self.kept else self._resolve(spec)
-            if CODE.fullmatch(spec):
+            if is_in_code:
                 self.code[target.name] = spec
             if target.definition is not None:
                 refuse_others(self.definitions, {target.name: target.definition.text})
@@ -108,6 +107,13 @@ class Targets:
         vendor = self.vendors.setdefault(kind, Vendor(open_client, kind.variables))
         jobs = attrgetter(name.removeprefix(f"{kind.provider}."))
         return Target(name, ENDPOINTS[name], vendor, jobs, words=words)
+
+
+def is_code(spec: str) -> bool:
+    """Return whether an endpoint is code of the user; raise a `TypeError` if it is not even text."""
+    if not isinstance(spec, str):  # pyright: ignore[reportUnnecessaryIsInstance]  unchecked callers
+        raise refusal(TypeError, "Clients: an endpoint", 'text, such as "module:attribute"', spec)
+    return CODE.fullmatch(spec) is not None
 
 
 def refuse_others(texts: Mapping[str, str], others: Mapping[str, str]) -> None:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, NamedTuple, Self
+from typing import Any, Final, Literal, NamedTuple, Self, TypeVar
 
 from attrs import Factory, evolve, field, frozen, validators
 
@@ -25,6 +25,8 @@ from asyncpoll._structure import from_json
 from asyncpoll.http._secrets import masked, printable
 from asyncpoll.waiting._decision import WaitCheckpoint
 from asyncpoll.waiting._run import Outcome
+
+T = TypeVar("T")
 
 RetryKind = Literal["rejected", "unfinished", "failed"]
 """The jobs that `Ledger.retry` asks about again: those whose wait ended with `Rejected`, those whose wait ended with
@@ -426,7 +428,7 @@ def json_text(data: Any, *, links: bool) -> str:
     try:
         text = _dump(data)
         if not links and _may_have_links(text):
-            text = _dump(_mapped(json.loads(text), masked))
+            text = _dump(_mapped(json.loads(text), str, masked))
     except MemoryError:
         raise
     except Exception as error:
@@ -475,7 +477,7 @@ def _dump(data: Any) -> str:
     try:
         text = _encode(data)
     except ValueError:
-        text = _encode(_finite(json.loads(json.dumps(data, default=as_json_data))))
+        text = _encode(_mapped(json.loads(json.dumps(data, default=as_json_data)), float, _finite))
     return clean_text(text)
 
 
@@ -483,18 +485,14 @@ def _may_have_links(text: str) -> bool:
     return ("=" in text and ("?" in text or "&" in text)) or ("//" in text and "@" in text)
 
 
-def _mapped(data: Any, change: Callable[[str], str]) -> Any:
-    """Return JSON data with every text changed, but for the names of members."""
-    if isinstance(data, str):
+def _mapped(data: Any, kind: type[T], change: Callable[[T], Any]) -> Any:
+    """Return JSON data with every value of a type changed, but for the names of members."""
+    if isinstance(data, kind):
         return change(data)
     if isinstance(data, list):
-        return [_mapped(one, change) for one in data]
-    return {name: _mapped(one, change) for name, one in data.items()} if isinstance(data, dict) else data
+        return [_mapped(one, kind, change) for one in data]
+    return {name: _mapped(one, kind, change) for name, one in data.items()} if isinstance(data, dict) else data
 
 
-def _finite(data: Any) -> Any:
-    if isinstance(data, float):
-        return data if math.isfinite(data) else None
-    if isinstance(data, list):
-        return [_finite(one) for one in data]
-    return {name: _finite(one) for name, one in data.items()} if isinstance(data, dict) else data
+def _finite(number: float) -> float | None:
+    return number if math.isfinite(number) else None

@@ -89,8 +89,11 @@ def check_outcome(endpoint: str, outcome: str, known: Iterable[str]) -> None:
 
 def check_weights(name: str, weights: Mapping[str, float]) -> None:
     """Raise ValueError unless the weights of the outcomes of *name* can be used."""
-    are_numbers = all(isinstance(weight, int | float) for weight in weights.values())
-    if not (are_numbers and min(weights.values(), default=0.0) >= 0.0 < sum(weights.values()) < math.inf):
+    try:
+        are_usable = min(weights.values(), default=0.0) >= 0.0 < sum(weights.values()) < math.inf
+    except TypeError:
+        are_usable = False
+    if not are_usable:
         raise ValueError(f"the weights for {name} must be numbers, not negative, and at least one must be above 0")
 
 

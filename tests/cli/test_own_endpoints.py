@@ -151,6 +151,16 @@ def test_unfinished_jobs_of_code_are_resumed(place: list[str]) -> None:
     assert [line["ref"] for line in read_lines(Path("out"))[2:]] == [line["ref"] for line in lines]
 
 
+def test_unfinished_jobs_of_a_client_are_resumed(monkeypatch: pytest.MonkeyPatch, server: Any) -> None:
+    """A client of one's own names them by its only field, though the ledger has the reference alone."""
+    write_lines(Path("jobs"), {"endpoint": "acme.renders", "ref": {"number": "a"}})
+    monkeypatch.setenv("ACME_URL", "http://127.0.0.1:9")
+    assert main(["run", "jobs", "-o", "out", "--endpoint", "acme_apis:Acme", "--timeout", "0.2", *FAST]) == 1
+    monkeypatch.setenv("ACME_URL", server.base_url)
+    assert main(["resume", "out.ledger", "--retry", "unfinished", "--timeout", "20", *FAST]) == 0
+    assert [(line["ref"], line["state"]) for line in read_lines(Path("out"))[1:]] == [("a", "success")]
+
+
 def test_a_table_of_jobs_of_code(place: list[str]) -> None:
     """Fields that nothing names are in columns that begin with "ref."."""
     Path("jobs.csv").write_text("endpoint,ref.number,row\nacme.numbered,5,x\n")

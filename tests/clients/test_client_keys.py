@@ -91,6 +91,7 @@ async def test_keys_of_code_that_makes_a_client(monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setenv("ACME_URL", "https://a.example")
     async with Clients("acme_apis:Acme") as clients:
         ref = {"number": "1"}
+        assert clients.key("acme.renders", "1") == clients.key("acme.renders", ref)  # a ledger has the first
         assert clients.key("acme.renders", ref) == clients.job("acme.renders", ref).key == 'acme.renders:"1"'
         with pytest.raises(ValueError, match="makes its own client"):
             clients.key("acme.renders", {**ref, "client": "team-a"})

@@ -217,6 +217,13 @@ def test_equal_clients_are_made_of_plain_data(monkeypatch: pytest.MonkeyPatch) -
     assert (said, said["key_env"]) == (json.loads(text), "ACME_API_KEY")
 
 
+def test_a_key_file_is_named_by_its_whole_path(tmp_path: Path) -> None:
+    """Another process may have another current directory."""
+    text = Clients(key_file="key").to_json()
+    assert json.loads(text)["key_file"] == str(tmp_path / "key")
+    assert Clients.from_json(text).to_json() == text
+
+
 def test_clients_cannot_be_pickled() -> None:
     """They could hold a password; the message names what can be sent."""
     with pytest.raises(TypeError, match=r"send their to_json\(\), and make others with Clients\.from_json\(\)"):
@@ -287,10 +294,13 @@ async def test_an_open_transport_lets_everything_through() -> None:
 async def test_drained_clients_send_nothing_more(monkeypatch: pytest.MonkeyPatch) -> None:
     """A poll after that waits for ever; it can be cancelled."""
     monkeypatch.setenv("MOLIZHISHU_TOKEN", "any")
+    monkeypatch.setenv("BIGMODEL_API_KEY", "any")
     async with Clients() as clients:
-        job = clients.job("molizhishu.tasks", {"task_id": "1"})
+        jobs = [clients.job("molizhishu.tasks", {"task_id": "1"})]
         await clients.drain()
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.05):
-                await job.fetch()
-        assert job.transport.requests == 0  # type: ignore[attr-defined]  # of this transport
+        jobs.append(clients.job("bigmodel.file_parser", {"task_id": "1"}))  # its client opens only now
+        for job in jobs:
+            with pytest.raises(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await job.fetch()
+            assert job.transport.requests == 0  # type: ignore[attr-defined]  # of this transport
