@@ -3,12 +3,12 @@
     python benchmarks/cluster.py [--rounds 5] [--jobs 5000] [--workers 2] [--rate 250]
 
 The cluster is on this machine, and has as many worker processes as `--workers` says. The CPU is that of the client, the
-scheduler, the nannies and the workers, from when these are there. It is compared with that of one process that does the
+scheduler, the nannies and the workers, once these are there. It is compared with that of one process that does the
 same run with the same ledger; a server in another process ends each job with its fifth poll. Memory is what each process
 occupies at the end, without what it shares with others.
 
 For the shared rate 1,250 jobs go to four workers in five shards, so that one of the workers has twice as many as any
-other. The time is that from the first outcome to the last, relative to that of so many polls at the rate.
+other. The time of the whole run is compared with that of so many polls at the rate.
 """
 
 from __future__ import annotations
@@ -98,8 +98,7 @@ async def clustered(options: argparse.Namespace) -> rounds.Figures:
                 pass
         cpu = await cpu_of(client) - before
         workers = (await client.run(megabytes)).values()
-        figures = {CPU: cpu / (options.jobs * POLLS_PER_JOB) * 1e6, OWN: megabytes(), WORKER: median(workers)}
-        return figures
+        return {CPU: cpu / (options.jobs * POLLS_PER_JOB) * 1e6, OWN: megabytes(), WORKER: median(workers)}
 
 
 async def warm_up(client: Client, ledger: Ledger) -> None:

@@ -139,6 +139,11 @@ class Clients:
         await self._exits.aclose()
         self._open.clear()
 
+    @property
+    def settings(self) -> TransportSettings:
+        """The settings of the transports, as they were given."""
+        return self._access.settings.copy()
+
     def open(self, endpoint: str, name: str | None = None) -> Any:
         """Return the client of an endpoint for the account with this name; it is closed with the others.
 

@@ -51,7 +51,7 @@ from asyncpoll._version import __version__
 from asyncpoll.clients import Clients
 from asyncpoll.dask._connect import connected
 from asyncpoll.dask._run import DistributedRun, Given
-from asyncpoll.dask._shard import Settings
+from asyncpoll.dask._shard import Settings, sent_settings
 from asyncpoll.ledger import Ledger
 from asyncpoll.ledger._run import MOST_PENDING
 from asyncpoll.waiting._hub import Hub
@@ -90,6 +90,7 @@ def distributed_run(
         max_pending: The most jobs that are out at once.
         clients: Where endpoints are that are neither built in nor in the catalogue, such as `Clients("acme:TASKS")`.
             Each worker makes its own clients of it, with the keys of its own environment, and imports the code.
+            Settings go along, but neither a proxy, nor certificates, nor a session.
         **options: Those of `Hub.wait`; they are pickled.
 
     Raises:
@@ -102,14 +103,15 @@ def distributed_run(
     hub = Hub(concurrency=concurrency, rate=rate, schedule=chosen.pop("schedule", None))  # never opened: it checks
     policy_of("distributed_run", timeout, {"schedule": hub.schedule, **chosen}, job=None, replans=True, parks=True)
     whole(1)("max_pending", max_pending)
+    given = Clients() if clients is None else clients
     settings = Settings(
         run=f"asyncpoll-{uuid4().hex[:8]}",
         version=__version__,
+        transport=sent_settings(given),
         timeout=timeout,
         concurrency=concurrency,
         schedule=hub.schedule.untaught() if isinstance(hub.schedule, Learned) else hub.schedule,
         options=chosen,
         links=ledger.links,
     )
-    given = Clients() if clients is None else clients
     return DistributedRun(jobs, client, ledger, settings, hub, clients=given, max_pending=max_pending)

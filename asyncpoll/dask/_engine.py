@@ -244,7 +244,8 @@ class Engine:
     async def _clients_of(self, clients: str) -> Clients:
         """Return the clients of some endpoints, opened once."""
         if clients not in self._clients:
-            self._clients[clients] = await self._exits.enter_async_context(Clients.from_json(clients))
+            made = Clients.from_json(clients, **self._settings.transport)
+            self._clients[clients] = await self._exits.enter_async_context(made)
         return self._clients[clients]
 
 

@@ -37,7 +37,6 @@ SHARD: Final = 250
 _LINGER, _LONGEST_LINGER = 0.1, 30.0  # seconds that a job waits for its shard to fill up: for each shard that is out
 _LOOK_EVERY = 0.5  # seconds from one look at the ledger and the connection to the next
 _PATIENCE = 5.0  # seconds that the scheduler may take to answer
-_TEACH_EVERY = 5.0  # seconds from one time that new workers are told what was learned to the next
 _MOST_ATTEMPTS = 5  # times in a row that a shard goes out without any outcome
 _MOST_BEHIND = 1000  # batches that have come and are not handed to the ledger yet
 
@@ -69,6 +68,7 @@ class DistributedRun:
         max_pending: int,
     ) -> None:
         self.history = hub.schedule.history if isinstance(hub.schedule, Learned) else History()
+        self._learned = self.history.to_json()
         self.counters = hub.counters
         self.taken = self.duplicates = self.done_before = 0
         self._jobs = jobs
@@ -92,7 +92,6 @@ class DistributedRun:
         self._feeder: asyncio.Task[None] | None = None
         self._is_over = False
         self._given = self._acknowledged = 0
-        self._taught = -math.inf
 
     # what `asyncpoll.progress` shows
 
@@ -123,7 +122,7 @@ class DistributedRun:
         async with AsyncExitStack() as exits:
             await exits.enter_async_context(self._ledger.reserve(self._changed.set))
             await check_versions(client)
-            await client.register_plugin(RunPlugin(run, client.id, self._rate, self.history.to_json()), name=run)
+            await client.register_plugin(RunPlugin(run, client.id, self._rate, self._learned), name=run)
             exits.push_async_callback(self._leave_scheduler)
             client.subscribe_topic(run, self._receive)
             self._given = self._acknowledged = await self._ledger.position(CONSUMER)
@@ -222,18 +221,19 @@ class DistributedRun:
         for job, entry, status in zip(page, entries, statuses, strict=True):
             number = status.number
             self._is_taken.extend(bytes(max(0, number + 1 - len(self._is_taken))))
-            if self._is_taken[number] or status.done:
-                self.duplicates += self._is_taken[number]
-                self.done_before += not self._is_taken[number]
-                self._is_taken[number] = True
-                continue
-            self._is_taken[number] = True
-            if isinstance(job, Job) and job.submitted is not None:  # it has ended, and there is nothing to ask
+            if self._is_taken[number]:
+                self.duplicates += 1
+            elif status.done:
+                self.done_before += 1
+            elif isinstance(job, Job) and job.submitted is not None:  # it has ended, and there is nothing to ask
                 ended = Outcome(job, job.submitted)
                 await self._ledger.submit(OutcomeInput.of(number, ended, links=self._settings.links))
-                continue
-            self._entries[number] = entry
-            references.append(JobReference(number, entry.endpoint, entry.ref, entry.submitted_at, status.checkpoint))
+            else:
+                self._entries[number] = entry
+                references.append(
+                    JobReference(number, entry.endpoint, entry.ref, entry.submitted_at, status.checkpoint)
+                )
+            self._is_taken[number] = True
         return references
 
     def _entry(self, job: Given) -> EntryInput:
@@ -280,7 +280,9 @@ class DistributedRun:
         while references and not self._is_over:
             end = await self._send(references)
             await self._caught_up()
-            await self._learn(end.history)
+            if end.history:
+                self.history.merge(History.from_json(end.history))
+                self._learned = self.history.to_json()
             if end.error is not None:
                 raise end.error
             statuses = await self._ledger.enter([self._entries[one.number] for one in references])
@@ -297,16 +299,6 @@ class DistributedRun:
                     f"{len(left)} jobs were sent out {attempts} times, and no outcome came; see the logs of the workers"
                 )
             references = left
-
-    async def _learn(self, history: str) -> None:
-        """Add what one process has learned; now and then pass it on to those that begin."""
-        if not history:
-            return
-        self.history.merge(History.from_json(history))
-        now = asyncio.get_running_loop().time()
-        if now > self._taught + _TEACH_EVERY:
-            self._taught = now
-            await self._tell(history=self.history.to_json())
 
     async def _send(self, references: Sequence[JobReference]) -> ShardEnd:
         """Send a shard to the cluster; return how it ended there."""
@@ -365,16 +357,17 @@ class DistributedRun:
     # the end
 
     async def _look(self) -> None:
-        """Have the polls pause while what they bring cannot be recorded; notice when the scheduler is gone."""
-        is_paused = False
+        """Tell the scheduler what was learned, and to pause while nothing can be recorded; notice when it is gone."""
+        told: dict[str, Any] = {"history": self._learned, "paused": False}
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             if self._client.status != "running":
                 raise _lost(self._client)
             is_behind = self._ledger.stalled is not None or len(self._inbox) > _MOST_BEHIND
-            if is_behind != is_paused:
-                is_paused = is_behind
-                await self._tell(paused=is_paused)
+            facts = {"history": self._learned, "paused": is_behind}
+            if facts != told:
+                await self._tell(**facts)
+                told = facts
 
     async def _tell(self, **facts: Any) -> None:
         """Tell the plugin of the run something."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 from attrs import evolve, field, frozen
 
@@ -15,6 +15,8 @@ from asyncpoll._endpoint import Job
 from asyncpoll._errors import ClientClosed
 from asyncpoll._schedule import Schedule
 from asyncpoll._timeout import Timeout
+from asyncpoll.clients import Clients
+from asyncpoll.http import TransportSettings
 from asyncpoll.ledger import OutcomeInput
 from asyncpoll.ledger._run import is_exhaustion
 from asyncpoll.waiting._decision import WaitCheckpoint
@@ -34,6 +36,7 @@ class Settings:
     Attributes:
         run: The id of the run, and the topic of its events.
         version: The version of asyncpoll of the client.
+        transport: The settings of transports.
         timeout: For each wait, over all processes.
         concurrency: The most polls in flight in one process.
         schedule: When to poll next.
@@ -43,6 +46,7 @@ class Settings:
 
     run: str
     version: str
+    transport: TransportSettings
     timeout: float | Timeout | None
     concurrency: int
     schedule: Schedule
@@ -184,3 +188,18 @@ class ShardWaits:
         number = self._references[id(outcome.job)].number
         text = OutcomeInput.of(number, outcome, links=links).to_json(links=links)
         self._outbox.outcome(self._shard, number, text)
+
+
+def sent_settings(clients: Clients) -> TransportSettings:
+    """Return the settings of transports that workers are to have, too.
+
+    Raises:
+        ValueError: Some cannot, or must not, be sent.
+    """
+    given = {name: value for name, value in clients.settings.items() if value is not None}
+    if given.keys() & {"proxy", "ssl", "session"}:
+        raise ValueError(
+            "a proxy, certificates or a session are not sent to workers; set HTTPS_PROXY or SSL_CERT_FILE in the "
+            "environment of the workers instead"
+        )
+    return cast("TransportSettings", given)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from ssl import create_default_context
 from typing import Any
 
 import pytest
@@ -84,3 +85,17 @@ async def test_a_job_whose_endpoint_is_not_known_is_refused(path: Path, address:
     async with Clients("acme_apis:renders", base_url=address, key_env="OWN_KEY") as clients, cluster() as client:
         with pytest.raises(ValueError, match=r"no endpoint 'acme\.renders'"):
             await ended(path, [clients.job("acme.renders", {"id": "1"})], client)
+
+
+@pytest.mark.parametrize(
+    "setting", [{"proxy": "http://user:secret@proxy.example:3128"}, {"ssl": create_default_context()}]
+)
+async def test_secrets_of_the_way_there_are_not_sent(path: Path, setting: Any) -> None:
+    """A proxy may have a password; what workers need is in their own environment."""
+    client: Any = None
+    async with Ledger(path) as ledger:
+        with pytest.raises(ValueError, match="set HTTPS_PROXY or SSL_CERT_FILE") as caught:
+            run_of([], client, ledger, clients=Clients(**setting))
+        assert "secret" not in str(caught.value)
+        run = run_of([], client, ledger, clients=Clients(insecure=True, max_body=1000))
+        assert run._settings.transport == {"trust_env": True, "insecure": True, "max_body": 1000}

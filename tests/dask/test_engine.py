@@ -66,7 +66,7 @@ class Worker:
 
 def settings(version: str = __version__) -> Settings:
     """Return the settings of a run."""
-    return Settings(run="run", version=version, timeout=30.0, concurrency=10, schedule=Fixed(0.05))
+    return Settings(run="run", version=version, transport={}, timeout=30.0, concurrency=10, schedule=Fixed(0.05))
 
 
 def shard(count: int) -> Shard:

@@ -276,7 +276,7 @@ def ip(*words: str) -> None:
 def main() -> None:
     """Be one of the processes."""
     what, *words = sys.argv[1:]
-    asyncio.run({"serve": serve, "forward": forward}[what](*words))
+    asyncio.run(serve(*words) if what == "serve" else forward(*words))
 
 
 if __name__ == "__main__":
