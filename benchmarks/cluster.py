@@ -4,8 +4,8 @@
 
 The cluster is on this machine, and has as many worker processes as `--workers` says. The CPU is that of the client, the
 scheduler, the nannies and the workers, once these are there. It is compared with that of one process that does the
-same run with the same ledger; a server in another process ends each job with its fifth poll. Memory is what each process
-occupies at the end, without what it shares with others.
+same run with the same ledger; a server in another process ends each job with its fifth poll. Memory is what each
+process occupies at the end, without what it shares with others.
 
 For the shared rate 1,250 jobs go to four workers in five shards, so that one of the workers has twice as many as any
 other. The time of the whole run is compared with that of so many polls at the rate.
