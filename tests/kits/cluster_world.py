@@ -151,14 +151,17 @@ class Scene:
 
     def run(self, *words: str) -> subprocess.Popen[str]:
         """Start the run, or another command about it; this process has no key."""
-        command = words or ("run", "jobs", "-o", "out", "--rate", str(self.rate), "--plain")
-        return self._start(sys.executable, "-m", "asyncpoll", *command, "--dask", self.address, stderr=subprocess.PIPE)
+        command = words or ("run", "jobs", "-o", "out", "--rate", str(self.rate), "--plain", "--insecure")
+        there = ("--dask", self.address)
+        self._run = self._start(sys.executable, "-m", "asyncpoll", *command, *there, stderr=subprocess.PIPE)
+        return self._run
 
     def come(self, share: float) -> None:
         """Wait until this share of the jobs has an outcome."""
         ledger = self.place / "out.ledger"
 
         def has_come() -> bool:
+            assert self._run.poll() is None, self._run.communicate()
             if not ledger.exists():
                 return False
             with Reader(ledger) as reader:
