@@ -38,7 +38,6 @@ _LINGER, _LONGEST_LINGER = 0.1, 30.0  # seconds that a job waits for its shard t
 _LOOK_EVERY = 0.5  # seconds from one look at the ledger and the connection to the next
 _PATIENCE = 5.0  # seconds that the scheduler may take to answer
 _MOST_ATTEMPTS = 5  # times in a row that a shard goes out without any outcome
-_MOST_BEHIND = 1000  # batches that have come and are not handed to the ledger yet
 
 
 class DistributedRun:
@@ -122,6 +121,7 @@ class DistributedRun:
         async with AsyncExitStack() as exits:
             await exits.enter_async_context(self._ledger.reserve(self._changed.set))
             await check_versions(client)
+            self._address: str = client.scheduler.address
             await client.register_plugin(RunPlugin(run, client.id, self._rate, self._learned), name=run)
             exits.push_async_callback(self._leave_scheduler)
             client.subscribe_topic(run, self._receive)
@@ -163,10 +163,8 @@ class DistributedRun:
                 self._given = record.seq
                 return record
             await self._acknowledge()
-            if has_ended and self._failure is not None:
-                raise self._failure
             if has_ended:
-                raise StopAsyncIteration
+                raise self._failure or StopAsyncIteration
             await self._changed.wait()
             self._records = self._ledger.outcomes(after=self._given)
 
@@ -314,7 +312,7 @@ class DistributedRun:
         except KilledWorker:
             return ShardEnd()  # it may not have been the fault of this shard
         except FutureCancelledError:
-            return ShardEnd(error=_lost(self._client))
+            return ShardEnd(error=_lost(self._address))
         except Exception as error:  # noqa: BLE001  a worker could not even begin
             return ShardEnd(error=PollError(f"a worker cannot run a shard: {type(error).__name__}: {error}"))
         return end
@@ -362,22 +360,21 @@ class DistributedRun:
         while True:
             await asyncio.sleep(_LOOK_EVERY)
             if self._client.status != "running":
-                raise _lost(self._client)
-            is_behind = self._ledger.stalled is not None or len(self._inbox) > _MOST_BEHIND
-            facts = {"history": self._learned, "paused": is_behind}
+                raise _lost(self._address)
+            facts = {"history": self._learned, "paused": self._ledger.stalled is not None}
             if facts != told:
                 await self._tell(**facts)
                 told = facts
 
     async def _tell(self, **facts: Any) -> None:
         """Tell the plugin of the run something."""
-        with suppress(OSError, TimeoutError):  # without a scheduler the workers stop by themselves
+        with suppress(Exception):  # without a scheduler the workers stop by themselves
             async with asyncio.timeout(_PATIENCE):
                 await self._client.log_event(self._settings.run, facts)
 
     async def _leave_scheduler(self) -> None:
         client, run = self._client, self._settings.run
-        with suppress(OSError, TimeoutError):
+        with suppress(Exception):  # likewise
             client.subscribe_topic(run, len)  # else the client would keep this object for as long as it lives
             client.unsubscribe_topic(run)
             async with asyncio.timeout(_PATIENCE):
@@ -398,10 +395,10 @@ class DistributedRun:
             await self._ledger.acknowledge(CONSUMER, self._given)
 
 
-def _lost(client: Any) -> TransportError:
+def _lost(address: str) -> TransportError:
     """Return the error of a run whose scheduler is gone."""
     return TransportError(
-        f"the connection to the scheduler at {client.scheduler.address} is lost; what has come is recorded: "
+        f"the connection to the scheduler at {address} is lost; what has come is recorded: "
         "see to the cluster, then go on with the same ledger",
         kind="disconnect",
         passing=False,

@@ -89,16 +89,14 @@ class Shard:
 
 @frozen
 class ShardEnd:
-    """The end of a shard on a worker. Its outcomes have been sent before.
+    """The end of a shard on a worker, which may have come before that of its waits. What was seen has been sent before.
 
     Attributes:
         history: How long jobs have taken in that process, as JSON.
-        is_over: Whether the run was over before all waits had ended.
         error: Why they could not be waited for, in words that name the worker, or None.
     """
 
     history: str = ""
-    is_over: bool = False
     error: Exception | None = None
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator
+from io import StringIO
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,6 +19,7 @@ from dask_kit import ENDPOINT, cluster, ended, refs, run_of, states_in, truth_of
 from asyncpoll import ClientClosed, Learned, Outcome, PollError, Rejected, Snapshot, State
 from asyncpoll.dask._shard import Outbox, ShardWaits
 from asyncpoll.ledger import EntryInput, Ledger
+from asyncpoll.progress import progress
 from asyncpoll.providers import BigModel
 from asyncpoll.simulator import Life
 from asyncpoll.waiting._emission import Counters
@@ -48,6 +50,29 @@ async def test_it_goes_on_where_it_was(path: Path, monkeypatch: pytest.MonkeyPat
     assert [record.ref["task_id"] for record in second] == ["j6"]
     assert simulator.counts[ENDPOINT] - polls == second[0].polls
     assert len(first) == 5
+
+
+async def test_two_runs_share_a_cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each has its own engine, rate and end; the rates of both hold."""
+    async with world(monkeypatch) as simulator, cluster() as client:
+        slow = ended(tmp_path / "a.db", refs(10), client, rate=20.0)
+        quick = ended(tmp_path / "b.db", refs(10, 11), client, rate=1000.0)
+        first, second = await asyncio.gather(slow, quick)
+        assert (len(first), len(second)) == (10, 10)
+        assert simulator.polls >= 20
+
+
+async def test_the_progress_of_a_run_is_shown(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As that of a run in this process."""
+    async with (
+        world(monkeypatch),
+        cluster() as client,
+        Ledger(path) as ledger,
+        run_of(refs(5), client, ledger) as run,
+        progress(run, view="plain", file=StringIO()) as position,
+    ):
+        assert len([record async for record in run]) == 5
+        assert position().line().startswith("5 of 5 ended; ")
 
 
 async def test_jobs_pairs_and_entries_are_accepted(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

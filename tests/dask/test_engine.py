@@ -130,7 +130,7 @@ async def test_a_late_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) 
 
     async with world(monkeypatch), running(answer, shard(1)) as (worker, run):
         end = await run
-    assert (end.error, end.is_over) == (None, False)
+    assert end.error is None
     assert holders[0] not in holders[1:]
     assert len(set(holders[1:])) == 1
     assert [outcome.number for outcome in worker.outcomes] == [1]
@@ -160,8 +160,8 @@ async def test_the_end_of_the_run_ends_shards(monkeypatch: pytest.MonkeyPatch) -
         async with running(answer, shard(1)) as (worker, run):
             await until(lambda: simulator.polls > 1)
             is_over = True
-            assert (await run).is_over
-            assert worker.engine.run(shard(1)) == ShardEnd(is_over=True)
+            assert (await run).error is None
+            assert worker.engine.run(shard(1)) == ShardEnd()
     assert [number for message in worker.sent for number, _ in message["checkpoints"]][-1:] == [1]
     assert worker.outcomes == []
 
@@ -173,7 +173,7 @@ async def test_a_shard_is_not_begun_after_the_end(monkeypatch: pytest.MonkeyPatc
         return 1.0 if question == "share" else None
 
     async with world(monkeypatch) as simulator, running(answer, shard(1)) as (_, run):
-        assert (await run).is_over
+        assert (await run).error is None
         assert simulator.polls == 0
 
 
