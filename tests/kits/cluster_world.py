@@ -200,7 +200,7 @@ class Scene:
         clean = {name: value for name, value in os.environ.items() if not name.startswith("BIGMODEL_")}
         given = {**clean, "PYTHONPATH": str(own), **(env or {})}
         log = self._exits.enter_context((self.place / "log").open("a"))
-        outputs = {"stdout": log, "stderr": log, **pipes}
+        outputs: dict[str, Any] = {"stdout": log, "stderr": log, **pipes}
         started = subprocess.Popen(command, text=True, cwd=self.place, env=given, **outputs)
         self._exits.callback(started.wait)
         self._exits.callback(lambda: kill(*children(started.pid), started.pid))
