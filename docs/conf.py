@@ -43,6 +43,7 @@ PUBLIC = (
     "asyncpoll.events",
     "asyncpoll.definitions",
     "asyncpoll.clients",
+    "asyncpoll.dask",
     "asyncpoll.ledger",
     "asyncpoll.providers",
     "asyncpoll.providers.bigmodel",

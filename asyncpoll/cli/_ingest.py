@@ -109,6 +109,7 @@ class LineIngest:
     Attributes:
         clients: Where jobs come from.
         shard: The share of the lines that count, such as "3/8", or None for all of them.
+        polls: Whether this process polls them; else no key is needed here.
         jobs: The number of lines that name a job.
         bad: The lines that do not.
         complete: Whether the last line has been read.
@@ -116,6 +117,7 @@ class LineIngest:
 
     clients: Clients
     shard: str | None = None
+    polls: bool = field(default=True, kw_only=True)
     jobs: int = 0
     bad: BadLines = field(factory=BadLines)
     complete: bool = False
@@ -139,6 +141,14 @@ class LineIngest:
                     yield job
         self.complete = True
 
+    def job(self, endpoint: str, ref: Any) -> Job[Any]:
+        """Return a job, which can be polled only in a process that polls.
+
+        Raises:
+            ValueError: There is no such endpoint, the reference does not fit it, or as `each`.
+        """
+        return self.clients.job(endpoint, ref) if self.polls else self.clients.closed_job(endpoint, ref)
+
     def read(self, line: Line | BadLine) -> Job[Any] | BadLine:
         """Return the job that a line names, or what is wrong with the line.
 
@@ -150,9 +160,10 @@ class LineIngest:
         named = address(line, "ref", _USAGE, self.clients.targets)
         if isinstance(named, BadLine):
             return named
-        self.clients.open(named.target.name, named.client)  # an unusable key is not a fault of the line
+        if self.polls:
+            self.clients.open(named.target.name, named.client)  # an unusable key is not a fault of the line
         try:
-            job = self.clients.job(named.target.name, {**named.content, CLIENT: named.client})
+            job = self.job(named.target.name, {**named.content, CLIENT: named.client})
         except ValueError as problem:
             return BadLine(line.number, message_of(problem))
         job = evolve(job, submitted=_ended(line.data))
@@ -175,17 +186,12 @@ def shard_of(job: Job[Any] | BadLine, count: int) -> int:
     return int.from_bytes(key, "big") % count + 1
 
 
-def check(lines: Iterable[Line | BadLine], clients: Clients) -> None:
+def check(lines: Iterable[Line | BadLine], ingest: LineIngest) -> None:
     """Check that every line names a job; nothing is sent.
-
-    Args:
-        lines: The lines.
-        clients: Where jobs come from.
 
     Raises:
         ValueError: One does not, or as `LineIngest.each`.
     """
-    ingest = LineIngest(clients)
     for line in lines:
         job = ingest.read(line)
         if isinstance(job, BadLine):

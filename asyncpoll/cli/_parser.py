@@ -140,6 +140,7 @@ def _run(verb: argparse.ArgumentParser) -> None:
     verb.add_argument("--links", action="store_true", help="keep signed links in results, which are masked otherwise")
     verb.add_argument("--strict", action="store_true", help="send nothing if any line is bad")
     _pace(verb)
+    _dask(verb)
     _plain(verb)
     _loss(verb)
     _access(verb)
@@ -159,6 +160,7 @@ def _resume(verb: argparse.ArgumentParser) -> None:
     )
     _named(verb, "where an endpoint in Python is: package.module:attribute")
     _pace(verb, usual="as before")
+    _dask(verb)
     _plain(verb)
     _access(verb)
 
@@ -175,6 +177,13 @@ def _pace(verb: argparse.ArgumentParser, usual: str | None = None) -> None:
     add("--timeout", _positive_or_none, "SECONDS", "give up on a job after so long, or 'none'", "86400, a day")
     add("--interval", _positive_or_none, "SECONDS", "poll a job at this pace, or 'none' to learn it", "none")
     add("--price", _positive, "SHARE", "the worth of a poll, as a share of how long a job takes", "0.03")
+
+
+def _dask(verb: argparse.ArgumentParser) -> None:
+    text = (
+        "poll on a Dask cluster: the address of its scheduler, or local:N for N processes; keys come from the workers"
+    )
+    verb.add_argument("--dask", metavar="ADDRESS", help=text)
 
 
 def _named(verb: argparse.ArgumentParser, text: str) -> None:

@@ -39,7 +39,7 @@ def run(args: argparse.Namespace) -> int:
         usual = None if options.endpoint is None else targets.find(options.endpoint)
         lines = None if file is None else read_jobs(file, usual)
         start = RunStart(accept_loss=args.accept_loss, retry=args.retry)
-        return run_stoppable(drive(args.ledger, options, start, lines, clients, plain=args.plain))
+        return run_stoppable(drive(args.ledger, options, start, lines, clients, plain=args.plain, dask=args.dask))
 
 
 def _unread(options: Options) -> str | None:

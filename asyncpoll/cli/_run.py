@@ -6,10 +6,10 @@ import argparse
 import asyncio
 import shlex
 from collections.abc import AsyncGenerator, Mapping
-from contextlib import aclosing, suppress
+from contextlib import AbstractAsyncContextManager, aclosing, nullcontext, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import define, evolve, field, frozen
 
@@ -31,6 +31,9 @@ from asyncpoll.waiting._hub import Hub
 from asyncpoll.waiting.learning._history import History
 from asyncpoll.waiting.learning._learned import Learned
 
+if TYPE_CHECKING:
+    from asyncpoll.dask import DistributedRun
+
 _INGEST = 0.05  # seconds between two looks at how many jobs the ledger has
 _DELIVERY = 0.5  # seconds from one time that the results file is brought up to date to the next
 _KEEPING = 10  # deliveries from one time that the misses are kept in the ledger to the next
@@ -49,14 +52,15 @@ def run(args: argparse.Namespace) -> int:
     options = Options.of(args, usual, clients.targets)
     _refuse_mistakes(path, options, kept, append=args.append)
     with reading(args.jobs, twice=args.strict) as file:
+        polls = args.dask is None
         if args.strict:
-            check(read_jobs(file, usual), clients)
+            check(read_jobs(file, usual), LineIngest(clients, polls=polls))
             file.seek(0)
         lines = read_jobs(file, usual)
         if kept is None:
-            lines = with_checked_start(lines, LineIngest(clients).read)
+            lines = with_checked_start(lines, LineIngest(clients, polls=polls).read)
         start = RunStart(source=_source_of(args.jobs), append=args.append, accept_loss=args.accept_loss)
-        return run_stoppable(drive(path, options, start, lines, clients, plain=args.plain))
+        return run_stoppable(drive(path, options, start, lines, clients, plain=args.plain, dask=args.dask))
 
 
 @frozen
@@ -153,9 +157,11 @@ class Drive:
         clients: The clients of its jobs.
         ingest: The source of its jobs.
         history: How long jobs have taken.
+        cluster: The client of the Dask cluster that polls; None if this process does.
         finished: Whether every job has ended.
         sample: Jobs whose end this process has seen.
-        records: The durable run, once it has begun.
+        records: The durable run, once it has begun, or
+        on_cluster: the run on the cluster.
         paused: Seconds for which nothing was polled because the ledger could not be written.
         stalled: Why it could not.
     """
@@ -166,9 +172,11 @@ class Drive:
     clients: Clients
     ingest: LineIngest
     history: History
+    cluster: Any = None
     finished: bool = False
     sample: Sample = field(factory=Sample)
     records: DurableRun[Any] | None = None
+    on_cluster: DistributedRun | None = None
     paused: float = 0.0
     stalled: str = ""
 
@@ -202,7 +210,7 @@ class Drive:
         for end in ends:
             if isinstance(end, Exception):
                 raise end
-        self.finished = not run.cancelled()
+        self.finished = not (run.cancelled() or (asked.done() and self.ledger.counts.unfinished))
 
     def status(self) -> Exit:
         """Return the exit status of the run."""
@@ -228,9 +236,31 @@ class Drive:
             note(f"asyncpoll: go on with: asyncpoll resume {shlex.quote(str(path))}")
 
     async def _wait(self, jobs: AsyncGenerator[Job[Any], None]) -> None:
+        if self.cluster is not None:
+            await self._wait_on_cluster(jobs)
+            return
         async with self.hub.run(jobs, ledger=self.ledger, timeout=self.options.timeout) as records:
             self.records = records
             async for record, _ in records:  # it is in the ledger, and the results file gets it from there
+                self.sample.add(record)
+
+    async def _wait_on_cluster(self, jobs: AsyncGenerator[Job[Any], None]) -> None:
+        from asyncpoll.dask import distributed_run  # noqa: PLC0415  Dask is an extra
+
+        options = self.options
+        run = distributed_run(
+            jobs,
+            self.cluster,
+            ledger=self.ledger,
+            timeout=options.timeout,
+            rate=options.rate,
+            concurrency=options.concurrency,
+            clients=self.clients,
+            schedule=self.hub.schedule,
+        )
+        run.counters = self.hub.counters  # which are shown
+        async with run as self.on_cluster:
+            async for record in run:
                 self.sample.add(record)
 
     async def _jobs(self, lines: Lines | None, asked: asyncio.Future[None]) -> AsyncGenerator[Job[Any], None]:
@@ -239,7 +269,7 @@ class Drive:
         try:
             async for entry in self.ledger.unfinished():
                 given += 1
-                job = self.clients.job(entry.endpoint, entry.ref)
+                job = self.ingest.job(entry.endpoint, entry.ref)
                 at = entry.submitted_at
                 if entry.pacing is not None:
                     job = job.with_pacing(entry.pacing)
@@ -255,7 +285,7 @@ class Drive:
 
     async def _keep_complete(self, given: int) -> None:
         """Keep that the input need not be read again, once the ledger has all of its jobs."""
-        while self.records is None or self.records.taken < given:  # noqa: ASYNC110  the ledger has no event for it
+        while (run := self.records or self.on_cluster) is None or run.taken < given:  # noqa: ASYNC110  the ledger has no event for it
             await asyncio.sleep(_INGEST)
         self.options = evolve(self.options, complete=True)
         await self._keep()
@@ -275,7 +305,8 @@ class Drive:
         if asked.exception() is None:
             polls = counted(self.hub.counters.in_flight, "poll")
             note(f"asyncpoll: finishing {polls} in flight and saving; Ctrl-C again stops at once")
-        draining = asyncio.create_task(self.clients.drain())
+        drain = self.clients.drain if self.on_cluster is None else self.on_cluster.drain
+        draining = asyncio.create_task(drain())
         await asyncio.wait({run, draining}, return_when=asyncio.FIRST_COMPLETED)
         draining.cancel()
 
@@ -314,7 +345,14 @@ class Drive:
 
 
 async def drive(
-    path: Path, options: Options, start: RunStart, lines: Lines | None, clients: Clients, *, plain: bool
+    path: Path,
+    options: Options,
+    start: RunStart,
+    lines: Lines | None,
+    clients: Clients,
+    *,
+    plain: bool,
+    dask: str | None,
 ) -> Exit:
     """Do a run, or the rest of it.
 
@@ -325,20 +363,36 @@ async def drive(
         lines: Lines that name jobs besides those in the ledger.
         clients: The clients of the jobs. Their settings are not kept in the ledger, since a proxy may have a password.
         plain: Whether to show progress as plain lines in any case.
+        dask: The address of the Dask cluster that polls; None if this process does.
     """
     async with (
+        nullcontext() if dask is None else _connected(dask) as cluster,
         clients,
         Ledger(path, links=options.links, accept_loss=start.accept_loss) as ledger,
         options.hub(history := history_of(ledger.options)) as hub,
     ):
         await _prepare(ledger, start, clients.targets.definitions)
-        run = Drive(options, ledger, hub, clients, LineIngest(clients, options.shard), history)
+        ingest = LineIngest(clients, options.shard, polls=cluster is None)
+        run = Drive(options, ledger, hub, clients, ingest, history, cluster)
         entries = ledger.counts.entries
         try:
             await run.run(lines, plain=plain)
         finally:
             run.summarize(ledger.counts.entries - entries)
         return run.status()
+
+
+def _connected(dask: str) -> AbstractAsyncContextManager[Any]:
+    """Return a connection to a cluster.
+
+    Raises:
+        ValueError: Dask is not installed.
+    """
+    try:
+        from asyncpoll.dask import connected  # noqa: PLC0415  Dask is an extra
+    except ModuleNotFoundError as error:
+        raise ValueError(f"--dask needs {error.name}: pip install 'asyncpoll[dask]'") from None
+    return connected(dask)
 
 
 async def _prepare(ledger: Ledger, start: RunStart, definitions: Mapping[str, str]) -> None:

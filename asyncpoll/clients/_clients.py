@@ -139,6 +139,11 @@ class Clients:
         await self._exits.aclose()
         self._open.clear()
 
+    @property
+    def settings(self) -> TransportSettings:
+        """The settings of the transports, as they were given."""
+        return self._access.settings.copy()
+
     def open(self, endpoint: str, name: str | None = None) -> Any:
         """Return the client of an endpoint for the account with this name; it is closed with the others.
 
@@ -167,9 +172,14 @@ class Clients:
         return evolve(_job_of(target, client, fields), transport=transport)
 
     def key(self, endpoint: str, ref: Any) -> str:
-        """Return the key of a job, equal to `job(endpoint, ref).key`, without its client: no credential is read.
+        """Return the key of a job, equal to `job(endpoint, ref).key`, without its client; see `closed_job`."""
+        return self.closed_job(endpoint, ref).key
 
-        Code that makes a client of its own is called, and may read what it likes. Name its endpoint instead.
+    def closed_job(self, endpoint: str, ref: Any) -> Job[Any]:
+        """Return a job that cannot be polled, for its key or for a ledger: its client is not opened.
+
+        No credential is read. But code that makes a client of its own is called, and may read what it likes. Name its
+        endpoint instead.
 
         Raises:
             ValueError: There is no such endpoint, or the reference does not fit it.
@@ -180,7 +190,7 @@ class Clients:
         place = target.vendor, name
         if place not in self._closed:
             self._closed[place] = target.vendor.open(None, name)
-        return _job_of(target, self._closed[place], fields).key
+        return _job_of(target, self._closed[place], fields)
 
     def starter(self, endpoint: str, name: str | None = None) -> Callable[..., Awaitable[Job[Any]]] | None:
         """Return the function that starts a job, or None if jobs of this endpoint are not started on their own.

@@ -123,6 +123,11 @@ class Ledger:
         return self._store.counts
 
     @property
+    def links(self) -> bool:
+        """Whether links in results are stored with their keys and signatures."""
+        return self._links
+
+    @property
     def stalled(self) -> LedgerError | None:
         """Why nothing can be written at present, such as a full disk; None while the ledger is written.
 

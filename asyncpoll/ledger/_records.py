@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import math
 import sqlite3
+from collections import Counter
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -292,6 +293,14 @@ class Counts:
     anomalies: int
     by_endpoint: Mapping[str, int]
     recorded: int = field(default=Factory(lambda self: self.outcomes, takes_self=True), kw_only=True)
+
+    @property
+    def endings(self) -> Counter[str]:
+        """How many jobs ended in which way, by state or by the name of the error."""
+        found = Counter[str]()
+        for (_, word), number in (*self.by_state.items(), *self.by_error.items()):
+            found[word] += number
+        return found
 
     @property
     def unfinished(self) -> int:

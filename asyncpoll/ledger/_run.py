@@ -110,10 +110,7 @@ class DurableRun(Generic[T]):
     @property
     def outcomes(self) -> Counter[str]:
         """How many of them ended in which way, by state or by the name of the error."""
-        counts, outcomes = self._journal.counts, Counter[str]()
-        for (_, word), number in (*counts.by_state.items(), *counts.by_error.items()):
-            outcomes[word] += number
-        return outcomes
+        return self._journal.counts.endings
 
     @property
     def counters(self) -> Counters:
@@ -209,7 +206,7 @@ class DurableRun(Generic[T]):
 
     async def _record_all(self) -> None:
         async for outcome in self._run:
-            if outcome.error is not None and _is_exhaustion(outcome.error):
+            if outcome.error is not None and is_exhaustion(outcome.error):
                 raise outcome.error
             self._record(outcome)
             while len(self._new) >= _MOST_AHEAD:
@@ -232,7 +229,7 @@ class DurableRun(Generic[T]):
         await asyncio.wait((pump,))
         with suppress(LedgerError):  # what cannot be recorded stays unfinished
             while (outcome := await self._what_is_there()) is not None:
-                if outcome.error is None or not _is_exhaustion(outcome.error):
+                if outcome.error is None or not is_exhaustion(outcome.error):
                     self._record(outcome)
 
     async def _what_is_there(self) -> Outcome[T] | None:
@@ -269,7 +266,7 @@ class Ingest:
 
     async def each(self) -> AsyncGenerator[Any, None]:
         """Yield the jobs that are to be polled; at most a page that is in the ledger already is ahead of the hub."""
-        pages = _Pages(self._jobs)
+        pages = Pages(self._jobs)
         try:
             while page := await pages.next():
                 statuses = await self._journal.enter([EntryInput.of(job) for job in page])
@@ -309,7 +306,7 @@ class Ingest:
         return True
 
 
-class _Pages:
+class Pages:
     """A source in pages: the jobs that come while one page is handled are the next, so that a page is never awaited."""
 
     def __init__(self, jobs: Jobs[Any]) -> None:
@@ -345,6 +342,6 @@ class _Pages:
                     await self._room.wait()
 
 
-def _is_exhaustion(error: BaseException) -> bool:
+def is_exhaustion(error: BaseException) -> bool:
     """Return whether *error* says that this process lacks memory or threads: it says nothing about the job."""
     return isinstance(error, MemoryError) or (isinstance(error, RuntimeError) and _NO_THREAD in str(error))

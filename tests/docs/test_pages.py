@@ -31,6 +31,7 @@ PUBLIC = [
     "asyncpoll.events",
     "asyncpoll.definitions",
     "asyncpoll.clients",
+    "asyncpoll.dask",
     "asyncpoll.ledger",
     "asyncpoll.providers",
     "asyncpoll.testing",

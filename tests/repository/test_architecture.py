@@ -34,6 +34,7 @@ OWNERS: dict[str, list[str]] = {
     "aiohttp": ["http.transport", "simulator", "web._frameworks"],
     "backoff": ["_schedule"],
     "cattrs": ["_structure"],
+    "distributed": ["dask"],
     "filelock": ["ledger"],
     "jinja2": ["cli.report"],
     "litestar": ["web._frameworks"],

@@ -19,6 +19,7 @@ import asyncpoll
 PUBLIC = [
     "asyncpoll",
     "asyncpoll.clients",
+    "asyncpoll.dask",
     "asyncpoll.definitions",
     "asyncpoll.http",
     "asyncpoll.events",
@@ -44,6 +45,7 @@ LEAST = {
     """,
     "asyncpoll.events": "Began Called Polled StateChanged UnknownWord Missed Throttled Ended Event Observer Observers",
     "asyncpoll.clients": "Clients",
+    "asyncpoll.dask": "distributed_run DistributedRun connected",
     "asyncpoll.definitions": """
         Definition DefinitionError DefinedClient catalog find lint Finding simulate rehearse Rehearsal draft_openapi
     """,
