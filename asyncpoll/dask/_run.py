@@ -228,9 +228,8 @@ class DistributedRun:
                 await self._ledger.submit(OutcomeInput.of(number, ended, links=self._settings.links))
             else:
                 self._entries[number] = entry
-                references.append(
-                    JobReference(number, entry.endpoint, entry.ref, entry.submitted_at, status.checkpoint)
-                )
+                known = entry.endpoint, entry.ref, entry.submitted_at, entry.pacing
+                references.append(JobReference(number, *known, status.checkpoint))
             self._is_taken[number] = True
         return references
 
@@ -243,7 +242,7 @@ class DistributedRun:
         if isinstance(job, EntryInput):
             entry = job
         elif isinstance(job, Entry):
-            entry = EntryInput(job.key, job.endpoint, job.ref, job.meta, job.submitted_at)
+            entry = EntryInput(job.key, job.endpoint, job.ref, job.meta, job.submitted_at, pacing=job.pacing)
         else:
             entry = EntryInput.of(self._clients.closed_job(*job) if isinstance(job, tuple) else job)
         if entry.endpoint not in self._definitions:

@@ -62,6 +62,7 @@ class JobReference(NamedTuple):
         endpoint: The name of its endpoint.
         ref: Its reference as JSON data.
         submitted_at: The Unix time of its submit, or None.
+        pacing: What predicts how long it takes, or None; see `Job.with_pacing`.
         checkpoint: The progress of the wait for it so far, or None.
     """
 
@@ -69,6 +70,7 @@ class JobReference(NamedTuple):
     endpoint: str
     ref: Any
     submitted_at: float | None = None
+    pacing: str | None = None
     checkpoint: WaitCheckpoint | None = None
 
 
@@ -155,10 +157,12 @@ class ShardWaits:
         self._references: dict[int, JobReference] = {}  # by the identity of their jobs
 
     def add(self, reference: JobReference, job: Job[Any]) -> Job[Any]:
-        """Return the job of a reference, with the time of its submit."""
+        """Return the job of a reference, with what else is known of it."""
         at = reference.submitted_at
         if at is not None:
             job = job.with_submitted_at(min(at, datetime.now(UTC).timestamp()))  # the clock here may be behind
+        if reference.pacing is not None:
+            job = job.with_pacing(reference.pacing)
         self._references[id(job)] = reference
         return job
 

@@ -1,7 +1,4 @@
-"""The values that go into a ledger and come out of it, its settings, and the text that is stored.
-
-All values are frozen. What is stored is JSON that every reader accepts, without secrets in links.
-"""
+"""The frozen values that go into a ledger and come out of it, its settings, and the JSON that is stored."""
 
 from __future__ import annotations
 
@@ -100,12 +97,9 @@ class Entry:
 
 @frozen
 class EntryStatus:
-    """The status of a job that was entered.
+    """The status of a job that was entered: whether the ledger did not have it yet (*fresh*), or knows its end (*done*).
 
     Attributes:
-        number: The number of its entry.
-        fresh: Whether the ledger did not have it yet.
-        done: Whether it has an outcome already.
         checkpoint: The progress of the wait for it so far; None when it is fresh or done.
     """
 

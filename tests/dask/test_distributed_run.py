@@ -17,6 +17,7 @@ from attrs import evolve
 from dask_kit import ENDPOINT, cluster, ended, refs, run_of, states_in, truth_of, until, world
 
 from asyncpoll import ClientClosed, Learned, Outcome, PollError, Rejected, Snapshot, State
+from asyncpoll.clients import Clients
 from asyncpoll.dask._shard import Outbox, ShardWaits
 from asyncpoll.ledger import EntryInput, Ledger
 from asyncpoll.progress import progress
@@ -137,20 +138,24 @@ async def test_draining_ends_the_iteration(path: Path, monkeypatch: pytest.Monke
 
 
 async def test_what_is_learned_is_shared(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The history comes back from the workers, and a run that is given one passes it on."""
+    """The history comes back from the workers, by what predicts durations, and a run that is given one passes it on."""
     known = History()
     for _ in range(5):
-        known.add(ENDPOINT, "processing", 0.1, 0.1)
+        known.add(f"{ENDPOINT}:mode=fast", "processing", 0.1, 0.1)
     learned = Learned(history=known, price=0.5)
     async with (
         world(monkeypatch),
         cluster() as client,
         Ledger(path) as ledger,
-        run_of(refs(8), client, ledger, schedule=learned) as run,
+        Clients() as clients,
+        run_of(
+            (clients.job(*ref).with_pacing("mode=fast") for ref in refs(8)), client, ledger, schedule=learned
+        ) as run,
     ):
         assert len([record async for record in run]) == 8
     assert run.history is known
-    assert len(known.track(ENDPOINT, "processing").records) > 5
+    assert {key for key, _ in known.tracks} == {f"{ENDPOINT}:mode=fast"}
+    assert len(known.track(f"{ENDPOINT}:mode=fast", "processing").records) > 5
 
 
 async def test_jobs_that_trickle_in_are_not_kept_waiting(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
