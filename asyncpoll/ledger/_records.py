@@ -97,7 +97,7 @@ class Entry:
 
 @frozen
 class EntryStatus:
-    """The status of a job that was entered: whether the ledger did not have it yet (*fresh*), or knows its end (*done*).
+    """The status of a job that was entered: *fresh* if the ledger did not have it yet, *done* if it knows its end.
 
     Attributes:
         checkpoint: The progress of the wait for it so far; None when it is fresh or done.
