@@ -93,10 +93,6 @@ class Planning(Learning, Protocol):
         """Learn that a job, unseen since its submit *age* seconds ago, is in *state*; return when it came there."""
         ...
 
-    def compare_progress(self, total: float, lo: float, hi: float, *, state: str, key: str = "") -> None:
-        """Learn that a job, whose progress let one expect *total* seconds in *state*, was there for *lo* to *hi*."""
-        ...
-
     def first_delay(self, age: float | None, *, key: str = "") -> float:
         """Return the seconds to the first poll of a job of this age; None stands for an age that is not known."""
         ...

@@ -164,9 +164,11 @@ class Course:
             self._look(state, seen, lo)
         try:
             learning.observe(lo, hi, state=state.value, key=self.pacing_key, during=(self.state_since, now))
-            if self._rare.projected is not None and self.policy.planning is not None:
-                total, self._rare.projected = self._rare.projected, None
-                self.policy.planning.compare_progress(total, lo, hi, state=state.value, key=self.pacing_key)
+            total = self._rare.projected
+            if total is not None:
+                self._rare.projected = None
+                if compare := getattr(learning, "compare_progress", None):  # a schedule of a user's own may lack it
+                    compare(total, lo, hi, state=state.value, key=self.pacing_key)
         except BaseException:  # noqa: BLE001  whatever it is, it is the schedule's own
             _log.exception("the schedule %r failed to learn", learning)
 

@@ -134,12 +134,7 @@ def _as_learning(schedule: Schedule) -> Learning | None:
 
 
 def _as_planning(learning: Learning | None) -> Planning | None:
-    wanted = (
-        "look",
-        "first_look",
-        "first_delay",
-        "compare_progress",
-    )  # by name: a schedule of a user's own may be without them
+    wanted = ("look", "first_look", "first_delay")  # by name: a schedule of a user's own may be without them
     return cast("Planning", learning) if learning and all(hasattr(learning, name) for name in wanted) else None
 
 

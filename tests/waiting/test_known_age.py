@@ -268,6 +268,16 @@ def test_every_look_is_told(steps: list[Any], age: float | None, lessons: list[t
     assert taught(Aged(steps, age=age), Notes()) == lessons
 
 
+def test_a_schedule_need_not_learn_from_progress() -> None:
+    """It may be without the method; the other lessons come."""
+
+    class Simple(Notes):
+        compare_progress: Any = None
+
+    lessons = taught(Aged([HALF, HALF, DONE], age=3.0), Simple())
+    assert lessons == [("first", "processing", 3.0), ("look", "processing", 3.0, 4.0), ("end", "processing", 4.0, 5.0)]
+
+
 def test_a_job_first_seen_in_processing_may_have_been_pending() -> None:
     """Where the schedule says so, the queue has ended before, and processing has its own clock."""
     assert taught(Aged([PROCESSING, PROCESSING, DONE], age=8.0), Notes(came=6.0)) == [
