@@ -241,7 +241,7 @@ class Decision(Course):
         since = now - checkpoint.in_state
         if checkpoint.state is not None:
             self.last = Snapshot(checkpoint.state)
-            self.running_at = since
+            self.running_at = max(self.began, since)  # it was seen by a poll of this wait
             if since > self.began:
                 self._own_rare().state_changed_at = since
         if self._rare.clocks is not None:

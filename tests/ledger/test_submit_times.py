@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from hub_kit import jobs_of, transport_of
-from ledger_kit import in_run
+from ledger_kit import in_run, records_of
 
 from asyncpoll._errors import LedgerError
 from asyncpoll.ledger import Entry, Ledger, Reader, recover, submit_all
@@ -75,3 +75,20 @@ async def test_a_job_of_an_earlier_submit_has_its_age(tmp_path: Path) -> None:
         assert submission.fate == fate
         assert submission.job is not None
         assert submission.job.submitted_at == AT
+
+
+def test_a_resumed_run_records_a_job_of_known_age(path: Path) -> None:
+    """It was seen unfinished before it was seen ended, as in a run that was not interrupted."""
+    make_unfinished(path)
+
+    async def work(hub: Hub, ledger: Ledger) -> None:
+        first, second = jobs_of(transport_of(lambda _: {"state": "success"}), ["a", "b"])
+        jobs = [first.with_submitted_at(AT), second]
+        async with hub.run(jobs, ledger=ledger, timeout=None) as records:
+            assert len([record async for record in records]) == 2
+
+    in_run(path, work)
+    for record in records_of(path):
+        assert (record.state, record.error) == ("success", None)
+        assert record.running is not None
+        assert 0 <= record.running <= record.waited

@@ -201,6 +201,8 @@ def test_a_wait_that_is_resumed_keeps_the_age_of_its_job() -> None:
         assert wait.state_since == pytest.approx(since, abs=0.1)
         assert wait.seconds_left(1000.0) is None
         assert wait.began == 940.0
+        assert wait.running_at is not None
+        assert 940.0 <= wait.running_at <= 1000.0
 
 
 # what is learned
