@@ -27,7 +27,7 @@ They are learned apart, but until there are enough jobs of one sort, they are pl
 
 _POOL = ""  # the key of jobs without a key
 _MANY = 100.0  # seconds, from which fractions do not matter
-_MOST_TURNS = 2.5  # the longest delay while calls are scarce
+_MOST_TURNS = 2.4  # the longest delay while calls are scarce
 
 _REASONS: Mapping[Reason, str] = MappingProxyType({
     "cold": "too few such jobs were seen to end, so the schedule for that decides",

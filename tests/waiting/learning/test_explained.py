@@ -126,7 +126,7 @@ def test_every_reason_is_explained() -> None:
     told = [schedule.explain(progress) for schedule, progress, _ in progresses]
     assert [one.reason for one in told] == [reason for _, _, reason in progresses]
     assert len({str(one).partition(":")[0].partition("since ")[2] for one in told}) == 8
-    assert told[5].delay == 75.0
+    assert told[5].delay == 72.0
 
 
 def test_what_cannot_run_any_more_has_ended() -> None:
