@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections import deque
+from contextvars import Context
 
 from asyncpoll.waiting._emission import Counters
 from asyncpoll.waiting.learning._learned import Learned
@@ -15,7 +15,8 @@ from asyncpoll.waiting.scheduler._targets import Target, Wait, WaitRegistry
 _SHARE, _MOST_SHARE = 3.0, 0.2  # of the price, by the number of waits, that one poll moves; and at most
 _FITS = 0.6  # of the calls that there are; if all would make fewer, calls are not scarce any more
 _LATE = 0.5  # lateness below this is noise
-_MOST_PLANNED, _AT_ONCE = 10_000, 100  # waits that are planned anew, and without a pause
+_MOST_PLANNED, _AT_ONCE = 10_000, 100  # waits that are planned anew, and without a break
+_REST = 0.25  # seconds from one time to the next, however many kinds of jobs there are
 
 
 class PriceController:
@@ -67,21 +68,31 @@ class Pacer:
         batcher: Knows what is polled for each wait.
         registry: The jobs that are awaited.
         counters: Those of the hub.
+        context: The context variables in which waits are planned anew.
 
     Attributes:
         learned: The schedule of the hub.
     """
 
     def __init__(
-        self, learned: Learned, dispatcher: Dispatcher, batcher: Batcher, registry: WaitRegistry, counters: Counters
+        self,
+        learned: Learned,
+        *,
+        dispatcher: Dispatcher,
+        batcher: Batcher,
+        registry: WaitRegistry,
+        counters: Counters,
+        context: Context,
     ) -> None:
         self.learned = learned
         self._dispatcher = dispatcher
         self._batcher = batcher
         self._registry = registry
         self._counters = counters
+        self._context = context
         self._prices = PriceController(learned)
-        self._to_plan: deque[Wait] = deque()
+        self._next: asyncio.Handle | None = None  # of the waits that are planned anew
+        self._planned_at = -math.inf
 
     def before_poll(self, target: Target) -> None:
         """Set the price of calls by a poll that is about to be made, under a rate that is above 0."""
@@ -92,19 +103,22 @@ class Pacer:
             self._dispatcher.is_eager = self._prices.update(worth, waits=waits, rate=rate, late=late)
 
     def plan_anew(self) -> None:
-        """Plan waits anew, since a poll has shown much about their jobs: the first ends of a kind do."""
-        news, is_idle = self.learned.take_news(), not self._to_plan
-        waits = self._registry.sample(_MOST_PLANNED)
-        self._to_plan.extend(wait for wait in waits if wait.others is None and wait.pacing_key in news)
-        if is_idle:
-            self._plan_some()
+        """Plan waits anew soon, since a poll has shown much about their jobs: the first ends of a kind do."""
+        if self._next is None:
+            at = max(self._dispatcher.now(), self._planned_at + _REST)
+            self._next = asyncio.get_running_loop().call_at(at, self._plan_all, context=self._context)
 
-    def _plan_some(self) -> None:
+    def _plan_all(self) -> None:
+        news, waits = self.learned.take_news(), self._registry.sample(_MOST_PLANNED)
+        self._plan_some([wait for wait in waits if wait.others is None and wait.pacing_key in news])
+
+    def _plan_some(self, waits: list[Wait]) -> None:
         """Plan some waits anew, and the others when the event loop has done what else there is to do."""
         now = self._dispatcher.now()
-        for _ in range(min(_AT_ONCE, len(self._to_plan))):
-            wait = self._to_plan.popleft()
+        for wait in waits[:_AT_ONCE]:
             if wait.sink is not None and (due := wait.planned_anew(self.learned, now)) < wait.due:
                 self._batcher.hasten(wait, due)
-        if self._to_plan:
-            asyncio.get_running_loop().call_soon(self._plan_some)
+        if left := waits[_AT_ONCE:]:
+            self._next = asyncio.get_running_loop().call_soon(self._plan_some, left, context=self._context)
+        else:
+            self._next, self._planned_at = None, now

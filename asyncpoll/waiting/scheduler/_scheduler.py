@@ -69,7 +69,7 @@ class Scheduler:
         self._batcher = Batcher(self.dispatcher, context)
         self.registry = WaitRegistry()
         pacer = partial(Pacer, dispatcher=self.dispatcher, batcher=self._batcher, registry=self.registry)
-        self._pacer = None if learned is None else pacer(learned, counters=counters)
+        self._pacer = None if learned is None else pacer(learned, counters=counters, context=context)
         self._interner = SnapshotInterner()
         self.cancels = RemoteCancels(limits.concurrency)
         self._to_cancel: set[Wait] = set()  # jobs that some wait has asked to cancel, and for which others still wait
