@@ -105,6 +105,21 @@ def test_the_client_is_killed(tmp_path: Path, undisturbed: dict[str, float]) -> 
     assert seen["polls"] <= 1.25 * undisturbed["polls"]
 
 
+def test_without_a_client_workers_are_quiet(tmp_path: Path) -> None:
+    """Two seconds after it has vanished no poll comes any more."""
+    with Scene(tmp_path, 2000, 200.0) as scene:
+        scene.cluster()
+        run = scene.run()
+        scene.come(0.2)
+        kill(run.pid)
+        killed = time.monotonic()
+        run.communicate()
+        time.sleep(CUT)
+        last = scene.report()["last"]
+    print(f"client killed: the last poll came {last - killed:.1f} s later")  # noqa: T201  shown with -s
+    assert last - killed < 2
+
+
 def test_the_scheduler_is_killed(tmp_path: Path, undisturbed: dict[str, float]) -> None:
     """The run ends with one line that says so; it is resumed on another cluster."""
     began = time.monotonic()

@@ -173,11 +173,15 @@ class Scene:
         """Return the process of a worker, which its nanny has started."""
         return next(pid for pid in children(self.nannies[number].pid) if "spawn_main" in command_of(pid))
 
-    def seen(self) -> dict[str, Any]:
-        """End the server; return what it has seen, and check all outcomes."""
-        ids = [f"j{number}" for number in range(self.jobs)]
+    def report(self, *ids: str) -> dict[str, Any]:
+        """End the server; return what it has seen."""
         out, _ = self.server.communicate("\n".join(ids))
         seen: dict[str, Any] = json.loads(out)
+        return seen
+
+    def seen(self) -> dict[str, Any]:
+        """End the server; return what it has seen, and check all outcomes."""
+        seen = self.report(*(f"j{number}" for number in range(self.jobs)))
         lines = [json.loads(line) for line in (self.place / "out").read_text().splitlines()]
         times = Counter(line["ref"]["task_id"] for line in lines)
         with Reader(self.place / "out.ledger") as reader:
