@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from asyncpoll._errors import TransportError as TransportError
     from asyncpoll._errors import UnknownStatus as UnknownStatus
     from asyncpoll._errors import WaitTimeout as WaitTimeout
+    from asyncpoll._marks import time_in_id as time_in_id
     from asyncpoll._schedule import Exponential as Exponential
     from asyncpoll._schedule import Fixed as Fixed
     from asyncpoll._schedule import Progress as Progress
@@ -58,6 +59,7 @@ else:
             "BadReply ClientClosed Draining JobCancelled JobError JobFailed JobTimedOut LedgerError PollError Rejected "
             "Throttled TransportError UnknownStatus WaitTimeout"
         ),
+        "_marks": "time_in_id",
         "_schedule": "Exponential Fixed Progress Schedule",
         "_snapshot": "Snapshot",
         "_state": "State Vocabulary",

@@ -18,7 +18,7 @@ from asyncpoll._errors import BadReply, Rejected, TransportError
 from asyncpoll._guard import ACCIDENTS, Guard, check_first
 from asyncpoll._job_tokens import as_plain, as_text_alone, read_token, shown_ref, token_marks, write_token
 from asyncpoll._json import canonical_json
-from asyncpoll._marks import Marks, as_pacing, pacing_key
+from asyncpoll._marks import Marks, as_pacing, pacing_key, time_of_submit
 from asyncpoll._snapshot import Snapshot
 from asyncpoll._state import State
 from asyncpoll._timeout import Timeout
@@ -65,6 +65,8 @@ class Endpoint(Generic[Ref, T]):
         group: How to ask about many jobs with one request, or None if the API has no such call.
         pace: How often the API may be asked, as defaults for each wait, or None.
         predicts: A function from a reference to the part of it that predicts how long the job takes, or None.
+        submitted_at: A function from a reference to the time of its submit, if it holds that, or None. See `time_in_id`
+            for ids. A time that is given with a job goes before it, and nonsense counts as None.
         same_job: A function that returns whether a reply is about the job with a reference, or None if the API does
             not repeat the id in its replies.
         again: A function from a reference and a `Poll` to the request of a poll of a wait, or None to use `ask` there,
@@ -100,6 +102,7 @@ class Endpoint(Generic[Ref, T]):
     group: Group[Ref, T] | None = field(default=None, kw_only=True, validator=optional_instance(Group))
     pace: Pace | None = field(default=None, kw_only=True, validator=optional_instance(Pace))
     predicts: Callable[[Ref], Hashable] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
+    submitted_at: Callable[[Ref], Time | None] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
     same_job: Callable[[Ref, Reply], bool] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
     again: Callable[[Ref, Poll], Request] | None = field(default=None, kw_only=True, validator=OPTIONAL_FUNCTION)
     conditional: bool = field(default=True, kw_only=True, validator=by_field(flag))
@@ -125,6 +128,8 @@ class Endpoint(Generic[Ref, T]):
     def job(self, transport: Transport, ref: Ref, *, submitted_at: Time | None = None) -> Job[T]:
         """Return the job with the reference *ref*. Its requests are sent over *transport*."""
         job = Job(self, transport, ref)
+        if submitted_at is None and self.submitted_at is not None:
+            submitted_at = time_of_submit(self.submitted_at(ref))
         return job if submitted_at is None else job.with_submitted_at(submitted_at)
 
     @property

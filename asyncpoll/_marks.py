@@ -10,9 +10,11 @@ next of 4; "64K+" has units of 1024. A fact is a word that many jobs share: neit
 from __future__ import annotations
 
 import math
+import re
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
+from uuid import UUID
 
 from asyncpoll._checks import Time, is_number, refusal, text, unix_time
 
@@ -27,6 +29,12 @@ _LONGEST_WORD = 40  # characters
 _BY_TWO = 6  # bits, below which classes are powers of 2
 _MOST_BITS = 50  # more than any file or count has
 _UNITS = ("", "K", "M", "G", "T")
+
+_ULID = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}", re.IGNORECASE)
+_ULID_DIGITS = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
+_UUID_EPOCH = 12_219_292_800.0  # seconds from 1582-10-15, where UUIDs of the versions 1 and 6 begin, to 1970
+_OLDEST = 1_262_304_000.0  # 2010, before which no job was submitted that is awaited now
+_MOST_SECONDS = 1e11  # a larger number is of milliseconds
 
 Predictor = Callable[[Any], str | None]
 """A function from JSON data by name to the text of what predicts, or None if the data have nothing of it."""
@@ -90,6 +98,46 @@ def _size(value: Any) -> str:
         return str(bits)
     least = bits - 1 if bits <= _BY_TWO else (bits - 1) // 2 * 2
     return f"{1 << least % 10}{_UNITS[least // 10]}+"
+
+
+def time_in_id(text: str) -> float | None:
+    """Return the Unix time in seconds that an id holds, or None if it holds none.
+
+    It is known of UUIDs of the versions 1, 6 and 7 (RFC 9562) and of ULIDs, also with a prefix such as "job_".
+    """
+    name, at = text.rpartition("_")[2], math.nan
+    if _ULID.fullmatch(name):
+        at = sum(_ULID_DIGITS.index(digit) << 5 * place for place, digit in enumerate(name[9::-1].upper())) / 1e3
+    else:
+        try:
+            found = UUID(name)
+        except ValueError:
+            return None
+        match found.version:
+            case 7:
+                at = (found.int >> 80) / 1e3
+            case 6:
+                ticks = found.time_low << 28 | found.time_mid << 12 | found.time_hi_version & 0xFFF
+                at = ticks / 1e7 - _UUID_EPOCH
+            case 1:
+                at = found.time / 1e7 - _UUID_EPOCH
+            case _:
+                return None
+    return time_of_submit(at)
+
+
+def time_of_submit(value: Any) -> float | None:
+    """Return the Unix time of a submit that data hold: a number, a text, or an id with a time in it; else None.
+
+    Nothing is raised for nonsense, since it must not keep a job from being awaited.
+    """
+    if is_number(value) and value > _MOST_SECONDS:
+        value /= 1e3
+    try:
+        at = unix_time("the time of the submit", value)
+    except (TypeError, ValueError):
+        return time_in_id(value) if isinstance(value, str) else None
+    return at if at > _OLDEST else None
 
 
 class Marks:

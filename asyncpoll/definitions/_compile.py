@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from math import floor
 from typing import Any
 
@@ -61,6 +61,7 @@ def compile_endpoint(spec: EndpointSpec, text: str | None = None) -> Endpoint[Re
         group=None if spec.group is None else _group(spec, spec.group, references, faults),
         pace=None if spec.pace is None else Pace(**{one.name: getattr(spec.pace, one.name) for one in fields(Pace)}),
         predicts=_predicts(spec, references),
+        submitted_at=None if spec.submitted_at is None else partial(_time_in, spec.submitted_at),
         same_job=_same_job(spec.echo, references) if spec.echo else None,
         plain=Reference.plain,
         restore=references.make,
@@ -231,6 +232,11 @@ def _predicts(spec: EndpointSpec, references: References) -> Callable[[Reference
         return predict(ref.plain())
 
     return predicted
+
+
+def _time_in(name: str, ref: Reference) -> Any:
+    """Return the field of a reference that holds the time of the submit, as itself or in an id."""
+    return ref.plain().get(name)
 
 
 # lists

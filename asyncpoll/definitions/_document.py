@@ -192,6 +192,8 @@ def _check_fields(endpoint: EndpointSpec) -> None:
         for slot in step.names:
             read.path(step.where.below(slot, slot))
     _check_known(endpoint, "moved", endpoint.moved, endpoint.fields, is_open=endpoint.open)
+    held = [] if endpoint.submitted_at is None else [endpoint.submitted_at]
+    _check_known(endpoint, "submitted_at", held, endpoint.fields, is_open=endpoint.open)
     start, facts = endpoint.start, [fact_keys(path)[0] for path in endpoint.predicts]
     known = dict.fromkeys([*endpoint.fields, *(start.names if start else ())])
     _check_known(endpoint, "predicts", facts, known, is_open=endpoint.open or (start is not None and start.open))

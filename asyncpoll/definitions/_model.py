@@ -370,6 +370,7 @@ class EndpointSpec(TableSpec):
     open: bool = key(read.flag, default=False)
     echo: Mapping[str, Paths] = key(read.named(read.some_paths, read.field_name), NOTHING)
     predicts: tuple[str, ...] = key(read.listed(read.fact), ())
+    submitted_at: str | None = key(read.field_name, None)
     moved: Mapping[str, Paths] = key(read.named(read.some_paths, read.field_name), NOTHING)
     about: ListSpec | None = key(_table(ListSpec), None)
     status: Paths = key(read.paths, ())

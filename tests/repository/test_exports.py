@@ -35,7 +35,7 @@ PUBLIC = [
 LEAST = {
     "asyncpoll": """
         State Vocabulary Snapshot wait_until_terminal watch as_completed wait_all Hub Outcome Timeout
-        Schedule Progress Fixed Exponential Learned Explanation Endpoint Job
+        Schedule Progress Fixed Exponential Learned Explanation Endpoint Job time_in_id
         PollError WaitTimeout JobError JobFailed JobTimedOut JobCancelled TransportError Throttled Rejected BadReply
         UnknownStatus ClientClosed
     """,

@@ -44,6 +44,7 @@ from asyncpoll import (
     WaitTimeout,
     as_completed,
     events,
+    time_in_id,
     wait_all,
     wait_until_terminal,
     watch,
@@ -142,6 +143,7 @@ schedules: list[Schedule] = [
 assert_type(Exponential().delay(Progress(1, 0.0)), float)
 why = Learned().explain(Progress(1, 0.0), key="vendor.jobs")
 assert_type(why, Explanation)
+assert_type(time_in_id("01FWHE4YDGFK1SHH6W1G60EECF"), float | None)
 assert_type((why.delay, why.typical, why.ends, why.worth, why.call_cost), tuple[float, float, float, float, float])
 assert_type((why.jobs, str(why.reason)), tuple[int, str])
 Learned(0.05)  # type: ignore[call-arg]  # what a call is worth is said by name
