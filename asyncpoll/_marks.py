@@ -103,7 +103,7 @@ def _size(value: Any) -> str:
 def time_in_id(text: str) -> float | None:
     """Return the Unix time in seconds that an id holds, or None if it holds none.
 
-    It is known of UUIDs of the versions 1, 6 and 7 (RFC 9562) and of ULIDs, also with a prefix such as "job_".
+    It is known of UUIDs of the versions 1, 6 and 7 (RFC 9562) and of ULIDs, also behind a prefix and a "_".
     """
     name, at = text.rpartition("_")[2], math.nan
     if _ULID.fullmatch(name):
