@@ -60,8 +60,8 @@ async def test_each_line_is_in_one_shard(monkeypatch: pytest.MonkeyPatch) -> Non
     """For any count: the shards together are the input exactly, with duplicates and bad lines."""
     monkeypatch.setenv("MOLIZHISHU_TOKEN", "any")
     chance = random.Random(7)
-    lines: list[Any] = [subtask(chance.randrange(200)) for _ in range(500)]
-    for bad in BAD * 8:
+    lines: list[Any] = [subtask(chance.randrange(60)) for _ in range(150)]
+    for bad in BAD * 2:
         lines.insert(chance.randrange(len(lines)), bad)
     path = write_lines(Path("jobs"), *lines)
 
@@ -76,14 +76,14 @@ async def test_each_line_is_in_one_shard(monkeypatch: pytest.MonkeyPatch) -> Non
             return [job.key async for job in ingest.each(each())], ingest.bad.number
 
     whole, refused = await jobs_of(None)
-    assert (len(whole), refused) == (500, 40)
-    for count in (1, 2, 3, 8, 100):
+    assert (len(whole), refused) == (150, 2 * len(BAD))
+    for count in (1, 2, 3, 8, 40):
         shares = [await jobs_of(f"{number}/{count}") for number in range(1, count + 1)]
         keys = [Counter(share) for share, _ in shares]
         assert sum(keys, Counter()) == Counter(whole)
         assert sum(len(one) for one in keys) == len(set(whole))
         assert sum(number for _, number in shares) == refused
-        if count in {2, 3, 8}:
+        if count in {2, 3}:
             assert min(len(one) for one in keys) > 0.5 * len(set(whole)) / count
 
 
