@@ -27,8 +27,8 @@ def pytest_configure() -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers() -> int:
-    """Return one more than there are processors: a test that waits for another process leaves its own idle."""
-    return (os.cpu_count() or 1) + 1
+    """Return two more than there are processors: a test that waits for another process leaves its own idle."""
+    return (os.cpu_count() or 1) + 2
 
 
 @pytest.hookimpl(wrapper=True)

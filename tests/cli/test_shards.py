@@ -83,7 +83,7 @@ async def test_each_line_is_in_one_shard(monkeypatch: pytest.MonkeyPatch) -> Non
         assert sum(keys, Counter()) == Counter(whole)
         assert sum(len(one) for one in keys) == len(set(whole))
         assert sum(number for _, number in shares) == refused
-        if count in {2, 3}:
+        if count == 2:
             assert min(len(one) for one in keys) > 0.5 * len(set(whole)) / count
 
 
