@@ -94,7 +94,8 @@ class Target:
         accidents: The share of the polls in which something goes wrong.
         callers: Who waits for it at present, by the number of the caller.
         cancels: How often it was cancelled.
-        strangers: Polls that saw the context of somebody who did not wait for it.
+        left: When each caller left it last.
+        strangers: Polls that saw the context of somebody who did not wait for it, nor did so at the same moment.
     """
 
     chance: Random
@@ -102,13 +103,19 @@ class Target:
     accidents: float
     callers: Counter[int] = field(factory=Counter)
     cancels: int = 0
+    left: dict[int, float] = field(factory=dict)
     strangers: int = 0
 
     async def __call__(self) -> Any:
         """Say something about the job, late and perhaps badly."""
-        if CALLER.get() not in +self.callers:
+        if CALLER.get() not in +self.callers and self.left.get(CALLER.get()) != asyncio.get_running_loop().time():
             self.strangers += 1
         return await self.answer()
+
+    def leave(self) -> None:
+        """Note that the present caller waits once less."""
+        self.callers[CALLER.get()] -= 1
+        self.left[CALLER.get()] = asyncio.get_running_loop().time()
 
     async def answer(self) -> Any:
         """Return or raise the answer."""
@@ -304,14 +311,14 @@ class Chaos:
             with suppress(ClientClosed):
                 await hub.wait(job, **options)
             return
-        callers = self._target(job).callers
+        target = self._target(job)
         self.begun += 1
-        callers[CALLER.get()] += 1
+        target.callers[CALLER.get()] += 1
         try:
             snapshot = await hub.wait(job, **options)
             assert snapshot.state.is_terminal
         finally:
-            callers[CALLER.get()] -= 1
+            target.leave()
 
     async def _run_in(self, hub: Hub, jobs: list[Any], options: dict[str, Any]) -> None:
         if self.closed:
@@ -333,17 +340,17 @@ class Chaos:
                     assert len(seen) == len(jobs) or self.closed
         finally:
             for job in jobs:
-                self._target(job).callers[CALLER.get()] -= 1
+                self._target(job).leave()
 
     async def _wait_alone(self, _hub: Hub, jobs: list[Any], options: dict[str, Any]) -> None:
         job = self.chance.choice(jobs)
-        callers = self._target(job).callers
-        callers[CALLER.get()] += 1
+        target = self._target(job)
+        target.callers[CALLER.get()] += 1
         try:
             snapshot = await wait_until_terminal(job, **options)
             assert snapshot.state.is_terminal
         finally:
-            callers[CALLER.get()] -= 1
+            target.leave()
 
     async def _nudge(self, hub: Hub, jobs: list[Any]) -> None:
         await asyncio.sleep(self.chance.uniform(0.0, 10.0))
