@@ -16,7 +16,9 @@ import hypothesis
 import pytest
 from ledger_kit import directory
 
-hypothesis.settings.register_profile("on a busy machine", deadline=None)
+hypothesis.settings.register_profile(
+    "on a busy machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
 hypothesis.settings.load_profile("on a busy machine")
 
 
