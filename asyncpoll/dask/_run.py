@@ -11,6 +11,7 @@ from contextlib import AsyncExitStack, suppress
 from types import TracebackType
 from typing import Any, Final, Self, cast
 
+from attrs import evolve
 from distributed import Client
 from distributed.client import FutureCancelledError
 from distributed.scheduler import KilledWorker
@@ -20,7 +21,7 @@ from asyncpoll._errors import PollError, TransportError
 from asyncpoll.clients import Clients
 from asyncpoll.dask._engine import poll_shard
 from asyncpoll.dask._scheduler import RunPlugin
-from asyncpoll.dask._shard import COUNTED, JobReference, Settings, Shard, ShardEnd
+from asyncpoll.dask._shard import COUNTED, Settings, Shard, ShardEnd
 from asyncpoll.ledger import Entry, EntryInput, Ledger, OutcomeInput, Record
 from asyncpoll.ledger._run import CONSUMER, Pages
 from asyncpoll.waiting._decision import WaitCheckpoint
@@ -189,7 +190,7 @@ class DistributedRun:
 
     async def _feed(self) -> None:
         """Enter the jobs page by page, and send out those that have no outcome."""
-        pages, ready, full_at = Pages(cast("Any", self._jobs)), list[JobReference](), math.inf
+        pages, ready, full_at = Pages(cast("Any", self._jobs)), list[Entry](), math.inf
         loop = asyncio.get_running_loop()
         try:
             while True:
@@ -211,9 +212,9 @@ class DistributedRun:
         finally:
             await pages.aclose()
 
-    async def _enter(self, page: Sequence[Given]) -> list[JobReference]:
+    async def _enter(self, page: Sequence[Given]) -> list[Entry]:
         """Enter jobs into the ledger; return those that are to be polled."""
-        entries, references = [self._entry(job) for job in page], list[JobReference]()
+        entries, references = [self._entry(job) for job in page], list[Entry]()
         statuses = await self._ledger.enter(entries)
         self.taken += len(page)
         for job, entry, status in zip(page, entries, statuses, strict=True):
@@ -228,8 +229,8 @@ class DistributedRun:
                 await self._ledger.submit(OutcomeInput.of(number, ended, links=self._settings.links))
             else:
                 self._entries[number] = entry
-                known = entry.endpoint, entry.ref, entry.submitted_at, entry.pacing
-                references.append(JobReference(number, *known, status.checkpoint))
+                known = entry.submitted_at, entry.pacing, status.checkpoint
+                references.append(Entry(number, entry.key, entry.endpoint, entry.ref, None, *known))
             self._is_taken[number] = True
         return references
 
@@ -257,7 +258,7 @@ class DistributedRun:
         said["definitions"] |= {name: text for name in endpoints if (text := self._definitions[name]) is not None}
         return json.dumps(said)
 
-    async def _send_out(self, references: Sequence[JobReference]) -> None:
+    async def _send_out(self, references: Sequence[Entry]) -> None:
         """Send out a shard, once there is room for it."""
         while self._shards and len(self._entries) > self._max_pending:
             self._room.clear()
@@ -271,7 +272,7 @@ class DistributedRun:
         self._room.set()
         self._changed.set()
 
-    async def _see_to(self, references: Sequence[JobReference]) -> None:
+    async def _see_to(self, references: Sequence[Entry]) -> None:
         """Send a shard out, again and again until all of its jobs have outcomes or the run is over."""
         attempts = 0
         while references and not self._is_over:
@@ -284,7 +285,7 @@ class DistributedRun:
                 raise end.error
             statuses = await self._ledger.enter([self._entries[one.number] for one in references])
             left = [
-                one._replace(checkpoint=status.checkpoint)
+                evolve(one, checkpoint=status.checkpoint)
                 for one, status in zip(references, statuses, strict=True)
                 if not status.done
             ]
@@ -297,7 +298,7 @@ class DistributedRun:
                 )
             references = left
 
-    async def _send(self, references: Sequence[JobReference]) -> ShardEnd:
+    async def _send(self, references: Sequence[Entry]) -> ShardEnd:
         """Send a shard to the cluster; return how it ended there."""
         endpoints = {one.endpoint for one in references}
         self._sent += 1

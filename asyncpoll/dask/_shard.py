@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, NamedTuple, cast
+from typing import Any, cast
 
 from attrs import evolve, field, frozen
 
@@ -17,7 +17,7 @@ from asyncpoll._schedule import Schedule
 from asyncpoll._timeout import Timeout
 from asyncpoll.clients import Clients
 from asyncpoll.http import TransportSettings
-from asyncpoll.ledger import OutcomeInput
+from asyncpoll.ledger import Entry, OutcomeInput
 from asyncpoll.ledger._run import is_exhaustion
 from asyncpoll.waiting._decision import WaitCheckpoint
 from asyncpoll.waiting._emission import Counters
@@ -54,26 +54,6 @@ class Settings:
     links: bool = False
 
 
-class JobReference(NamedTuple):
-    """A job of a shard.
-
-    Attributes:
-        number: The number of its entry in the ledger.
-        endpoint: The name of its endpoint.
-        ref: Its reference as JSON data.
-        submitted_at: The Unix time of its submit, or None.
-        pacing: What predicts how long it takes, or None; see `Job.with_pacing`.
-        checkpoint: The progress of the wait for it so far, or None.
-    """
-
-    number: int
-    endpoint: str
-    ref: Any
-    submitted_at: float | None = None
-    pacing: str | None = None
-    checkpoint: WaitCheckpoint | None = None
-
-
 @frozen
 class Shard:
     """A page of jobs that one worker waits for.
@@ -81,12 +61,12 @@ class Shard:
     Attributes:
         name: Its name, which is the key of its task.
         clients: Where the endpoints of its jobs are, as JSON.
-        references: The jobs.
+        references: The jobs as the ledger has them, without data of the caller's own.
     """
 
     name: str
     clients: str
-    references: Sequence[JobReference]
+    references: Sequence[Entry]
 
 
 @frozen
@@ -154,9 +134,9 @@ class ShardWaits:
         self._shard = shard
         self._elapsed = elapsed
         self._outbox = outbox
-        self._references: dict[int, JobReference] = {}  # by the identity of their jobs
+        self._references: dict[int, Entry] = {}  # by the identity of their jobs
 
-    def add(self, reference: JobReference, job: Job[Any]) -> Job[Any]:
+    def add(self, reference: Entry, job: Job[Any]) -> Job[Any]:
         """Return the job of a reference, with what else is known of it."""
         at = reference.submitted_at
         if at is not None:

@@ -18,8 +18,8 @@ from asyncpoll import Fixed
 from asyncpoll._version import __version__
 from asyncpoll.clients import Clients
 from asyncpoll.dask._engine import Engine
-from asyncpoll.dask._shard import JobReference, Settings, Shard, ShardEnd
-from asyncpoll.ledger import OutcomeInput
+from asyncpoll.dask._shard import Settings, Shard, ShardEnd
+from asyncpoll.ledger import Entry, OutcomeInput
 from asyncpoll.simulator import Life
 from asyncpoll.waiting.learning._history import History
 
@@ -71,7 +71,7 @@ def settings(version: str = __version__) -> Settings:
 
 def shard(count: int) -> Shard:
     """Return a shard of so many jobs."""
-    jobs = [JobReference(number, *ref) for number, ref in enumerate(refs(count), 1)]
+    jobs = [Entry(number, f"{number}", *ref) for number, ref in enumerate(refs(count), 1)]
     return Shard("s", Clients().to_json(), jobs)
 
 
