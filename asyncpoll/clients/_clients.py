@@ -225,8 +225,8 @@ class Clients:
     def from_json(cls, text: str, **settings: Unpack[TransportSettings]) -> Self:
         """Return clients equal to those that wrote *text* with `to_json`, in this process or another one.
 
-        Keys are read from the environment of this process. The text may name code, which is imported: read it only from
-        whom you would run code of.
+        Keys are read from the environment of this process. The text may name code, which is imported: read only text
+        that you trust as much as code.
 
         Args:
             text: The text.

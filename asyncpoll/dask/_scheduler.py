@@ -82,7 +82,7 @@ class RunPlugin(SchedulerPlugin):
         """Note which outcomes go to the client, and what it says."""
         if topic != self.name:
             return
-        self._scheduler._broker.truncate(topic)  # noqa: SLF001  it would keep the last 1,000, and nobody reads them
+        self._scheduler._broker.truncate(topic)  # noqa: SLF001  it would keep the last 1,000, for no reader
         for shard, number, _ in msg.get("outcomes", ()):
             if shard in self._shards:
                 self._shards[shard].known.append(number)
@@ -96,7 +96,7 @@ class RunPlugin(SchedulerPlugin):
             self._shards.pop(key, None)
 
     def remove_client(self, scheduler: Any, client: str) -> None:
-        """End the run when its client is gone; what workers still send is let through to nobody."""
+        """End the run when its client is gone; what workers still send is not received."""
         if client == self._client:
             self._is_over = True
             scheduler.loop.call_later(_GRACE, scheduler.plugins.pop, self.name, None)

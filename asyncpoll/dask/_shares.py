@@ -79,7 +79,7 @@ class Shares:
 
 
 def fair_shares(rate: float, demands: Mapping[str, float]) -> dict[str, float]:
-    """Return how much of *rate* each gets: max-min fair, with what nobody could use divided evenly."""
+    """Return how much of *rate* each gets: max-min fair, and what is left over divided evenly."""
     left, shares = rate, dict[str, float]()
     for number, name in enumerate(sorted(demands, key=lambda one: demands[one])):
         shares[name] = min(demands[name], left / (len(demands) - number))
