@@ -156,7 +156,7 @@ class Decision(Course):
         try:
             if seen is not None and last is not None and not last.state.is_terminal:
                 due = self._next_poll(seen, self._delay(seen))
-            elif not self.polls:
+            elif not self.polls and self.planned_first_delay():
                 due = self.first_poll(self.began)
             else:
                 return NEVER

@@ -19,7 +19,7 @@ from asyncpoll.http import Request
 from asyncpoll.waiting._decision import NEVER, Decision
 from asyncpoll.waiting._hub import Hub
 from asyncpoll.waiting._policy import policy_of
-from asyncpoll.waiting.learning._learned import Learned
+from asyncpoll.waiting.learning._learned import Learned, since_submit
 from asyncpoll.waiting.scheduler._pacing import PriceController
 
 
@@ -271,11 +271,22 @@ def test_a_wait_that_cannot_be_planned_anew_keeps_its_poll() -> None:
     ]  # fmt: skip
     for result, timeout in steps:
         decision = Decision(policy_of("wait", timeout, {"schedule": learned, "stable_for": 2}), 0.0)
-        assert decision.planned_anew(learned, 8.9) < NEVER
-        assert decision.planned_anew(Learned(), 8.9) == NEVER
+        assert decision.planned_anew(learned, 8.9) == NEVER
         decision.apply(result, 8.9)
         assert decision.planned_anew(learned, 8.9) == NEVER
     decision = Decision(policy_of("wait", None, {"schedule": learned}), 0.0)
     decision.apply(Snapshot(State.PROCESSING), 8.0)
+    assert decision.planned_anew(Learned(), 8.9) == NEVER
     assert 8.0 < decision.planned_anew(learned, 8.9) < 20.0
     assert 100.0 <= decision.planned_anew(learned, 100.0) < 110.0
+
+
+def test_a_first_poll_is_planned_anew_if_it_was_planned() -> None:
+    """One that is to be made at once keeps its turn."""
+    learned = Learned(random=Random(1).random)
+    for _ in range(30):
+        learned.observe(20.0, 20.0, key=since_submit("one"))
+    aged = Decision(policy_of("wait", None, {"schedule": learned}), 0.0, subject=Aged("a", 20.0, []))
+    assert 15.0 < aged.planned_anew(learned, 1.0) < 25.0
+    chosen = Decision(policy_of("wait", None, {"schedule": learned, "first_delay": 3.0}), 0.0, subject=aged.subject)
+    assert chosen.planned_anew(learned, 1.0) == NEVER
