@@ -37,7 +37,7 @@ OVERSLEPT = 0.5
 """A poll that is later than this was held up: the process was stopped, the machine slept, the loop was blocked."""
 
 _MOST_UNKNOWN = 5
-_SPREAD = 0.1  # of the time since a job was seen, over which polls are spread that are late by a new plan
+_SPREAD = 0.2  # of the time since a job was seen, over which polls are spread that are late by a new plan
 _EAGER = 0.5  # the share of an interval after which a poll may be made early
 _log = logging.getLogger(__name__)
 

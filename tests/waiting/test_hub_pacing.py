@@ -11,7 +11,7 @@ from statistics import fmean
 from typing import Any
 
 import pytest
-from hub_kit import in_hub, jobs_of, now, transport_of
+from hub_kit import Batch, in_hub, jobs_of, now, transport_of
 
 from asyncpoll import Snapshot, State, Throttled
 from asyncpoll._schedule import Exponential, Fixed
@@ -278,7 +278,7 @@ def test_a_wait_that_cannot_be_planned_anew_keeps_its_poll() -> None:
     decision.apply(Snapshot(State.PROCESSING), 8.0)
     assert decision.planned_anew(Learned(), 8.9) == NEVER
     assert 8.0 < decision.planned_anew(learned, 8.9) < 20.0
-    assert 100.0 <= decision.planned_anew(learned, 100.0) < 110.0
+    assert 100.0 <= decision.planned_anew(learned, 100.0) < 120.0
 
 
 def test_a_first_poll_is_planned_anew_if_it_was_planned() -> None:
@@ -290,3 +290,32 @@ def test_a_first_poll_is_planned_anew_if_it_was_planned() -> None:
     assert 15.0 < aged.planned_anew(learned, 1.0) < 25.0
     chosen = Decision(policy_of("wait", None, {"schedule": learned, "first_delay": 3.0}), 0.0, subject=aged.subject)
     assert chosen.planned_anew(learned, 1.0) == NEVER
+
+
+def test_several_kinds_may_become_known_at_once() -> None:
+    """Waits of each are planned anew, together."""
+    asked: list[tuple[str, float]] = []
+    schedule = Learned(random=Random(1).random)
+
+    async def work(hub: Hub) -> None:
+        waits = [asyncio.create_task(hub.wait(Aged(key, 50.0, asked, key), timeout=None)) for key in ("one", "two")]
+        await asyncio.sleep(40.0)
+        ended = [Aged(f"{key} {n}", 0.0, asked, key) for key in ("one", "two") for n in range(3)]
+        for job in ended:
+            job.submitted_at -= 5.0
+        before = len(asked)
+        await hub.wait_all(ended, timeout=None)
+        assert len(asked) == before + 6
+        await asyncio.sleep(0.5)
+        assert schedule.news == set()
+        await asyncio.gather(*waits)
+
+    in_hub(work, schedule=schedule)
+
+
+def test_a_call_about_many_jobs_sets_no_price() -> None:
+    """What it is worth is not known; all jobs are seen to end under a rate, too."""
+    batch, schedule = Batch(lambda number: 20.0 + number), Learned(random=Random(1).random)
+    outcomes = in_hub(lambda hub: hub.wait_all(batch.jobs(*range(9)), timeout=None), rate=1.0, schedule=schedule)
+    assert len([outcome for outcome in outcomes if outcome.succeeded]) == 9
+    assert batch.together
