@@ -109,7 +109,8 @@ class Pacer:
             self._next = asyncio.get_running_loop().call_at(at, self._plan_all, context=self._context)
 
     def _plan_all(self) -> None:
-        news, waits = self.learned.take_news(), self._registry.sample(_MOST_PLANNED)
+        news, is_scarce = self.learned.take_news(), self.learned.scarcity > 0  # then the price decides who comes first
+        waits = [] if is_scarce else self._registry.sample(_MOST_PLANNED)
         self._plan_some([wait for wait in waits if wait.others is None and wait.pacing_key in news])
 
     def _plan_some(self, waits: list[Wait]) -> None:
